@@ -59,13 +59,12 @@ func (e *SpecError) Unwrap() error { return e.Err }
 // *ConflictError inside a *multierror.Error.
 func Compile(specs []Spec) (*Table, error) {
 	c := compiler{
-		specs: specs,
-		table: &Table{
-			exact:    make(map[string]hostID, len(specs)),
-			wildcard: make(map[string]hostID),
-			hosts:    make([]hostPaths, 1, len(specs)+1),
-		},
+		specs:  specs,
+		table:  &Table{},
+		ids:    make(map[string]hostID, len(specs)),
+		hosts:  make([]hostPattern, 1, len(specs)+1),
 		claims: make([]claim, 0, len(specs)),
+		words:  map[string]string{},
 	}
 	for i := range specs {
 		c.add(i)
@@ -83,10 +82,18 @@ type claim struct {
 	entry entry
 }
 
+type hostPattern struct {
+	host
+	pattern string // "app.example.com", "*.example.com", "*"
+}
+
 type compiler struct {
 	specs  []Spec
 	table  *Table
+	ids    map[string]hostID // by pattern
+	hosts  []hostPattern     // by hostID; hosts[noHost] is no host
 	claims []claim
+	words  map[string]string // the one copy of each method
 	faults *multierror.Error
 }
 
@@ -127,9 +134,18 @@ func (c *compiler) add(i int) {
 		}
 		key.host = id
 		for _, m := range methods {
-			c.claims = append(c.claims, claim{key, entry{m, i}})
+			c.claims = append(c.claims, claim{key, entry{c.intern(m), i}})
 		}
 	}
+}
+
+// intern returns the one copy of a method: shared by all routes it stays in the cache.
+func (c *compiler) intern(method string) string {
+	word, ok := c.words[method]
+	if !ok {
+		c.words[method], word = method, method
+	}
+	return word
 }
 
 // host returns the id of a pattern, a new one if it is the first of its kind.
@@ -138,28 +154,13 @@ func (c *compiler) host(pattern string) (hostID, error) {
 	if err != nil {
 		return noHost, err
 	}
-	t := c.table
-	if p == "*" {
-		if t.any == noHost {
-			t.any = c.newHost()
-		}
-		return t.any, nil
-	}
-	in := t.exact
-	if rest, ok := strings.CutPrefix(p, "*."); ok {
-		in, p = t.wildcard, rest
-	}
-	id, ok := in[p]
+	id, ok := c.ids[p]
 	if !ok {
-		id = c.newHost()
-		in[p] = id
+		id = hostID(len(c.hosts))
+		c.ids[p] = id
+		c.hosts = append(c.hosts, hostPattern{host{id: id}, p})
 	}
 	return id, nil
-}
-
-func (c *compiler) newHost() hostID {
-	c.table.hosts = append(c.table.hosts, hostPaths{})
-	return hostID(len(c.table.hosts) - 1)
 }
 
 // finish sorts the claims by host, path and method, so that those which share a slot
@@ -175,7 +176,6 @@ func (c *compiler) finish() {
 	})
 	t := c.table
 	t.paths = make(map[pathKey]slot, len(c.claims))
-	t.entries = make([]entry, 0, len(c.claims))
 	allow := map[string]uint32{}
 	for rest := c.claims; len(rest) > 0; {
 		n := 1
@@ -185,6 +185,16 @@ func (c *compiler) finish() {
 		c.slot(rest[:n], allow)
 		rest = rest[n:]
 	}
+	t.exact, t.wildcard = make(map[string]host, len(c.hosts)), map[string]host{}
+	for _, h := range c.hosts[1:] {
+		if h.pattern == "*" {
+			t.any = h.host
+		} else if below, ok := strings.CutPrefix(h.pattern, "*."); ok {
+			t.wildcard[below] = h.host
+		} else {
+			t.exact[h.pattern] = h.host
+		}
+	}
 }
 
 // slot enters the claims of one host and path.
@@ -192,23 +202,25 @@ func (c *compiler) slot(claims []claim, allow map[string]uint32) {
 	t := c.table
 	key := claims[0].key
 	if key.prefix {
-		t.hosts[key.host].depths |= 1 << strings.Count(key.path, "/")
+		c.hosts[key.host].depths |= 1 << strings.Count(key.path, "/")
 	} else {
-		t.hosts[key.host].exact = true
+		c.hosts[key.host].exact = true
 	}
 	if len(claims) > maxMethodsPerPath {
 		c.fault(claims[0].entry.route, "methods",
 			fmt.Errorf("%d methods at %s, at most %d", len(claims), c.claimText(claims[0]), maxMethodsPerPath))
 		return
 	}
-	s := slot{first: uint32(len(t.entries)), n: uint16(len(claims))}
+	s := slot{entry: claims[0].entry, more: uint32(len(t.entries)), n: uint16(len(claims) - 1)}
 	methods := make([]string, 0, len(claims))
 	for i, cl := range claims {
 		if i > 0 && claims[i-1].entry.method == cl.entry.method {
 			c.conflict(claims[i-1], cl)
 			continue
 		}
-		t.entries = append(t.entries, cl.entry)
+		if i > 0 {
+			t.entries = append(t.entries, cl.entry)
+		}
 		methods = append(methods, cl.entry.method)
 	}
 	if methods[0] != "" { // "" sorts first: no route here takes every method
@@ -242,7 +254,7 @@ func (c *compiler) claimText(cl claim) string {
 	if cl.entry.method != "" {
 		b.WriteString(cl.entry.method + " ")
 	}
-	b.WriteString(c.hostText(cl.key.host))
+	b.WriteString(c.hosts[cl.key.host].pattern)
 	switch {
 	case !cl.key.prefix:
 		b.WriteString(cl.key.path + " (exact)")
@@ -252,21 +264,6 @@ func (c *compiler) claimText(cl claim) string {
 		b.WriteString(cl.key.path + " (prefix)")
 	}
 	return b.String()
-}
-
-// hostText finds the pattern of an id: slow, and only for messages.
-func (c *compiler) hostText(id hostID) string {
-	for p, x := range c.table.exact {
-		if x == id {
-			return p
-		}
-	}
-	for p, x := range c.table.wildcard {
-		if x == id {
-			return "*." + p
-		}
-	}
-	return "*"
 }
 
 func compilePath(p PathSpec) (key pathKey, field string, err error) {
