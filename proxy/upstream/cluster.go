@@ -113,9 +113,11 @@ type Set struct {
 }
 
 // Update puts configs in force and returns their clusters by name. Clusters and
-// endpoints that stay keep their identity; those that are not named any more are
-// gone. The caller then has each shard drop the idle connections of what is gone.
-func (s *Set) Update(configs []Config) map[string]*Cluster {
+// endpoints that stay keep their identity. Endpoints that a cluster lost are gone at
+// once; clusters that are not named any more go when retire is called: after the
+// swap of the snapshot whose routes still name them. Call retire once, and then have
+// each shard drop the idle connections of what is gone.
+func (s *Set) Update(configs []Config) (clusters map[string]*Cluster, retire func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := make(map[string]*Cluster, len(configs))
@@ -128,13 +130,18 @@ func (s *Set) Update(configs []Config) map[string]*Cluster {
 		c.update(cfg.withDefaults())
 		next[cfg.Name] = c
 	}
+	var left []*Cluster
 	for name, c := range s.clusters {
 		if next[name] == nil {
-			c.update(Config{Name: name}.withDefaults())
+			left = append(left, c)
 		}
 	}
 	s.clusters = next
-	return next
+	return next, func() {
+		for _, c := range left {
+			c.update(Config{Name: c.name}.withDefaults())
+		}
+	}
 }
 
 func (c *Cluster) update(cfg Config) {

@@ -8,7 +8,8 @@
 // more, idle connections are closed, busy ones finish first.
 //
 //	var set upstream.Set                                   // zero value: empty
-//	clusters := set.Update([]upstream.Config{{Name: "app", Endpoints: []string{"127.0.0.1:9000"}}})
+//	clusters, retire := set.Update([]upstream.Config{{Name: "app", Endpoints: []string{"127.0.0.1:9000"}}})
+//	retire()                                               // once no snapshot names the old ones
 //	ep := clusters["app"].Pick(nil)                        // nil if it has none
 //	var idle upstream.Idle[*conn]                          // one for each shard
 //	c, ok := idle.Take(ep, now)                            // newest first

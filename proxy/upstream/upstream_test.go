@@ -13,7 +13,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func one(set *upstream.Set, eps ...string) *upstream.Cluster {
-	return set.Update([]upstream.Config{{Name: "app", Endpoints: eps}})["app"]
+	clusters, retire := set.Update([]upstream.Config{{Name: "app", Endpoints: eps}})
+	retire()
+	return clusters["app"]
 }
 
 func TestRoundRobinIsEven(t *testing.T) {
@@ -62,7 +64,11 @@ func TestUpdateKeepsWhatStays(t *testing.T) {
 	if !slices.Contains(c.Endpoints(), b) {
 		t.Error("b lost its identity")
 	}
-	set.Update(nil)
+	_, retire := set.Update(nil)
+	if b.Gone() || c.Pick(nil) == nil {
+		t.Error("a cluster that left must last until the snapshot is swapped")
+	}
+	retire()
 	if !b.Gone() || c.Pick(nil) != nil {
 		t.Error("a cluster that left the policy can still be picked")
 	}
@@ -70,8 +76,8 @@ func TestUpdateKeepsWhatStays(t *testing.T) {
 
 func TestIdlePool(t *testing.T) {
 	var set upstream.Set
-	c := set.Update([]upstream.Config{{Name: "app", Endpoints: []string{"a:1"}, MaxIdle: 2}})["app"]
-	e := c.Endpoints()[0]
+	clusters, _ := set.Update([]upstream.Config{{Name: "app", Endpoints: []string{"a:1"}, MaxIdle: 2}})
+	e := clusters["app"].Endpoints()[0]
 	now := time.Unix(100, 0)
 	var p upstream.Idle[int]
 	if _, ok := p.Take(e, now); ok {
@@ -93,7 +99,8 @@ func TestIdlePool(t *testing.T) {
 		t.Error("Remove found the wrong one")
 	}
 	p.Put(e, 4, now.Add(time.Second))
-	set.Update(nil)
+	_, retire := set.Update(nil)
+	retire()
 	if got := p.Sweep(); !slices.Equal(got, []int{4}) {
 		t.Errorf("swept %v", got)
 	}
