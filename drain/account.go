@@ -1,0 +1,162 @@
+package drain
+
+import (
+	"time"
+)
+
+// maxNamed bounds the lists of the receipt; beyond it connections are only counted.
+const maxNamed = 1000
+
+// maxListeners bounds the listener proofs of the receipt.
+const maxListeners = 256
+
+// account is the receipt in the making, from Leave (or BeginDrain) on. Guarded by
+// Tracker.mu.
+type account struct {
+	initial      ClassCounts
+	phases       []Phase
+	before       totals // when the account began
+	toldBefore   uint64
+	leaving      uint64 // exchanges finished in the lame duck
+	draining     uint64 // exchanges finished while draining
+	interrupted  uint64
+	failed       uint64
+	expectedLoss float64
+	cut          []Holder
+	cutTotal     int
+	stuck        []Holder
+	stuckTotal   int
+	listeners    []ListenerProof
+	final        *Receipt // set by finish: what comes later changes nothing any more
+}
+
+// beginAccount starts a new account: at Leave, or at BeginDrain without one. An undrain
+// makes the account of the lame duck void. How listeners were closed is kept: that
+// comes before BeginDrain. Call with mu held, before the edge.
+func (t *Tracker) beginAccount() {
+	t.account = account{before: t.totals, toldBefore: t.told.Load(), listeners: t.account.listeners}
+	t.rebase()
+}
+
+// rebase makes what has finished until now count as before, and returns how many
+// exchanges that was since the last time, over all connections. Call with mu held.
+func (t *Tracker) rebase() (n uint64) {
+	for _, c := range t.conns {
+		f := c.load().finished()
+		n += uint64(exchangesBetween(c.base, f))
+		c.base = f
+	}
+	return n
+}
+
+// accountDraining notes the start of draining. Call with mu held, before the edge.
+func (t *Tracker) accountDraining(now time.Time) {
+	a := &t.account
+	a.leaving += t.rebase()
+	a.initial = t.classes()
+	if t.leftAt.Before(now) {
+		a.phases = append(a.phases, Phase{Name: PhaseLameDuck, Began: t.leftAt, Ended: now, EndedBy: EndedByDraining})
+	}
+	a.phases = append(a.phases, Phase{Name: PhaseDrain, Began: now})
+}
+
+// accountCut notes that everything left is asked to go. Call with mu held.
+func (t *Tracker) accountCut(now time.Time) {
+	by := EndedByDeadline
+	if t.run.forced {
+		by = EndedByOperator
+	}
+	t.endPhase(now, by)
+	t.account.phases = append(t.account.phases, Phase{Name: PhaseCut, Began: now})
+}
+
+// endPhase closes the last phase. Call with mu held.
+func (t *Tracker) endPhase(now time.Time, by string) {
+	last := &t.account.phases[len(t.account.phases)-1]
+	last.Ended, last.EndedBy = now, by
+}
+
+// accountStuck names what did not go. Call with mu held.
+func (t *Tracker) accountStuck(now time.Time) {
+	a := &t.account
+	for _, c := range t.conns {
+		if w := c.load(); w.class() == Active {
+			a.interrupted++
+		}
+	}
+	a.draining += t.rebase()
+	a.stuckTotal = len(t.conns)
+	for _, c := range oldest(t.conns, maxNamed) {
+		a.stuck = append(a.stuck, c.holder(now, t.tickAt(now)))
+	}
+}
+
+// settle books a connection that ends. w is its last word. Call with mu held.
+func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
+	a := &t.account
+	finished := uint64(exchangesBetween(c.base, w.finished()))
+	if w.class() == Active && o == Completed {
+		finished++
+	}
+	switch t.state {
+	case Leaving:
+		a.leaving += finished
+	case Draining:
+		a.draining += finished
+	case Shut, Open, Drained:
+		return // no account is open
+	}
+	if w.class() == Active {
+		switch o {
+		case Completed:
+		case Cut, IdleClosed: // by us
+			a.interrupted++
+		case ClientClosed, Errored: // by them
+			a.failed++
+		}
+	}
+	switch o {
+	case IdleClosed:
+		a.expectedLoss += expectedLoss(t.cfg.AssumedRTT, w.started(), now.Sub(c.born))
+	case Cut:
+		if t.cfg.Faults.ReceiptForgetsCut {
+			return
+		}
+		a.cutTotal++
+		if len(a.cut) < maxNamed {
+			a.cut = append(a.cut, c.holder(now, t.tickAt(now)))
+		}
+	case Completed, ClientClosed, Errored:
+	}
+}
+
+// expectedLoss is the chance that closing an idle connection first loses a request:
+// that the client sends one within the round trip in which the FIN has not reached it
+// yet. For requests that come at random it is RTT / mean gap; the gap is what this
+// connection showed over its age.
+func expectedLoss(rtt time.Duration, exchanges uint32, age time.Duration) float64 {
+	if age <= rtt {
+		return 1
+	}
+	return min(1, float64(rtt)*float64(exchanges+1)/float64(age))
+}
+
+// finish closes the account: Draining to Drained. Call with mu held.
+func (t *Tracker) finish(now time.Time, by string) {
+	t.endPhase(now, by)
+	final := t.receipt()
+	t.account.final = &final
+	t.switchTo(Drained, now)
+}
+
+// ListenerClosed notes how a listener was closed, for the receipt: proven if no
+// handshake was reset, otherwise why not, and how many connections were still queued.
+func (t *Tracker) ListenerClosed(name string, proven bool, reason string, residue int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.account.listeners) < maxListeners {
+		t.account.listeners = append(t.account.listeners, ListenerProof{
+			Name: name, Proven: proven, Reason: reason, Residue: residue,
+		})
+	}
+}

@@ -1,0 +1,148 @@
+package drain
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Meta is what is known of a connection when it is accepted.
+type Meta struct {
+	Listener string         // name of the listener, from the configuration
+	Protocol string         // "http", "tcp", ...: a closed set, fit for a metric label
+	Peer     netip.AddrPort // the client's end
+}
+
+// Conn is the handle that one downstream connection holds from accept to its end.
+//
+// Active, Idle, Tunnel, Told and Done belong to the owner of the connection: one
+// goroutine at a time. The rest may be called by anybody. Only Done takes a lock.
+type Conn struct {
+	t     *Tracker
+	id    uint64
+	meta  Meta
+	born  time.Time
+	evict func(Cause)
+
+	state atomic.Uint64 // a word; written by the owner only
+	told  atomic.Bool   // written by the owner only
+
+	route    atomic.Pointer[string]
+	identity atomic.Pointer[string]
+	in, out  atomic.Int64
+
+	// Guarded by t.mu.
+	index int    // place in t.conns; -1: not there
+	base  uint32 // exchanges finished when the current phase of the account began
+	asked asked  // what the connection was last asked to do
+}
+
+// asked is how far the tracker went with a connection. It only grows.
+type asked uint8
+
+const (
+	askedNothing asked = iota
+	askedIdle          // onEvict(CauseIdle) was, or is about to be, called
+	askedCut           // onEvict(CauseDeadline) was, or is about to be, called
+)
+
+// ID is unique within the tracker, from 1, in the order of Track.
+func (c *Conn) ID() uint64 { return c.id }
+
+// Meta returns what Track was given.
+func (c *Conn) Meta() Meta { return c.meta }
+
+// Class is what the connection is doing now.
+func (c *Conn) Class() Class { return c.load().class() }
+
+func (c *Conn) load() word { return word(c.state.Load()) }
+
+// Active says that an exchange began. On an active connection it does nothing.
+// It panics on a tunnel and after Done.
+func (c *Conn) Active() {
+	w := c.load()
+	switch w.class() {
+	case Active:
+		return
+	case Handshake:
+		c.t.arrived(c)
+	case Idle:
+	case Tunnel, Gone:
+		panic("BUG: drain: Active on a connection that is " + w.class().String())
+	}
+	c.state.Store(uint64(makeWord(Active, w.started()+1, c.t.tick())))
+}
+
+// Idle says that the exchange ended in full and the connection waits for another.
+// On an idle connection it does nothing. It panics on a tunnel and after Done.
+func (c *Conn) Idle() {
+	w := c.load()
+	switch w.class() {
+	case Idle:
+		return
+	case Handshake, Active:
+	case Tunnel, Gone:
+		panic("BUG: drain: Idle on a connection that is " + w.class().String())
+	}
+	c.state.Store(uint64(makeWord(Idle, w.started(), c.t.tick())))
+}
+
+// Tunnel says that the connection carries raw bytes from now on, until Done: after
+// CONNECT or Upgrade, or from the start on a TCP listener. The exchange that asked for
+// it, if any, is finished by this. On a tunnel it does nothing.
+//
+// Invariant 7: the handle stays. A tunnel is in-flight work until its Done.
+func (c *Conn) Tunnel() {
+	w := c.load()
+	switch w.class() {
+	case Tunnel:
+		return
+	case Handshake:
+		c.t.arrived(c)
+	case Idle, Active:
+	case Gone:
+		panic("BUG: drain: Tunnel after Done")
+	}
+	c.state.Store(uint64(makeWord(Tunnel, w.started(), c.t.tick())))
+	if c.t.cfg.Faults.TunnelForgotten {
+		c.t.forget(c)
+	}
+}
+
+// Goodbye reports whether the next response must tell the client to leave: always
+// while draining; in the lame duck once notice has begun, and then only on connections
+// accepted before Leave (a newer one came because a balancer still sends here, and
+// would only come back). One atomic load.
+func (c *Conn) Goodbye() bool { return c.id <= c.t.tellUpTo.Load() }
+
+// Told says that a response told the client to leave. Each connection counts once.
+func (c *Conn) Told() {
+	if !c.told.Load() {
+		c.told.Store(true)
+		c.t.told.Add(1)
+	}
+}
+
+// Describe says what the connection is doing now, for Snapshot and the receipt: the
+// name of the route and the user. nil clears. The strings must not change afterwards;
+// nothing is copied or allocated.
+func (c *Conn) Describe(route, identity *string) {
+	c.route.Store(route)
+	c.identity.Store(identity)
+}
+
+// Bytes adds to the bytes received from and sent to the client.
+func (c *Conn) Bytes(in, out int64) {
+	if in != 0 {
+		c.in.Add(in)
+	}
+	if out != 0 {
+		c.out.Add(out)
+	}
+}
+
+// Done gives the handle back and says how the connection ended. Call it exactly once,
+// when nothing of the connection is left to do; a second call panics.
+//
+// An exchange that was still active counts as finished if the outcome is Completed.
+func (c *Conn) Done(o Outcome) { c.t.done(c, o) }

@@ -1,0 +1,103 @@
+package drain
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Holder is a connection as others see it: who it is and why it holds the drain.
+type Holder struct {
+	ID        uint64 `json:"id"`
+	Listener  string `json:"listener"`
+	Protocol  string `json:"protocol"`
+	Peer      string `json:"peer"`
+	Class     Class  `json:"class"`
+	Route     string `json:"route,omitempty"`
+	Identity  string `json:"identity,omitempty"`
+	AgeMS     int64  `json:"age_ms"`   // since accept
+	ClassMS   int64  `json:"class_ms"` // since it has been of this class
+	Exchanges uint32 `json:"exchanges"`
+	BytesIn   int64  `json:"bytes_in"`
+	BytesOut  int64  `json:"bytes_out"`
+	Told      bool   `json:"told"`
+	Why       string `json:"why"`
+}
+
+// MarshalText is String, for JSON.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (c *Class) UnmarshalText(b []byte) error {
+	for k := range numClasses {
+		if k.String() == string(b) {
+			*c = k
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown class %q", b)
+}
+
+func why(c Class) string {
+	switch c {
+	case Handshake:
+		return "no request yet"
+	case Idle:
+		return "waiting for a next request"
+	case Active:
+		return "an exchange is running"
+	case Tunnel:
+		return "a tunnel is open"
+	case Gone:
+		return "gone"
+	}
+	return ""
+}
+
+// holder reads a connection. It takes no lock: what changes is atomic, so the parts
+// may be from slightly different moments.
+func (c *Conn) holder(now time.Time, tick uint64) Holder {
+	w := c.load()
+	h := Holder{
+		ID: c.id, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.meta.Peer.String(),
+		Class: w.class(), AgeMS: max(0, now.Sub(c.born)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
+		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
+		Told: c.told.Load(), Why: why(w.class()),
+	}
+	if p := c.route.Load(); p != nil {
+		h.Route = *p
+	}
+	if p := c.identity.Load(); p != nil {
+		h.Identity = *p
+	}
+	return h
+}
+
+// Snapshot lists who holds the drain, or would: the oldest max connections in the
+// order of Track; max <= 0 is all of them. The lock is held only to copy the list.
+func (t *Tracker) Snapshot(max int) []Holder {
+	t.mu.Lock()
+	conns := slices.Clone(t.conns)
+	t.mu.Unlock()
+
+	now := t.cfg.Now()
+	tick := t.tickAt(now)
+	holders := make([]Holder, 0, len(conns))
+	for _, c := range oldest(conns, max) {
+		if h := c.holder(now, tick); h.Class != Gone {
+			holders = append(holders, h)
+		}
+	}
+	return holders
+}
+
+// oldest returns a sorted copy of the max connections with the lowest IDs.
+func oldest(conns []*Conn, max int) []*Conn {
+	conns = slices.Clone(conns)
+	slices.SortFunc(conns, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
+	if max > 0 && len(conns) > max {
+		conns = conns[:max]
+	}
+	return conns
+}
