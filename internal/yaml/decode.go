@@ -1,0 +1,294 @@
+package yaml
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes, written with a unit: 512B, 64KiB, 10MiB, 1GiB, or 10MB for
+// powers of ten. Zero needs no unit.
+type Size int64
+
+// Unmarshaler is a value with a grammar of its own. It reports faults to r and keeps
+// nothing of r.
+type Unmarshaler interface {
+	UnmarshalYAML(n Node, r *Reader)
+}
+
+// Reader is one place in a document during decoding: it gathers faults with their path.
+type Reader struct {
+	doc    *Document
+	faults *Faults
+	path   *crumb
+}
+
+// crumb is a path as a list of steps from the leaf up: text is made only for faults.
+type crumb struct {
+	up    *crumb
+	key   string
+	index int // -1: key
+}
+
+func (c *crumb) String() string {
+	if c == nil {
+		return ""
+	}
+	up := c.up.String()
+	switch {
+	case c.index >= 0:
+		return fmt.Sprintf("%s[%d]", up, c.index)
+	case up == "":
+		return c.key
+	}
+	return up + "." + c.key
+}
+
+// Path returns where the reader is: "routes[2].policy". The root is "".
+func (r *Reader) Path() string { return r.path.String() }
+
+// Key returns a reader for the value of a key.
+func (r *Reader) Key(key string) *Reader {
+	return &Reader{r.doc, r.faults, &crumb{r.path, key, -1}}
+}
+
+// Index returns a reader for an entry of a list.
+func (r *Reader) Index(i int) *Reader {
+	return &Reader{r.doc, r.faults, &crumb{r.path, "", i}}
+}
+
+// Fault reports a fault about n: "path: message".
+func (r *Reader) Fault(n Node, format string, args ...any) {
+	path := r.Path()
+	if path != "" {
+		format = "%s: " + format
+		args = slices.Insert(args, 0, any(path))
+	}
+	r.faults.Add(r.doc.FaultAt(n.Pos(), path, format, args...))
+}
+
+// Unknown reports a word that is not among those known here, with the nearest of them:
+// `unknown key "methd" in routes[0]; did you mean "methods"?`.
+func (r *Reader) Unknown(what string, n Node, known []string) {
+	path := r.Path()
+	in := ""
+	if path != "" {
+		in = " in " + path
+	}
+	f := r.doc.FaultAt(n.Pos(), path, "unknown %s %q%s", what, clip(n.text), in)
+	f.Suggestion = nearest(n.text, known)
+	r.faults.Add(f)
+}
+
+// Decode decodes n into what v points to.
+func (r *Reader) Decode(n Node, v any) { r.decode(n, reflect.ValueOf(v).Elem(), "") }
+
+// Expect says whether n is of a kind, and reports a fault if it is not.
+func (r *Reader) Expect(n Node, kind Kind) bool {
+	if n.kind == kind {
+		return true
+	}
+	if kind == String && (n.kind == Number || n.kind == Bool) {
+		r.Fault(n, "%s where a string is expected; write %q", n.describe(), n.text)
+		return false
+	}
+	r.Fault(n, "%s where a %s is expected", n.describe(), kind)
+	return false
+}
+
+// Decode decodes the document into the struct that v points to. Fields are named by
+// their tag `yaml:"name"`, with ",required" if the key must be there; `enum:"a,b"` lists
+// what a string may be. Fields without a tag are not touched. The error is a *Faults.
+func (d *Document) Decode(v any) error {
+	var faults Faults
+	r := &Reader{doc: d, faults: &faults}
+	r.decode(d.root, reflect.ValueOf(v).Elem(), "")
+	return faults.ErrorOrNil()
+}
+
+var (
+	durationType    = reflect.TypeFor[time.Duration]()
+	sizeType        = reflect.TypeFor[Size]()
+	unmarshalerType = reflect.TypeFor[Unmarshaler]()
+	textType        = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+func (r *Reader) decode(n Node, v reflect.Value, enum string) {
+	t := v.Type()
+	switch {
+	case reflect.PointerTo(t).Implements(unmarshalerType):
+		v.Addr().Interface().(Unmarshaler).UnmarshalYAML(n, r)
+		return
+	case n.kind == Null:
+		r.Fault(n, "a value is missing; give one or leave the key out")
+		return
+	case t == durationType:
+		r.duration(n, v)
+		return
+	case t == sizeType:
+		r.size(n, v)
+		return
+	case reflect.PointerTo(t).Implements(textType):
+		if r.Expect(n, String) {
+			if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text)); err != nil {
+				r.Fault(n, "%v", err)
+			}
+		}
+		return
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		r.structure(n, v)
+	case reflect.Map:
+		r.mapping(n, v, enum)
+	case reflect.Slice:
+		r.list(n, v, enum)
+	case reflect.Pointer:
+		p := reflect.New(t.Elem())
+		r.decode(n, p.Elem(), enum)
+		v.Set(p)
+	case reflect.String:
+		r.text(n, v, enum)
+	case reflect.Bool:
+		if r.Expect(n, Bool) {
+			v.SetBool(strings.EqualFold(n.text, "true"))
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float64:
+		r.number(n, v)
+	default:
+		panic("BUG: yaml cannot decode into " + t.String())
+	}
+}
+
+func (r *Reader) structure(n Node, v reflect.Value) {
+	if !r.Expect(n, Map) {
+		return
+	}
+	t := v.Type()
+	var known []string
+	var seen [maxFields]bool
+	for i := 0; i < n.Len(); i++ {
+		key, value := n.Entry(i)
+		f, enum, ok := field(t, key.text)
+		switch {
+		case ok:
+			seen[f] = true
+			r.Key(key.text).decode(value, v.Field(f), enum)
+		case r.path == nil && strings.HasPrefix(key.text, "x-"):
+		default:
+			if known == nil {
+				known = fieldNames(t)
+			}
+			r.Unknown("key", key, known)
+		}
+	}
+	for i := range t.NumField() {
+		if name, options, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); options == "required" && !seen[i] {
+			r.Fault(n, "%q is required", name)
+		}
+	}
+}
+
+// maxFields is the most fields a struct may have.
+const maxFields = 64
+
+func field(t reflect.Type, key string) (index int, enum string, ok bool) {
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		if name, _, _ := strings.Cut(tag.Get("yaml"), ","); name != "" && name == key {
+			return i, tag.Get("enum"), true
+		}
+	}
+	return 0, "", false
+}
+
+func fieldNames(t reflect.Type) []string {
+	names := []string{}
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (r *Reader) mapping(n Node, v reflect.Value, enum string) {
+	if !r.Expect(n, Map) {
+		return
+	}
+	t := v.Type()
+	m := reflect.MakeMapWithSize(t, n.Len())
+	for i := 0; i < n.Len(); i++ {
+		key, value := n.Entry(i)
+		e := reflect.New(t.Elem()).Elem()
+		r.Key(key.text).decode(value, e, enum)
+		m.SetMapIndex(reflect.ValueOf(key.text).Convert(t.Key()), e)
+	}
+	v.Set(m)
+}
+
+func (r *Reader) list(n Node, v reflect.Value, enum string) {
+	if !r.Expect(n, List) {
+		return
+	}
+	s := reflect.MakeSlice(v.Type(), n.Len(), n.Len())
+	for i := 0; i < n.Len(); i++ {
+		r.Index(i).decode(n.Item(i), s.Index(i), enum)
+	}
+	v.Set(s)
+}
+
+func (r *Reader) text(n Node, v reflect.Value, enum string) {
+	if !r.Expect(n, String) {
+		return
+	}
+	if enum != "" && !slices.Contains(strings.Split(enum, ","), n.text) {
+		r.NotOneOf(n, strings.Split(enum, ","))
+		return
+	}
+	v.SetString(n.text)
+}
+
+// NotOneOf reports a string that is not among those allowed.
+func (r *Reader) NotOneOf(n Node, allowed []string) {
+	path := r.Path()
+	r.faults.Add(r.doc.FaultAt(n.Pos(), path, "%s: %s is not one of: %s", path, n.describe(), strings.Join(allowed, ", ")))
+}
+
+func (r *Reader) number(n Node, v reflect.Value) {
+	if !r.Expect(n, Number) {
+		return
+	}
+	text := strings.ReplaceAll(n.text, "_", "")
+	var err error
+	switch bits := v.Type().Bits(); {
+	case v.CanInt():
+		var i int64
+		i, err = strconv.ParseInt(text, 10, bits)
+		v.SetInt(i)
+	case v.CanUint():
+		var u uint64
+		u, err = strconv.ParseUint(text, 10, bits)
+		v.SetUint(u)
+	default:
+		var f float64
+		f, err = strconv.ParseFloat(text, bits)
+		v.SetFloat(f)
+	}
+	if err != nil {
+		what := "a whole decimal number"
+		switch {
+		case v.CanUint():
+			what += " from 0"
+		case v.CanFloat():
+			what = "a decimal number"
+		}
+		v.SetZero()
+		r.Fault(n, "%s is out of range or not %s", n.describe(), what)
+	}
+}

@@ -1,0 +1,90 @@
+package yaml
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// MaxFaults is how many faults are kept. More are counted and not shown: a file that
+// is wrong throughout needs no thousand lines to say so.
+const MaxFaults = 100
+
+// Fault is one thing wrong in a file.
+type Fault struct {
+	File       string `json:"file"`
+	Line       int    `json:"line"`                 // from 1; 0 if the file as a whole is meant
+	Col        int    `json:"col"`                  // from 1, in characters
+	Path       string `json:"path,omitempty"`       // "listeners[0].timeout"; empty for the root
+	Message    string `json:"message"`              // complete in itself, names the path where it helps
+	Suggestion string `json:"suggestion,omitempty"` // what was probably meant: "drain_timeout"
+
+	source *source // for the excerpt; nil if there is none
+}
+
+// Error returns the fault on one line: "f.yaml:8:20: listen: ...".
+func (f Fault) Error() string {
+	return fmt.Sprintf("%s: %s", f.where(), f.text())
+}
+
+func (f Fault) where() string {
+	if f.Line == 0 {
+		return f.File
+	}
+	return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Col)
+}
+
+func (f Fault) text() string {
+	if f.Suggestion == "" {
+		return f.Message
+	}
+	return fmt.Sprintf("%s; did you mean %q?", f.Message, f.Suggestion)
+}
+
+// Faults is every fault found in one go, as an error. The zero value has none.
+type Faults struct {
+	list    []Fault
+	dropped int
+}
+
+// Add adds faults.
+func (f *Faults) Add(faults ...Fault) {
+	room := min(len(faults), MaxFaults-len(f.list))
+	f.list = append(f.list, faults[:room]...)
+	f.dropped += len(faults) - room
+}
+
+// AddError adds an error: the faults in it if it is a *Faults, else one fault about the
+// file as a whole. A nil error adds nothing.
+func (f *Faults) AddError(file string, err error) {
+	var more *Faults
+	switch {
+	case err == nil:
+	case errors.As(err, &more):
+		f.Add(more.list...)
+		f.dropped += more.dropped
+	default:
+		f.Add(Fault{File: file, Message: err.Error()})
+	}
+}
+
+// ErrorOrNil returns f as an error, or nil if there are no faults.
+func (f *Faults) ErrorOrNil() error {
+	if f == nil || f.Count() == 0 {
+		return nil
+	}
+	return f
+}
+
+// Count returns how many faults there are, those that were not kept included.
+func (f *Faults) Count() int { return len(f.list) + f.dropped }
+
+// List returns the faults by file, line and column.
+func (f *Faults) List() []Fault {
+	list := slices.Clone(f.list)
+	slices.SortStableFunc(list, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	return list
+}
