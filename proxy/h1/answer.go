@@ -19,6 +19,9 @@ type ErrorResponse struct {
 	Date   time.Time // zero: no Date field
 	Close  bool      // say Connection: close; the caller then closes
 	Head   bool      // answers HEAD: announce the body, but send none
+
+	RequestID []byte // in X-Request-ID, so that a user can quote it; empty: none
+	KeepAlive bool   // say Connection: keep-alive, which an HTTP/1.0 client needs to hear
 }
 
 // AppendError appends the whole response. It does not allocate beyond dst.
@@ -46,8 +49,14 @@ func AppendError(dst []byte, e ErrorResponse) []byte {
 	for i := range e.Fields {
 		dst = AppendField(dst, e.Fields[i].Name, e.Fields[i].Value)
 	}
-	if e.Close {
+	if len(e.RequestID) > 0 {
+		dst = AppendField(dst, "X-Request-ID", e.RequestID)
+	}
+	switch {
+	case e.Close:
 		dst = append(dst, "Connection: close\r\n"...)
+	case e.KeepAlive:
+		dst = append(dst, "Connection: keep-alive\r\n"...)
 	}
 	size := 3 + 1 + len(phrase) + 1 // "503 Phrase\n"
 	if e.Text != "" {

@@ -139,7 +139,12 @@ func (b *Body) Skip(n int64) {
 	}
 }
 
-// Trailers are the trailer fields of a chunked body that is Done; valid until Reset.
-// They were checked as head fields are, and none is one that RFC 9110 section 6.5.1
-// forbids there.
-func (b *Body) Trailers() []Field { return b.trailers }
+// Trailers are the trailer fields of a chunked body, once it is Done; valid until
+// Reset. They were checked as head fields are, and none is one that RFC 9110 section
+// 6.5.1 forbids there.
+func (b *Body) Trailers() []Field {
+	if !b.done {
+		return nil
+	}
+	return b.trailers
+}

@@ -6,13 +6,12 @@ import (
 
 // chunkState is the place within a chunked body, RFC 9112 section 7.1:
 //
-//	size -> [space] -> [ext] -> sizeLF -> data -> dataCR -> dataLF -> size ...
-//	                                   \-> trailer (after a size of 0) -> done
+//	size -> [ext] -> sizeLF -> data -> dataCR -> dataLF -> size ...
+//	                        \-> trailer (after a size of 0) -> done
 type chunkState uint8
 
 const (
 	chunkSize    chunkState = iota // hex digits
-	chunkSpace                     // white space before ';'
 	chunkExt                       // an extension: read past, bounded, dropped
 	chunkSizeLF                    // LF behind size or extensions
 	chunkData                      // left bytes of payload
@@ -21,10 +20,9 @@ const (
 	chunkTrailer                   // trailer section
 )
 
-// maxChunkDigits bounds leading zeros; maxChunk keeps every sum of sizes in an int64.
 const (
-	maxChunkDigits = 16
-	maxChunk       = 1 << 60
+	maxChunkDigits = 16      // bounds leading zeros
+	maxChunk       = 1 << 60 // bytes; every chunk is smaller
 )
 
 func (b *Body) nextChunked(in []byte) (data []byte, n int, err *Error) {
@@ -54,15 +52,11 @@ func (b *Body) framing(c byte) *Error {
 	switch b.state {
 	case chunkSize:
 		return b.sizeByte(c)
-	case chunkSpace, chunkExt:
+	case chunkExt:
 		if b.extension++; b.extension > maxExtension {
 			return errChunkExt
 		}
 		switch {
-		case c == ';':
-			b.state = chunkExt
-		case b.state == chunkSpace && !isSpace(c):
-			return errChunkSize // only an extension may follow the space
 		case c == '\r':
 			b.state = chunkSizeLF
 		case isControl(c):
@@ -92,11 +86,11 @@ func (b *Body) framing(c byte) *Error {
 
 func (b *Body) sizeByte(c byte) *Error {
 	if v, ok := hexValue(c); ok {
-		b.digits++
-		b.left = b.left<<4 | v
-		if b.digits > maxChunkDigits || b.left > maxChunk {
+		// The bound comes before the shift: 16 digits would overflow an int64.
+		if b.digits++; b.digits > maxChunkDigits || b.left >= maxChunk>>4 {
 			return errChunkSize
 		}
+		b.left = b.left<<4 | v
 		return nil
 	}
 	switch {
@@ -106,9 +100,7 @@ func (b *Body) sizeByte(c byte) *Error {
 		b.state = chunkSizeLF
 	case c == ';':
 		b.state = chunkExt
-	case isSpace(c):
-		b.state = chunkSpace
-	default:
+	default: // white space too: RFC 9112 allows it before ';', but net/http does not take it
 		return errChunkSize
 	}
 	return nil
@@ -146,8 +138,9 @@ func (b *Body) nextTrailer(in []byte) (n int, err *Error) {
 		}
 		b.lineStart = len(b.trailer)
 		if len(line) == 2 {
-			b.done = true
-			return n, b.parseTrailers()
+			err := b.parseTrailers()
+			b.done = err == nil
+			return n, err
 		}
 	}
 	return n, nil

@@ -1,0 +1,219 @@
+package h1
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// Oracle: what we accept, net/http accepts, and it reads the same message.
+func FuzzRequest(f *testing.F) {
+	for _, c := range requestCases {
+		f.Add([]byte(c.raw))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var r Request
+		n, err := r.Parse(raw, Limits{})
+		if n == 0 {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%d with %v", n, err)
+		}
+		theirs, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.TrimPrefix(raw[:n], []byte("\r\n")))))
+		if err != nil {
+			if strings.Contains(err.Error(), "invalid URL escape") {
+				return // "%zz" is for the path normaliser, which answers 400
+			}
+			t.Fatalf("accepted %q, net/http says %v", raw[:n], err)
+		}
+		if theirs.Method != string(r.Method) || theirs.RequestURI != string(r.Target) || theirs.ProtoMinor != int(r.Minor) {
+			t.Errorf("%q: they read %s %s 1.%d", raw[:n], theirs.Method, theirs.RequestURI, theirs.ProtoMinor)
+		}
+		if theirs.Host != string(r.Host) {
+			t.Errorf("%q: host %q, they read %q", raw[:n], r.Host, theirs.Host)
+		}
+		if r.Form != Authority && theirs.URL.RawQuery != string(r.Query) {
+			t.Errorf("%q: query %q, they read %q", raw[:n], r.Query, theirs.URL.RawQuery)
+		}
+		if theirs.ContentLength != r.Length || (len(theirs.TransferEncoding) == 1) != r.Chunked {
+			t.Errorf("%q: length %d, they read %d %v", raw[:n], r.Length, theirs.ContentLength, theirs.TransferEncoding)
+		}
+		if theirs.Close && r.KeepAlive {
+			t.Errorf("%q: we keep alive, they close", raw[:n])
+		}
+		compareFields(t, r.Fields, theirs.Header)
+		reparse(t, &r)
+	})
+}
+
+// compareFields checks that both saw the same values in the same order. net/http takes
+// some fields out of the map, which is not compared.
+func compareFields(t *testing.T, fields []Field, theirs http.Header) {
+	ours := http.Header{}
+	for _, f := range fields {
+		ours.Add(string(f.Name), string(f.Value))
+	}
+	for name, values := range theirs {
+		if strings.Join(ours[name], "\x00") != strings.Join(values, "\x00") {
+			t.Errorf("%s: %q, they read %q", name, ours[name], values)
+		}
+	}
+	for name := range ours {
+		switch name {
+		case "Host", "Transfer-Encoding", "Trailer", "Content-Length", "Connection":
+		default:
+			if theirs[name] == nil {
+				t.Errorf("%s: %q, they read nothing", name, ours[name])
+			}
+		}
+	}
+}
+
+// reparse writes the request as a proxy would and reads it again: what we send parses
+// to what we decided on.
+func reparse(t *testing.T, r *Request) {
+	if r.Form == Authority || r.Host == nil {
+		return
+	}
+	out := AppendRequestLine(nil, r.Method, r.Path, r.Query, r.HasQuery)
+	out = AppendField(out, "Host", r.Host)
+	for _, f := range r.Fields {
+		if !f.Hop && f.ID != Host {
+			out = AppendField(out, f.Name, f.Value)
+		}
+	}
+	if r.Chunked {
+		out = AppendField(out, "Transfer-Encoding", "chunked")
+	}
+	out = AppendEnd(out)
+	var again Request
+	n, err := again.Parse(out, Limits{Head: 2 * DefaultHead, Line: 2 * DefaultLine})
+	if err != nil || n != len(out) {
+		t.Fatalf("what we send is refused: %q: %d %v", out, n, err)
+	}
+	if !bytes.Equal(again.Path, r.Path) || !bytes.Equal(again.Query, r.Query) || again.HasQuery != r.HasQuery ||
+		again.Length != r.Length || again.Body != r.Body || !bytes.Equal(again.Host, r.Host) {
+		t.Errorf("sent %q, reads as %+v", out, again)
+	}
+}
+
+// Oracle: what we accept, net/http accepts, with the same status, fields and body.
+func FuzzResponse(f *testing.F) {
+	for _, c := range responseCases {
+		raw, toHEAD := strings.CutPrefix(c.raw, "!")
+		f.Add([]byte(raw+"5\r\nhello\r\n0\r\n\r\n"), toHEAD)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, toHEAD bool) {
+		var r Response
+		n, err := r.Parse(raw, toHEAD, Limits{})
+		if n == 0 {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%d with %v", n, err)
+		}
+		method := "GET"
+		if toHEAD {
+			method = "HEAD"
+		}
+		theirs, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("accepted %q, net/http says %v", raw[:n], err)
+		}
+		if theirs.StatusCode != r.Status || theirs.ProtoMinor != int(r.Minor) {
+			t.Errorf("%q: they read %s 1.%d", raw[:n], theirs.Status, theirs.ProtoMinor)
+		}
+		compareFields(t, r.Fields, theirs.Header)
+		if theirs.Close && r.KeepAlive {
+			t.Errorf("%q: we keep alive, they close", raw[:n])
+		}
+		if r.Status < 200 {
+			return // net/http gives a 1xx a body that its own client never reads
+		}
+		ours, errOurs := readBody(r.Body, r.Length, raw[n:])
+		body, errTheirs := io.ReadAll(theirs.Body)
+		if errOurs == nil && (errTheirs != nil || !bytes.Equal(ours, body)) {
+			t.Errorf("%q: body %q, they read %q %v", raw, ours, body, errTheirs)
+		}
+	})
+}
+
+func readBody(kind BodyKind, length int64, in []byte) ([]byte, error) {
+	var b Body
+	var out []byte
+	b.Reset(kind, length)
+	for len(in) > 0 && !b.Done() {
+		data, n, err := b.Next(in)
+		if err != nil {
+			return out, err
+		}
+		out, in = append(out, data...), in[n:]
+	}
+	return out, b.EOF()
+}
+
+// Oracle: what we accept, the chunk reader of net/http reads to the same payload; and
+// where the input is cut makes no difference.
+func FuzzChunks(f *testing.F) {
+	for _, c := range chunkCases {
+		f.Add([]byte(c.raw), uint64(3))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, seed uint64) {
+		whole, errWhole := readBody(BodyChunked, 0, raw)
+		var b Body
+		var pieces []byte
+		var err error
+		b.Reset(BodyChunked, 0)
+		for in := raw; len(in) > 0 && !b.Done() && err == nil; {
+			seed = seed*6364136223846793005 + 1442695040888963407
+			var data []byte
+			var n int
+			data, n, err = b.Next(in[:min(len(in), 1+int(seed>>60))])
+			if n == 0 && err == nil {
+				t.Fatalf("%q: no progress at %q", raw, in)
+			}
+			pieces, in = append(pieces, data...), in[n:]
+		}
+		if err == nil {
+			err = b.EOF()
+		}
+		if err != errWhole || !bytes.Equal(pieces, whole) {
+			t.Fatalf("%q: whole %q %v, in pieces %q %v", raw, whole, errWhole, pieces, err)
+		}
+		if errWhole != nil {
+			return
+		}
+		theirs, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(raw)))
+		if err != nil || !bytes.Equal(theirs, whole) {
+			t.Errorf("%q: %q, they read %q %v", raw, whole, theirs, err)
+		}
+		again, err := readBody(BodyChunked, 0, AppendLastChunk(AppendChunk(nil, whole), b.Trailers()))
+		if err != nil || !bytes.Equal(again, whole) {
+			t.Errorf("%q: written again it reads %q %v", raw, again, err)
+		}
+	})
+}
+
+// Oracle: net/netip, for the addresses that we check without it.
+func FuzzIPLiterals(f *testing.F) {
+	for _, s := range []string{"::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "1::8",
+		"1:2:3:4:5:6:1.2.3.4", "::1.2.3.4", "1.2.3.4", "01.2.3.4", "1.2.3.256", "12345::", ":1", "1:", "1:::2", "::1::",
+		"1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:1.2.3.4", "::ffff:1.2.3", "fe80::1%eth0", "g::", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		addr, err := netip.ParseAddr(s)
+		if got, want := validIPv6([]byte(s)), err == nil && addr.Is6() && addr.Zone() == ""; got != want {
+			t.Errorf("validIPv6(%q) = %v, netip says %v", s, got, want)
+		}
+		if got, want := validIPv4([]byte(s)), err == nil && addr.Is4(); got != want {
+			t.Errorf("validIPv4(%q) = %v, netip says %v", s, got, want)
+		}
+	})
+}
