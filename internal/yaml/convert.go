@@ -60,11 +60,16 @@ func (c *converter) convert(n ast.Node, depth int) Node {
 	case *ast.SequenceNode:
 		out.kind = List
 		out.items = make([]Node, 0, len(n.Values))
-		for _, v := range n.Values {
+		for i, v := range n.Values {
 			if c.full {
 				break
 			}
-			c.append(&out, c.convert(v, depth+1))
+			item := c.convert(v, depth+1)
+			if item.kind == Null && i < len(n.Entries) && n.Entries[i].Start != nil {
+				p := n.Entries[i].Start.Position
+				item.line, item.col = c.line+int32(p.Line), int32(p.Column)
+			}
+			c.append(&out, item)
 		}
 	case *ast.AnchorNode:
 		out = c.convert(n.Value, depth)
@@ -152,16 +157,24 @@ func (c *converter) mapping(out *Node, values []*ast.MappingValueNode, depth int
 			continue
 		}
 		if first, twice := seen[key.text]; twice {
-			c.fault(key.Pos(), "key %q is given twice; first in line %d", clip(key.text), first.line)
+			c.twice(key, first)
 			continue
 		}
 		seen[key.text] = key
+		value := c.convert(v.Value, depth+1)
+		if value.kind == Null { // there is nothing to point at but the key
+			value.line, value.col = key.line, key.col
+		}
 		c.append(out, key)
-		c.append(out, c.convert(v.Value, depth+1))
+		c.append(out, value)
 	}
 	for _, m := range merged {
 		c.merge(out, seen, m)
 	}
+}
+
+func (c *converter) twice(key, first Node) {
+	c.fault(key.Pos(), "key %q is given twice; first in line %d", clip(key.text), first.line)
 }
 
 func (c *converter) merge(out *Node, seen map[string]Node, from Node) {

@@ -143,7 +143,7 @@ func TestFaults(t *testing.T) {
 		"port: -1":                     `1:7 port: number -1 is out of range or not a whole decimal number from 0`,
 		"ratio: x":                     `1:8 ratio: "x" where a number is expected`,
 		"debug: yes":                   `1:8 debug: "yes" where a boolean is expected`,
-		"debug:":                       `1:8 debug: a value is missing; give one or leave the key out`,
+		"debug:":                       `1:1 debug: a value is missing; give one or leave the key out`,
 		"listeners: {}":                `1:12 listeners: a mapping where a list is expected`,
 		"listeners: [x]":               `1:13 listeners[0]: "x" where a mapping is expected`,
 		"listeners: [{protocol: tcp}]": `1:13 listeners[0]: "address" is required`,

@@ -66,6 +66,10 @@ func (c *converter) document() {
 	if pieces := split(c.doc.file); len(pieces) > 1 && c.pieces(pieces) {
 		return
 	}
+	if len(c.doc.file.text) > wholeUpTo {
+		c.fault(Pos{1, 1}, "a file of more than %d bytes must be one mapping in block style", wholeUpTo)
+		return
+	}
 	c.restart()
 	body, ok := c.parse(c.doc.file.text, 0)
 	if !ok {
@@ -95,7 +99,7 @@ func (c *converter) parse(text string, line int) (body ast.Node, ok bool) {
 	c.line = int32(line)
 	tokens := lexer.Tokenize(text)
 	if pos, ok := tooDeep(tokens); !ok {
-		c.fault(Pos{line + pos.Line, pos.Col}, "nested too deeply")
+		c.fault(Pos{line + pos.Line, pos.Col}, "too many values inside one another or in one mapping")
 		return nil, false
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -139,14 +143,19 @@ func (c *converter) syntax(err error, line int) {
 const (
 	maxNesting = 256
 	maxRun     = 16
+	maxEntries = 10_000 // in one mapping that is not read in pieces
 )
+
+// column is a place in a line where a token began, and how many did before it in lines
+// above without one further left.
+type column struct{ at, tokens int }
 
 // tooDeep bounds the recursion of the library's parser before it starts: Go cannot
 // recover from an exhausted stack. A token in block style is nested at most as deep as
 // there are tokens before it at ever smaller columns; in flow style, as there are open
 // brackets. Runs of tokens that wrap the next value (tags, anchors, "?", ":") recurse too.
 func tooDeep(tokens token.Tokens) (Pos, bool) {
-	var columns []int
+	var columns []column
 	flow, run := 0, 0
 	for _, t := range tokens {
 		switch t.Type {
@@ -170,12 +179,17 @@ func tooDeep(tokens token.Tokens) (Pos, bool) {
 			}
 		}
 		if flow == 0 && t.Type != token.CommentType {
-			for len(columns) > 0 && columns[len(columns)-1] >= t.Position.Column {
+			top := column{at: t.Position.Column}
+			for len(columns) > 0 && columns[len(columns)-1].at >= top.at {
+				if last := columns[len(columns)-1]; last.at == top.at && t.Type != token.SequenceEntryType {
+					top.tokens = last.tokens + 1
+				}
 				columns = columns[:len(columns)-1]
 			}
-			columns = append(columns, t.Position.Column)
+			columns = append(columns, top)
 		}
-		if flow+len(columns) > maxNesting || run > maxRun {
+		if flow+len(columns) > maxNesting || run > maxRun ||
+			len(columns) > 0 && columns[len(columns)-1].tokens > maxEntries {
 			return Pos{t.Position.Line, t.Position.Column}, false
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 )
 
 func TestAt(t *testing.T) {
@@ -53,15 +55,19 @@ func TestHostileFilesAreRefused(t *testing.T) {
 		"keys":     strings.Repeat("? ", n),
 		"flow ?":   "[" + strings.Repeat("? ", n),
 		"flow :":   "[" + strings.Repeat("a: ", n),
-		"indent":   indented(2000),
+		"indent":   indented(1000),
+		"wide":     "a:\n" + strings.Repeat(" b:\n", 20_000),
+		"top":      strings.Repeat("b:\n", n),
 		"too big":  strings.Repeat("a", 2<<20),
 		"values":   "a: [" + strings.Repeat("x,", 20_000) + "]",
 		"not text": "a: \xff",
 		"NUL":      "a: [\x00",
 	} {
+		start := time.Now()
 		if _, err := Parse(name, []byte(src), Limits{Values: 10_000}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+		t.Logf("%s: %v", name, time.Since(start).Round(time.Millisecond))
 	}
 }
 
@@ -148,7 +154,7 @@ func equalByPieces(t *testing.T, src string, size int, must bool) {
 		return
 	}
 	if !reflect.DeepEqual(c.doc.root, whole.root) {
-		t.Errorf("size %d: %q\npieces %.2000v\nwhole  %.2000v", size, src, c.doc.root, whole.root)
+		t.Errorf("size %d: %q\npieces %v\nwhole  %v", size, src, c.doc.root, whole.root)
 	}
 }
 
@@ -158,9 +164,11 @@ func FuzzPieces(f *testing.F) {
 	f.Add("a:\n- [b,\n- c]\n")
 	f.Add("a:\n- 'b\n- c'\n- d\n")
 	f.Add("a:\n- b\n---\nc: d\n")
+	f.Add("a:\n  b: c\n  d:\n  e: \"\n  f: \"\n  ? g\n")
+	f.Add("a:\n b\n c: d\ne:\n <<: x\n y: z\n")
 	f.Add("a:\n- b\n c\n- d: |\n  e\n- f\n")
 	f.Fuzz(func(t *testing.T, src string) {
-		if len(src) > 4096 || tooDeepText(src) {
+		if len(src) > 4096 || !utf8.ValidString(src) || tooDeepText(src) {
 			return
 		}
 		equalByPieces(t, src, 1, false)

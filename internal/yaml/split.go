@@ -6,22 +6,24 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// The library's tree takes some sixty times the memory of its text. A large file is a
-// large list (routes), so it is read in pieces: each a run of items of a list that is
-// the value of a top-level key, or all that is between. Splitting only looks at lines;
-// whatever makes a piece unreadable by itself (a quote or bracket over several lines)
-// makes us read the file whole.
+// The library's tree takes some sixty times the memory of its text, and one mapping
+// takes it time that grows with the square of its entries. A large file is a large list
+// or mapping under a top-level key (routes, clusters), so it is read in pieces: runs of
+// its items, and all that is between. Splitting only looks at lines; what does not stand
+// by itself as a piece (a quote or bracket that breaks the indentation) is read whole
+// if the file is small enough for that, and refused otherwise.
 
 const (
 	splitFrom  = 256 << 10 // bytes: smaller files are read whole
+	wholeUpTo  = 1 << 20   // bytes: larger files are read only in pieces
 	pieceBytes = 64 << 10
 )
 
 // piece is a part of a file: whole lines.
 type piece struct {
-	text string
-	line int    // lines before it
-	list string // the top-level key whose list's items these are; "" if it is top level
+	text  string
+	line  int    // lines before it
+	under string // the top-level key whose items or entries these are; "" if it is top level
 }
 
 // split cuts a file into pieces, or returns none if that is not worth it.
@@ -33,53 +35,53 @@ func split(src *source) []piece {
 }
 
 func splitLines(src *source, size int) []piece {
+	if strings.Count(src.text, "\r") != strings.Count(src.text, "\r\n") {
+		return nil // a lone CR ends a line for the library, but not for us
+	}
 	var pieces []piece
-	start, list, indent := 0, "", -1 // of the piece at hand, in lines
+	start, under, indent := 0, "", 0 // of the piece at hand, in lines
 	cut := func(line int) {
 		if line > start {
 			from, to := src.lines[start], len(src.text)
 			if line < len(src.lines) {
 				to = src.lines[line]
 			}
-			pieces = append(pieces, piece{src.text[from:to], start, list})
+			pieces = append(pieces, piece{src.text[from:to], start, under})
 		}
 		start = line
 	}
 	content := false // a line that is more than a comment or "---" was seen
-	key := ""        // the top-level key whose value may be a list that begins on the next line
+	key := ""        // the top-level key whose value begins on the next line
 	for i := range src.lines {
 		line, _ := src.line(i + 1)
 		body := strings.TrimLeft(line, " ")
 		if body == "" || body[0] == '#' {
 			continue
 		}
-		column := len(line) - len(body)
-		item := strings.HasPrefix(body, "- ") || body == "-"
 		if mark := strings.HasPrefix(line, "---") || strings.HasPrefix(line, "..."); (mark && content) || line[0] == '%' {
 			return nil // several documents, or directives
 		} else if mark {
 			continue
 		}
 		content = true
+		column, item := len(line)-len(body), strings.HasPrefix(body, "- ") || body == "-"
+		full := src.lines[i]-src.lines[start] >= size
 		switch {
-		case key != "" && item: // the first item: all before it, with the key, is a piece
+		case key != "" && (item || column > 0): // all before it, with the key, is a piece
 			cut(i)
-			list, indent, key = key, column, ""
-		case list != "" && item && column == indent:
-			if src.lines[i]-src.lines[start] >= size {
+			under, indent, key = key, column, ""
+		case under != "" && column == indent && (item || column > 0):
+			if full {
 				cut(i)
 			}
 		case column == 0:
-			if list != "" {
+			if under != "" || full {
 				cut(i)
-				list, indent = "", -1
 			}
-			key = ""
+			under, key = "", ""
 			if k, ok := strings.CutSuffix(strings.TrimRight(line, " "), ":"); ok && plainKey(k) {
 				key = k
 			}
-		case list == "":
-			key = ""
 		}
 	}
 	cut(len(src.lines))
@@ -95,45 +97,47 @@ func plainKey(s string) bool {
 	return s != ""
 }
 
-// pieces reads a file by pieces. It reports false if one of them does not stand by
-// itself, or if anything at all is wrong: then the whole file tells it better.
+// pieces reads a file by pieces. It reports false if the file must be read whole
+// instead: a piece does not stand by itself, or anything at all is wrong, which the
+// whole file tells better.
 func (c *converter) pieces(pieces []piece) bool {
-	root := Node{kind: Map, line: 1, col: 1, size: 1}
-	at := map[string]int{} // index in root.items of a key's value
+	last := len(c.doc.file.text) > wholeUpTo // there is no second try
+	root := Node{kind: Map, line: 1, col: 1}
+	top := newIndex()
+	var group *index // of the mapping under a top-level key
 	for _, p := range pieces {
 		body, ok := c.parse(p.text, p.line)
-		if !ok {
-			return false
-		}
-		if body == nil || body.Type() == ast.NullType {
+		if ok && (body == nil || body.Type() == ast.NullType) {
 			continue // comments
 		}
-		n := c.convert(body, min(1, len(p.list)))
-		if c.faults.Count() > 0 {
-			return false
+		var n Node
+		if ok {
+			n = c.convert(body, min(1, len(p.under)))
 		}
-		if p.list != "" {
-			i, ok := at[p.list]
-			if !ok || n.kind != List {
+		switch {
+		case !ok || c.faults.Count() > 0:
+			if !last {
 				return false
 			}
-			c.extend(&root, i, n)
-			continue
-		}
-		if n.kind != Map {
-			return false
-		}
-		if len(at) == 0 {
-			root.line, root.col = n.line, n.col
-		}
-		for i := 0; i < len(n.items); i += 2 {
-			key := n.items[i].text
-			if _, twice := at[key]; twice {
-				return false
+		case p.under == "" && n.kind == Map:
+			if len(root.items) == 0 {
+				root.line, root.col = n.line, n.col
 			}
-			at[key] = len(root.items) + 1
-			c.append(&root, n.items[i])
-			c.append(&root, n.items[i+1])
+			c.extend(&root, top, n)
+			group = newIndex()
+		case p.under == "":
+			ok = false
+		default:
+			i, found := top.at[p.under]
+			if ok = found && c.under(&root.items[i+1], group, n); !ok {
+				break
+			}
+		}
+		if !ok && c.faults.Count() == 0 {
+			c.fault(n.Pos(), "this does not fit what is before it; indent all values more than their key")
+		}
+		if c.faults.Count() > 0 && !last {
+			return false
 		}
 	}
 	root.size = 1
@@ -144,14 +148,40 @@ func (c *converter) pieces(pieces []piece) bool {
 	return true
 }
 
-// extend adds the items of a piece to a list of the root, which is Null before the
-// first piece.
-func (c *converter) extend(root *Node, i int, more Node) {
-	to := &root.items[i]
-	if to.kind == Null {
+// index finds the keys of a mapping.
+type index struct{ at map[string]int }
+
+func newIndex() *index { return &index{map[string]int{}} }
+
+// under adds a piece to the value of a top-level key, which is Null before the first.
+func (c *converter) under(to *Node, group *index, more Node) bool {
+	switch {
+	case to.kind == Null && more.kind == List:
 		*to = more
-		return
+	case to.kind == Null && more.kind == Map:
+		*to = Node{kind: Map, line: more.line, col: more.col, size: 1}
+		c.extend(to, group, more)
+	case to.kind == List && more.kind == List:
+		to.items = append(to.items, more.items...)
+		to.size = addSizes(to.size, more.size-1)
+	case to.kind == Map && more.kind == Map:
+		c.extend(to, group, more)
+	default:
+		return false
 	}
-	to.items = append(to.items, more.items...)
-	to.size = addSizes(to.size, more.size-1)
+	return true
+}
+
+// extend adds the entries of a mapping to one made from the pieces before.
+func (c *converter) extend(to *Node, keys *index, more Node) {
+	for i := 0; i < len(more.items); i += 2 {
+		key, value := more.items[i], more.items[i+1]
+		if first, twice := keys.at[key.text]; twice {
+			c.twice(key, to.items[first])
+			continue
+		}
+		keys.at[key.text] = len(to.items)
+		c.append(to, key)
+		c.append(to, value)
+	}
 }
