@@ -96,6 +96,9 @@ type Handler interface {
 type End struct {
 	Err    error // nil: in good order (as asked by Close, or both sides at EOF); otherwise what broke it
 	Unsent int64 // bytes that Send took and that the peer's kernel is not known to have; best effort
+	// Discarded is the number of bytes that came after Close: for an idle HTTP/1.1
+	// connection, a request that crossed with our FIN and is lost.
+	Discarded int64
 }
 
 // Shard is what a handler asks of its driver. All calls return at once.
@@ -127,10 +130,12 @@ type Shard interface {
 	// CloseWrite sends FIN after what is queued. Sending afterwards is a bug and panics.
 	CloseWrite(id ConnID)
 	// Close ends a connection in good order: flush what is queued, FIN, read and
-	// discard until EOF or for at most linger without progress, wait for the send
-	// queue of the kernel to empty (bounded by the driver's flush time), release, then Closed.
-	// Nothing but Closed is called for it any more. linger 0 releases at once after
-	// one attempt to flush; Abort resets instead, so that a truncated response looks truncated.
+	// discard until EOF, all that within linger; wait for the send queue of the kernel
+	// to empty (bounded by the driver's flush time), release, then Closed. Whoever has
+	// much to flush to a slow peer waits for Sent first.
+	// Nothing but Closed is called for it any more. linger 0 is for a peer that is owed
+	// nothing: no time to flush or to read. Abort resets instead, so that a truncated
+	// response looks truncated.
 	Close(id ConnID, linger time.Duration)
 	// Abort sends RST and releases; what is queued is discarded.
 	Abort(id ConnID)

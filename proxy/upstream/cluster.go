@@ -13,6 +13,7 @@ const (
 	DefaultResponseTimeout = 60 * time.Second
 	DefaultStreamIdle      = 5 * time.Minute
 	DefaultIdleTimeout     = 60 * time.Second
+	DefaultTunnelIdle      = time.Hour
 	DefaultMaxIdle         = 256
 )
 
@@ -23,7 +24,8 @@ type Config struct {
 	Endpoints       []string      // host:port, balanced round robin
 	ConnectTimeout  time.Duration // for a TCP connection
 	ResponseTimeout time.Duration // from the request's last byte to the response's head
-	StreamIdle      time.Duration // no byte of a body or tunnel in either direction
+	StreamIdle      time.Duration // no byte of a response body
+	TunnelIdle      time.Duration // no byte of a tunnel in either direction
 	IdleTimeout     time.Duration // of a pooled connection; less if the peer announced less
 	MaxIdle         int           // pooled connections for each endpoint and shard; negative: no pooling
 }
@@ -40,6 +42,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.ResponseTimeout, DefaultResponseTimeout)
 	set(&c.StreamIdle, DefaultStreamIdle)
+	set(&c.TunnelIdle, DefaultTunnelIdle)
 	set(&c.IdleTimeout, DefaultIdleTimeout)
 	if c.MaxIdle == 0 {
 		c.MaxIdle = DefaultMaxIdle

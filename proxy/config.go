@@ -1,0 +1,118 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
+
+// Protocol is what a listener speaks.
+type Protocol uint8
+
+// The protocols.
+const (
+	HTTP Protocol = iota // HTTP/1.1
+	TCP                  // raw bytes, routed by the listener's name
+)
+
+func (p Protocol) String() string {
+	switch p {
+	case HTTP:
+		return "http"
+	case TCP:
+		return "tcp"
+	}
+	return "invalid"
+}
+
+// StartMode says what a listener does before the policy is in force.
+type StartMode uint8
+
+// The start modes. The zero value is Refuse.
+const (
+	Refuse StartMode = iota // accept; HTTP gets 503 and the reason, TCP is closed
+	Hold                    // listen but do not accept: the kernel queues
+)
+
+// ListenerConfig is one listening socket.
+type ListenerConfig struct {
+	Name     string // unique; TCP routes refer to it, metrics carry it
+	Address  string // host:port; port 0 picks one
+	Protocol Protocol
+}
+
+// Config of a Server. The zero value of each field means its default; a negative
+// duration switches the limit off where that is said.
+type Config struct {
+	Listeners []ListenerConfig
+	Start     StartMode
+
+	// Authenticators by the name that routes use. A route that names one which is
+	// missing does not compile.
+	Authenticators map[string]authz.Authenticator
+	// TrustedProxies are the peers whose X-Forwarded-For, Forwarded and X-Request-ID
+	// are believed. Empty: nobody's.
+	TrustedProxies []netip.Prefix
+
+	Limits         h1.Limits
+	MaxConnections int // downstream, all listeners; 0 is 50,000
+
+	HeaderTimeout time.Duration // from the first byte of a head to its last; 10 s
+	BodyTimeout   time.Duration // without a byte of a request body; 60 s
+	WriteTimeout  time.Duration // without a byte of a response leaving; 60 s
+	IdleTimeout   time.Duration // between two requests; 620 s, more than the balancers in front wait
+	StageTimeout  time.Duration // for an authenticator that had to leave the loop; 5 s
+	Linger        time.Duration // how long a close reads on for the peer's FIN; 1 s
+	// HalfOpenTimeout bounds a tunnel of which one side said goodbye; 5 min.
+	HalfOpenTimeout time.Duration
+
+	// AccessLog gets one JSON line for each exchange; nil: none. Write must not block.
+	AccessLog AccessSink
+
+	// Seed makes request IDs repeatable, for simulation; 0: random.
+	Seed uint64
+	// Faults is a test seam; its zero value breaks nothing.
+	Faults Faults
+}
+
+// AccessSink takes rendered access records, whole lines. It is called by the loops
+// and must return at once: what it cannot take it counts and drops.
+type AccessSink interface {
+	WriteLines(b []byte)
+}
+
+// Faults is a test seam: each field breaks one rule so that the simulation can show
+// that it notices. Never set one in a product.
+type Faults struct {
+	ServeWithoutPolicy bool // an exchange does not wait for the first snapshot to be in force (breaks invariant 4)
+	IgnoreGoodbye      bool // responses never tell a client to leave
+	AbortOnClose       bool // connections are reset where they should be closed in good order
+	RetryPOST          bool // a request that may have been executed is sent again
+	ReuseDirty         bool // an upstream connection is pooled with its response unread
+	HideTruncation     bool // a truncated response is ended as if it were whole
+	DropHeld           bool // pipelined input behind a finished exchange is forgotten
+	EvictActive        bool // an idle eviction closes a connection that became active meanwhile
+	SkipAuthorize      bool // the authorize stage is not asked
+	LateHalfClose      bool // a tunnel ends when the first side says goodbye
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&c.HeaderTimeout, 10*time.Second)
+	set(&c.BodyTimeout, 60*time.Second)
+	set(&c.WriteTimeout, 60*time.Second)
+	set(&c.IdleTimeout, 620*time.Second)
+	set(&c.StageTimeout, 5*time.Second)
+	set(&c.Linger, time.Second)
+	set(&c.HalfOpenTimeout, 5*time.Minute)
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 50_000
+	}
+	return c
+}

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"context"
+	crand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// Core is everything of the proxy that touches no socket, clock or goroutine: the
+// walk of exchanges and tunnels, the gate, the clusters, the counters. A driver
+// carries it; Server is the product's shell around one, the simulation another.
+type Core struct {
+	cfg       Config
+	tracker   *drain.Tracker
+	post      func(shard int, v any)
+	gate      gate
+	upstreams upstream.Set
+	listeners []*listener
+	book      statsBook
+
+	open       atomic.Int64 // admitted downstream connections
+	unadmitted counter      // downstream connections that hold no handle
+
+	mu    sync.Mutex // guards loops and serialises Apply
+	loops []*loop
+}
+
+// NewCore makes a core. post is the Post of the driver that will carry it: the
+// tracker's evictions reach the loops through it.
+func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *Core {
+	core := &Core{cfg: cfg.withDefaults(), tracker: tracker, post: post}
+	for i, ln := range core.cfg.Listeners {
+		core.listeners = append(core.listeners, &listener{cfg: ln, index: i})
+	}
+	return core
+}
+
+// Handler makes the handler of one shard; give it to the driver's Start.
+func (core *Core) Handler(sh engine.Shard) engine.Handler {
+	l := &loop{Core: core, sh: sh, log: accessLog{sink: core.cfg.AccessLog}, rnd: core.random(sh.Index())}
+	core.mu.Lock()
+	core.loops = append(core.loops, l)
+	core.mu.Unlock()
+	return l
+}
+
+// random is the source of request IDs of one loop.
+func (core *Core) random(shard int) *rand.ChaCha8 {
+	var seed [32]byte
+	if core.cfg.Seed != 0 {
+		binary.LittleEndian.PutUint64(seed[:], core.cfg.Seed)
+		seed[31] = byte(shard)
+	} else if _, err := crand.Read(seed[:]); err != nil {
+		panic("BUG: crypto/rand never fails: " + err.Error())
+	}
+	return rand.NewChaCha8(seed)
+}
+
+// postAll brings v to every loop.
+func (core *Core) postAll(v any) {
+	core.mu.Lock()
+	n := len(core.loops)
+	core.mu.Unlock()
+	for i := range n {
+		core.post(i, v)
+	}
+}
+
+// Shut tells the loops that the listeners are closed: whoever was never admitted and
+// said nothing goes. AwaitUnadmitted waits for that.
+func (core *Core) Shut() { core.postAll(shutNote{}) }
+
+// Unadmitted is the number of downstream connections without a handle.
+func (core *Core) Unadmitted() int { return core.unadmitted.value() }
+
+// AwaitUnadmitted waits until no connection without a handle is left, or ctx ends.
+func (core *Core) AwaitUnadmitted(ctx context.Context) error { return core.unadmitted.wait(ctx) }
+
+var errLimit = errors.New("too many connections")
+
+// track gets a handle for a connection, from the one place that admits.
+func (l *loop) track(id engine.ConnID, ln *listener, peer engine.Peer) (*drain.Conn, error) {
+	if l.open.Add(1) > int64(l.cfg.MaxConnections) {
+		l.open.Add(-1)
+		return nil, errLimit
+	}
+	shard, post := l.sh.Index(), l.post
+	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer.Remote},
+		func(cause drain.Cause) { post(shard, evictNote{id, cause}) })
+	if err != nil {
+		l.open.Add(-1)
+		return nil, err
+	}
+	return h, nil
+}
+
+// counter is a number that can be waited for. The zero value is 0.
+type counter struct {
+	mu   sync.Mutex // guards n and zero
+	n    int
+	zero chan struct{} // closed when n reaches 0; nil if nobody waits
+}
+
+func (c *counter) add() {
+	c.mu.Lock()
+	c.n++
+	c.mu.Unlock()
+}
+
+func (c *counter) done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n--
+	if c.n == 0 && c.zero != nil {
+		close(c.zero)
+		c.zero = nil
+	}
+}
+
+func (c *counter) value() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func (c *counter) wait(ctx context.Context) error {
+	c.mu.Lock()
+	if c.n == 0 {
+		c.mu.Unlock()
+		return nil
+	}
+	if c.zero == nil {
+		c.zero = make(chan struct{})
+	}
+	zero := c.zero
+	c.mu.Unlock()
+	select {
+	case <-zero:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,132 @@
+package portable
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sluiceproxy/sluice/proxy/engine"
+)
+
+// listener is one accept loop. Owned by Driver; joined by Unlisten and Close.
+type listener struct {
+	ln     net.Listener
+	index  int
+	stop   chan struct{} // closed once, by close: ends a back-off
+	joined chan struct{} // closed by the accept loop when it returns
+	once   sync.Once
+}
+
+func (l *listener) close() {
+	l.once.Do(func() { close(l.stop) })
+	l.ln.Close()
+}
+
+// Listen implements engine.Driver.
+func (d *Driver) Listen(index int, ln net.Listener) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return net.ErrClosed
+	}
+	if d.listeners[index] != nil {
+		return errors.New("portable: listener index in use")
+	}
+	l := &listener{ln: ln, index: index, stop: make(chan struct{}), joined: make(chan struct{})}
+	d.listeners[index] = l
+	d.wg.Add(1)
+	go d.accept(l) // ends when the listener is closed; joined through l.joined
+	return nil
+}
+
+// Unlisten implements engine.Driver. The accept loop runs on while the listener is
+// being closed: that is what empties the queue.
+func (d *Driver) Unlisten(index int) engine.ListenerEnd {
+	d.mu.Lock()
+	l := d.listeners[index]
+	delete(d.listeners, index)
+	d.mu.Unlock()
+	if l == nil {
+		return engine.ListenerEnd{Proven: true}
+	}
+	end := d.cfg.CloseListener(l.ln)
+	l.close()
+	<-l.joined // Invariant: after this every accepted connection had its Accepted call.
+	return end
+}
+
+// accept takes connections until the listener is closed. An accept that fails for
+// want of descriptors or memory is tried again with back-off: giving up would lose
+// the listener.
+func (d *Driver) accept(l *listener) {
+	defer d.wg.Done()
+	defer close(l.joined)
+	var delay time.Duration
+	for {
+		nc, err := l.ln.Accept()
+		switch {
+		case err == nil:
+			delay = 0
+			d.leastLoaded().accepted(nc, l.index)
+			continue
+		case errors.Is(err, net.ErrClosed), d.ctx.Err() != nil:
+			return
+		}
+		if d.cfg.AcceptError != nil {
+			d.cfg.AcceptError(l.index, err)
+		}
+		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
+		if !pause(d.ctx, l.stop, delay) {
+			return
+		}
+	}
+}
+
+// pause waits for d; false if ctx or stop ended first.
+func pause(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-stop:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (d *Driver) leastLoaded() *shard {
+	best := d.shards[0]
+	for _, s := range d.shards[1:] {
+		if s.load.Load() < best.load.Load() {
+			best = s
+		}
+	}
+	return best
+}
+
+// accepted registers a connection and starts its goroutines, unless the handler
+// closed it within the call.
+func (s *shard) accepted(nc net.Conn, index int) {
+	s.enter()
+	defer s.leave()
+	if s.closed {
+		nc.Close()
+		return
+	}
+	c := s.alloc()
+	c.nc = nc
+	s.h.Accepted(c.id, index, engine.Peer{Remote: addrPort(nc.RemoteAddr()), Local: addrPort(nc.LocalAddr())})
+	s.run(c)
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}

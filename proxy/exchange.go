@@ -1,0 +1,436 @@
+package proxy
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/route"
+)
+
+// exchange is one request and its response, from head read to last byte. It lives
+// inside its connection and is used again for the next one.
+type exchange struct {
+	running  bool
+	seq      uint32 // tells a late answer of a stage from one for this exchange
+	started  time.Time
+	snap     *Snapshot
+	route    *Route
+	identity *authz.Identity
+	reason   string // why we answered ourselves; "" if the upstream did
+	dropErr  error  // why the response was not finished
+
+	// The request.
+	method     methodID
+	minor      uint8
+	isHEAD     bool
+	expect     bool // the client waits for 100 before it sends the body
+	upgrade    bool
+	clientStay bool // the client wants to keep the connection
+	body       h1.Body
+	chunked    bool // the request body is forwarded in chunks
+	hasBody    bool
+	reqDone    bool
+	bodyBegun  bool   // a body byte was consumed: no retry
+	saved      []byte // the head, while an authenticator works on it
+	stage      int    // index in the route's chain of the authenticator that is asked
+	id         requestID
+
+	// The way to the upstream.
+	up    *upConn
+	head  []byte // as sent to the upstream; kept until the response begins, for a safe retry
+	tries int
+
+	// The response.
+	status     int
+	headSent   bool
+	close      bool // Connection: close was said, or the body ends with the connection
+	respChunk  bool // we chunk
+	untilClose bool // the body ends with the connection
+	interim    int
+	bytesIn    int64
+	bytesOut   int64
+
+	line []byte // the access record so far
+}
+
+// response is an answer that we make ourselves. reason is from a closed set.
+type response struct {
+	status int
+	reason string
+	text   string
+	fields []h1.Header
+	close  bool
+}
+
+// startExchange begins the account of one request.
+func (c *httpConn) startExchange() {
+	x := &c.x
+	*x = exchange{running: true, seq: x.seq + 1, started: c.l.now(), reqDone: true, body: x.body}
+	x.body.Reset(h1.BodyNone, 0)
+	if c.handle != nil {
+		c.delivered() // the one before ends here at the latest
+		c.handle.Active()
+	}
+	c.l.stats.active.Add(1)
+}
+
+func (c *httpConn) exchangeRuns() bool { return c.x.running }
+
+// begin walks the exchange whose head was just parsed into l.req: admitted? routed?
+// who is it? may they? forward. head holds the bytes of the head.
+func (c *httpConn) begin(head []byte) {
+	l, r := c.l, &c.l.req
+	if c.handle == nil {
+		if err := l.admit(c); err == nil {
+			l.unadmitted.done()
+		}
+	}
+	c.startExchange()
+	x := &c.x
+	x.method = methodOf(r.Method)
+	x.minor, x.isHEAD = r.Minor, x.method == methodHEAD
+	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, r.Upgrade != nil
+	x.hasBody, x.chunked = r.Body != h1.BodyNone, r.Chunked
+	x.reqDone = !x.hasBody
+	x.body.Reset(r.Body, r.Length)
+	x.id.choose(l, c.fromTrusted())
+	if c.handle == nil {
+		c.refuseUnadmitted()
+		return
+	}
+	x.snap = l.gate.Load()
+	if x.snap == nil && l.cfg.Faults.ServeWithoutPolicy {
+		x.snap = l.gate.pending.Load()
+	}
+	if x.snap == nil {
+		l.refused(c.ln, refusedUnsynced)
+		c.reply(response{status: 503, reason: "policy_unsynced", text: "no policy is in force yet", fields: retryAfter, close: true})
+		return
+	}
+	c.locate(head)
+}
+
+var retryAfter = []h1.Header{{Name: "Retry-After", Value: "1"}}
+
+// refuseUnadmitted answers a request on a connection that has no handle.
+func (c *httpConn) refuseUnadmitted() {
+	reason, text := refusedUnsynced, "no policy is in force yet"
+	switch {
+	case c.l.tracker.State() != drain.Shut && c.l.open.Load() >= int64(c.l.cfg.MaxConnections):
+		reason, text = refusedLimit, "too many connections (limits.max_connections)"
+	case c.l.tracker.State() >= drain.Draining:
+		reason, text = refusedDraining, "this replica is draining"
+	}
+	c.l.refused(c.ln, reason)
+	c.reply(response{status: 503, reason: reason.String(), text: text, fields: retryAfter, close: true})
+}
+
+// locate finds the route by the one normal form of host and path.
+func (c *httpConn) locate(head []byte) {
+	l, r, x := c.l, &c.l.req, &c.x
+	c.beginRecord()
+	switch {
+	case r.Form == h1.Authority:
+		c.reply(response{status: 501, reason: "connect", text: "CONNECT is not offered here", close: true})
+		return
+	case x.method == methodTRACE:
+		c.reply(response{status: 405, reason: "trace", text: "TRACE is not offered here", close: true})
+		return
+	case r.Form == h1.Asterisk:
+		c.reply(response{status: 400, reason: "asterisk", text: "OPTIONS * addresses no route"})
+		return
+	}
+	host, port, err := route.NormalizeHost(l.hostBuf[:0], r.Host)
+	if err != nil && len(r.Host) > 0 {
+		c.reply(response{status: 400, reason: "host", text: err.Error(), close: true})
+		return
+	}
+	path, err := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
+	if err != nil {
+		c.reply(response{status: 400, reason: "path", text: err.Error(), close: true})
+		return
+	}
+	name := x.method.name(r.Method)
+	i, outcome := x.snap.table.Match(host, path, name)
+	switch {
+	case outcome == route.MethodNotAllowed:
+		c.reply(response{status: 405, reason: "method", text: "no route of this path takes that method",
+			fields: []h1.Header{{Name: "Allow", Value: x.snap.table.Allow(i)}}})
+		return
+	case outcome != route.Found:
+		c.reply(response{status: 404, reason: "no_route", text: "no route matches this host and path"})
+		return
+	}
+	x.route = &x.snap.routes[i]
+	if !x.route.PathParameters && bytes.IndexByte(path, ';') >= 0 {
+		c.reply(response{status: 400, reason: "path", text: "the path holds path parameters (;), which this route does not allow", close: true})
+		return
+	}
+	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path, Query: r.Query,
+		Source: c.source(), Fields: r}
+	l.port, x.stage = port, 0
+	c.handle.Describe(&x.route.Name, nil)
+	c.authenticate(head)
+}
+
+// authenticate asks the route's authenticators in order, from x.stage on.
+func (c *httpConn) authenticate(head []byte) {
+	x := &c.x
+	for ; x.stage < len(x.route.Authenticators); x.stage++ {
+		a := x.route.Authenticators[x.stage]
+		id, v := a.Try(&c.l.areq)
+		if v == authz.Pending {
+			c.ask(a, head)
+			return
+		}
+		if !c.authenticated(a, id, v) {
+			continue
+		}
+		return
+	}
+	c.authorize()
+}
+
+// authenticated acts on the verdict of one authenticator; false: ask the next.
+func (c *httpConn) authenticated(a authz.Authenticator, id *authz.Identity, v authz.Verdict) bool {
+	switch v {
+	case authz.Allow:
+		if id == nil {
+			panic("BUG: authenticator " + a.Name() + " allowed nobody")
+		}
+		c.x.identity = id
+		c.handle.Describe(&c.x.route.Name, &id.User)
+		c.authorize()
+		return true
+	case authz.Deny:
+		return false
+	case authz.Challenge:
+		c.challenge("credential_invalid", "the credential is not valid")
+		return true
+	case authz.Unavailable, authz.Pending:
+	}
+	c.reply(response{status: 503, reason: "authenticate_unavailable", text: "authentication is not possible now", fields: retryAfter})
+	return true
+}
+
+// stageAnswer is what comes back from an authenticator that left the loop.
+type stageAnswer struct {
+	seq      uint32
+	identity *authz.Identity
+	verdict  authz.Verdict
+}
+
+// ask runs the slow half of an authenticator off the loop, on copies.
+func (c *httpConn) ask(a authz.Authenticator, head []byte) {
+	x := &c.x
+	x.saved = bytes.Clone(head)
+	own := new(h1.Request) // read by the other goroutine only, like saved
+	if _, err := own.Parse(x.saved, c.l.cfg.Limits); err != nil {
+		panic("BUG: a head that parsed does not parse again: " + err.Error())
+	}
+	req := c.l.areq.Clone()
+	req.Fields = own
+	seq := x.seq
+	c.state = deciding
+	c.arm(engine.TimerState, c.l.cfg.StageTimeout)
+	if !c.l.sh.Ask(c.id, func() any {
+		id, v := a.Resolve(req)
+		return stageAnswer{seq, id, v}
+	}) {
+		c.reply(response{status: 503, reason: "authenticate_overloaded", text: "too many authentications are pending", fields: retryAfter})
+	}
+}
+
+// answerStage takes the result of an Ask: the walk goes on where it stopped. What aliased the loop's
+// buffers is read again from the saved head.
+func (c *httpConn) answerStage(a stageAnswer) {
+	x := &c.x
+	if c.state != deciding || a.seq != x.seq {
+		return // the exchange ended meanwhile
+	}
+	c.arm(engine.TimerState, 0)
+	head := x.saved
+	x.saved = nil
+	if n, err := c.l.req.Parse(head, c.l.cfg.Limits); err != nil || n == 0 {
+		panic("BUG: a head that parsed does not parse again")
+	}
+	c.state = awaitHead
+	c.relocate()
+	if !c.authenticated(x.route.Authenticators[x.stage], a.identity, a.verdict) {
+		x.stage++
+		c.authenticate(head)
+	}
+	c.pump()
+}
+
+// relocate fills l.areq again for the route that was found before. The snapshot of
+// the exchange stays the one it began with.
+func (c *httpConn) relocate() {
+	l, r, x := c.l, &c.l.req, &c.x
+	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
+	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
+	l.areq = authz.Request{Route: x.route.Name, Method: x.method.name(r.Method), Host: host, Path: path,
+		Query: r.Query, Source: c.source(), Fields: r}
+	l.port = port
+}
+
+func (c *httpConn) stageTimeout() {
+	c.x.seq++ // whatever comes now is too late
+	c.reply(response{status: 503, reason: "authenticate_timeout", text: "authentication took too long", fields: retryAfter})
+	c.pump()
+}
+
+// authorize asks the route's policy, and forwards if it allows.
+func (c *httpConn) authorize() {
+	x := &c.x
+	d := authz.Decision{Verdict: authz.Allow}
+	if !c.l.cfg.Faults.SkipAuthorize {
+		d = x.route.Authorizer.Authorize(x.identity, &c.l.areq)
+	}
+	c.l.stats.decided(d)
+	switch d.Verdict {
+	case authz.Allow:
+		c.forward()
+	case authz.Challenge:
+		c.challenge(d.Reason, "a credential is needed")
+	case authz.Unavailable:
+		c.reply(response{status: 503, reason: d.Reason, text: "no decision is possible now", fields: retryAfter})
+	case authz.Deny, authz.Pending:
+		c.reply(response{status: 403, reason: d.Reason, text: "the policy does not allow this request"})
+	}
+}
+
+func (c *httpConn) challenge(reason, text string) {
+	c.reply(response{status: 401, reason: reason, text: text, fields: c.x.route.challenges})
+}
+
+// maxDiscard is the largest request body that is read and dropped, so that a refused
+// request does not cost its connection.
+const maxDiscard = 64 << 10
+
+// badRequest answers a head that was refused: nothing is known about where the next
+// message starts, so the connection ends.
+func (c *httpConn) badRequest(err *h1.Error) {
+	c.beginRecord()
+	c.l.stats.badRequests.Add(1)
+	c.x.id.choose(c.l, false)
+	c.replyClose(response{status: err.Status, reason: err.Reason, text: err.Detail})
+}
+
+func (c *httpConn) replyClose(r response) {
+	r.close = true
+	c.reply(r)
+}
+
+// reply ends the exchange with a response of our own.
+func (c *httpConn) reply(r response) {
+	x := &c.x
+	x.status, x.reason, x.headSent = r.status, r.reason, true
+	discard := !x.reqDone && !x.expect && !x.chunked && x.body.Remaining() <= maxDiscard
+	x.close = r.close || !x.clientStay || c.goodbye() || !x.reqDone && !discard
+	l := c.l
+	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{
+		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.now(),
+		RequestID: x.id.bytes(), Close: x.close, Head: x.isHEAD, KeepAlive: x.minor == 0 && !x.close,
+	})
+	x.bytesOut += int64(len(l.out))
+	c.sendOut(l.out)
+	if x.up != nil {
+		x.up.abandon()
+	}
+	if discard && !x.close && !x.reqDone {
+		c.endAccount()
+		c.state = discarding
+		c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		return
+	}
+	c.endExchange()
+}
+
+func (c *httpConn) discardBody(b []byte) int {
+	_, n, err := c.x.body.Next(b)
+	if err != nil {
+		c.decide(drain.Errored)
+		c.shut(c.l.cfg.Linger)
+		return 0
+	}
+	if c.x.body.Done() {
+		c.x.reqDone = true
+		c.backToIdle()
+	}
+	return n
+}
+
+// goodbye reports whether this response must tell the client to leave, and takes
+// note that it does.
+func (c *httpConn) goodbye() bool {
+	if c.handle == nil || !c.handle.Goodbye() || c.l.cfg.Faults.IgnoreGoodbye {
+		return false
+	}
+	c.handle.Told()
+	return true
+}
+
+// endExchange closes the account of the exchange and decides what becomes of the
+// connection. The response is queued in full.
+func (c *httpConn) endExchange() {
+	x := &c.x
+	c.endAccount()
+	if x.close || !x.reqDone {
+		c.decide(drain.Completed)
+		c.undelivered = true
+		c.flushThenShut()
+		return
+	}
+	c.backToIdle()
+}
+
+// backToIdle waits for the next request. A response that has not left in full keeps
+// the connection active in the account.
+func (c *httpConn) backToIdle() {
+	c.state = awaitHead
+	c.undelivered = true
+	if c.l.sh.Queued(c.id) == 0 {
+		c.delivered()
+	}
+	c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
+	if c.l.cfg.Faults.DropHeld {
+		c.in = c.in[:0]
+	}
+	c.pump()
+}
+
+// endAccount releases what the exchange held and writes its record. Once only.
+func (c *httpConn) endAccount() {
+	x := &c.x
+	if !x.running {
+		return
+	}
+	x.running = false
+	c.arm(engine.TimerRead, 0)
+	c.arm(engine.TimerState, 0)
+	if x.head != nil {
+		c.l.putBuffer(x.head)
+		x.head = nil
+	}
+	c.l.stats.active.Add(-1)
+	c.endRecord()
+}
+
+func (c *httpConn) sendOut(b []byte) {
+	if c.handle != nil {
+		c.handle.Bytes(0, int64(len(b)))
+	}
+	c.send(b)
+}
+
+// answer implements role.
+func (c *httpConn) answer(v any) {
+	if a, ok := v.(stageAnswer); ok {
+		c.answerStage(a)
+	}
+}

@@ -1,0 +1,242 @@
+package proxy
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
+
+// The names under which an identity goes upstream. Whatever a client sends under one
+// of them, or under a spelling that an upstream may fold to one, is removed first.
+const (
+	fieldUser   = "X-Sluice-User"
+	fieldEmail  = "X-Sluice-Email"
+	fieldGroups = "X-Sluice-Groups"
+)
+
+// appendRequestHead writes the head for the upstream: the request as it was
+// authorised, without what was meant for us, with what we know.
+func (c *httpConn) appendRequestHead(dst []byte) []byte {
+	l, r, x := c.l, &c.l.req, &c.x
+	trusted := c.fromTrusted()
+	dst = h1.AppendRequestLine(dst, r.Method, l.areq.Path, r.Query, r.HasQuery)
+	dst = append(dst, "Host: "...)
+	dst = append(dst, l.areq.Host...)
+	if l.port > 0 {
+		dst = append(dst, ':')
+		dst = strconv.AppendInt(dst, int64(l.port), 10)
+	}
+	dst = append(dst, "\r\n"...)
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if f.Hop || c.withheld(f, trusted) {
+			continue
+		}
+		dst = append(dst, f.Name...)
+		dst = append(dst, ": "...)
+		dst = append(dst, f.Value...)
+		dst = append(dst, "\r\n"...)
+	}
+	dst = c.appendForwarded(dst, trusted)
+	dst = append(dst, "Via: 1.1 sluice\r\nX-Request-ID: "...)
+	dst = append(dst, x.id.bytes()...)
+	dst = append(dst, "\r\n"...)
+	if id := x.identity; id != nil {
+		dst = appendIdentity(dst, fieldUser, id.User)
+		dst = appendIdentity(dst, fieldEmail, id.Email)
+		for i, g := range id.Groups {
+			if i == 0 {
+				dst = append(dst, fieldGroups+": "...)
+			} else {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, g...)
+		}
+		if len(id.Groups) > 0 {
+			dst = append(dst, "\r\n"...)
+		}
+	}
+	if x.chunked {
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	if x.upgrade {
+		dst = append(dst, "Connection: upgrade\r\nUpgrade: "...)
+		dst = append(dst, r.Upgrade...)
+		dst = append(dst, "\r\n"...)
+	}
+	return h1.AppendEnd(dst)
+}
+
+func appendIdentity(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return h1.AppendField(dst, name, value)
+}
+
+// withheld reports whether a field of the request stays behind.
+func (c *httpConn) withheld(f *h1.Field, trusted bool) bool {
+	switch f.ID {
+	case h1.Host, h1.XRequestID, h1.XForwardedFor, h1.XForwardedProto, h1.XForwardedHost:
+		return true // written anew
+	case h1.Forwarded, h1.XRealIP:
+		return !trusted
+	case h1.Authorization:
+		return c.x.route.hidesCredentials && c.x.identity != nil
+	case h1.Other:
+		return ours(f.Name) || c.x.route.hidesCredentials && fold(f.Name, "x-api-key")
+	}
+	return false
+}
+
+// ours reports whether a name is, or folds to, one that only we may set: servers map
+// '-', '_' and '.' to one another (CGI, WSGI), so every such spelling counts.
+func ours(name []byte) bool {
+	if len(name) < 9 || name[0]|0x20 != 'x' && name[0]|0x20 != 'f' {
+		return false
+	}
+	const prefix = "x-sluice-"
+	if fold(name[:len(prefix)], prefix) {
+		return true
+	}
+	// The plain spellings of these have an ID and are handled by it.
+	for _, n := range foldNames {
+		if len(n) == len(name) && fold(name, n) && plainID(name) == false {
+			return true
+		}
+	}
+	return false
+}
+
+var foldNames = [...]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
+	"x-request-id", "x-real-ip"}
+
+// plainID: spelled with '-' only.
+func plainID(name []byte) bool {
+	for _, c := range name {
+		if c == '_' || c == '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// fold compares a field name with a lower-case one, taking '_' and '.' for '-'.
+func fold(name []byte, low string) bool {
+	if len(name) != len(low) {
+		return false
+	}
+	for i, c := range name {
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != low[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// appendForwarded writes X-Forwarded-For, -Proto and -Host: what a trusted hop said,
+// continued; otherwise only what we saw.
+func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
+	r := &c.l.req
+	dst = append(dst, "X-Forwarded-For: "...)
+	if trusted {
+		for i := range r.Fields {
+			if f := &r.Fields[i]; f.ID == h1.XForwardedFor && len(f.Value) > 0 {
+				dst = append(dst, f.Value...)
+				dst = append(dst, ", "...)
+			}
+		}
+	}
+	dst = c.peer.Remote.Addr().AppendTo(dst)
+	dst = append(dst, "\r\nX-Forwarded-Proto: "...)
+	proto := []byte(nil)
+	host := r.Host
+	if trusted {
+		proto, _ = r.Field("x-forwarded-proto")
+		if h, n := r.Field("x-forwarded-host"); n == 1 && len(h) > 0 {
+			host = h
+		}
+	}
+	if len(proto) > 0 {
+		dst = append(dst, proto...)
+	} else {
+		dst = append(dst, "http"...)
+	}
+	dst = append(dst, "\r\nX-Forwarded-Host: "...)
+	dst = append(dst, host...)
+	return append(dst, "\r\n"...)
+}
+
+// fromTrusted reports whether the peer is a hop whose word counts.
+func (c *httpConn) fromTrusted() bool {
+	for _, p := range c.l.cfg.TrustedProxies {
+		if p.Contains(c.peer.Remote.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// source is the client's address: the peer's or, behind trusted hops, the last
+// address of X-Forwarded-For that is not itself a trusted hop. A value that does not
+// parse ends the walk at the last address that is known.
+func (c *httpConn) source() netip.Addr {
+	addr := c.peer.Remote.Addr()
+	if !c.fromTrusted() {
+		return addr
+	}
+	fields := c.l.req.Fields
+	for i := len(fields) - 1; i >= 0; i-- {
+		if fields[i].ID != h1.XForwardedFor {
+			continue
+		}
+		for list := fields[i].Value; len(list) > 0; {
+			var last []byte
+			list, last = cutLast(list)
+			a, err := netip.ParseAddr(string(last))
+			if err != nil {
+				return addr
+			}
+			addr = a.Unmap()
+			if !c.isTrusted(addr) {
+				return addr
+			}
+		}
+	}
+	return addr
+}
+
+func (c *httpConn) isTrusted(a netip.Addr) bool {
+	for _, p := range c.l.cfg.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutLast splits the last element off a comma-separated list.
+func cutLast(list []byte) (rest, last []byte) {
+	i := len(list) - 1
+	for i >= 0 && list[i] != ',' {
+		i--
+	}
+	last = list[i+1:]
+	if i >= 0 {
+		rest = list[:i]
+	}
+	for len(last) > 0 && (last[0] == ' ' || last[0] == '\t') {
+		last = last[1:]
+	}
+	for len(last) > 0 && (last[len(last)-1] == ' ' || last[len(last)-1] == '\t') {
+		last = last[:len(last)-1]
+	}
+	return rest, last
+}

@@ -1,0 +1,218 @@
+package proxy
+
+import (
+	"errors"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// The request's way to the upstream. What comes back is in respond.go.
+
+// Why an exchange was dropped after its response began.
+var (
+	errStalledClient   = errors.New("the client took no byte of the response within limits.write_timeout")
+	errEvicted         = errors.New("evicted")
+	errDeadline        = errors.New("the drain deadline passed")
+	errTruncated       = errors.New("the upstream ended its response early")
+	errStreamIdle      = errors.New("the upstream sent no byte within the cluster's stream idle timeout")
+	errBadChunk        = errors.New("the request body is malformed")
+	errClientTruncated = errors.New("the client ended its request body early")
+	errUnexpected101   = errors.New("the upstream switched protocols unasked")
+)
+
+// maxTries bounds how many connections one exchange may use up.
+const maxTries = 3
+
+// forward begins the upstream half of an exchange that was allowed.
+func (c *httpConn) forward() {
+	c.x.head = c.appendRequestHead(c.l.getBuffer())
+	c.state = forwarding
+	c.connect(nil)
+}
+
+// connect gets a connection to an endpoint other than avoid: a pooled one, or a new one.
+func (c *httpConn) connect(avoid *upstream.Endpoint) {
+	x := &c.x
+	x.tries++
+	ep := x.route.Cluster.Pick(avoid)
+	if ep == nil {
+		c.reply(response{status: 503, reason: "no_endpoint", text: "the cluster of this route has no endpoint", fields: retryAfter})
+		return
+	}
+	ep.Requests.Add(1)
+	// A retry goes out on a fresh connection: the pool may be full of stale ones.
+	if avoid == nil && x.tries == 1 {
+		if u, ok := c.l.idle.Take(ep, c.l.now()); ok {
+			u.start(c)
+			return
+		}
+	}
+	dialUpstream(c, ep)
+}
+
+// connectFailed tries another endpoint: nothing was sent yet.
+func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
+	x := &c.x
+	x.up = nil
+	if x.tries < maxTries && len(x.route.Cluster.Endpoints()) > 1 {
+		c.connect(ep)
+		return
+	}
+	c.reply(response{status: 502, reason: "connect_failed", text: "no connection to the upstream", fields: retryAfter})
+	c.pump()
+}
+
+// upstreamReady: the head is on its way; whatever of the body came already follows.
+func (c *httpConn) upstreamReady() {
+	if c.x.reqDone {
+		c.requestSent()
+	} else {
+		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+	}
+	c.pump()
+}
+
+// requestSent starts the wait for the response.
+func (c *httpConn) requestSent() {
+	c.arm(engine.TimerRead, 0)
+	if !c.x.headSent {
+		c.arm(engine.TimerState, c.x.route.Cluster.Config().ResponseTimeout)
+	}
+}
+
+// forwardBody passes on request body bytes from the front of b and returns how many.
+func (c *httpConn) forwardBody(b []byte) int {
+	x := &c.x
+	u := x.up
+	if x.reqDone || u == nil || u.state != upBusy {
+		return 0
+	}
+	data, n, err := x.body.Next(b)
+	if err != nil {
+		u.abandon()
+		if x.headSent {
+			c.drop(errBadChunk)
+		} else {
+			e := err.(*h1.Error)
+			c.replyClose(response{status: e.Status, reason: e.Reason, text: e.Detail})
+		}
+		return 0
+	}
+	x.bodyBegun = true
+	x.bytesIn += int64(len(data))
+	switch {
+	case !x.chunked:
+		u.send(data)
+	case len(data) > 0:
+		c.l.out = h1.AppendChunk(c.l.out[:0], data)
+		u.send(c.l.out)
+	}
+	if x.body.Done() {
+		if x.chunked {
+			c.l.out = h1.AppendLastChunk(c.l.out[:0], x.body.Trailers())
+			u.send(c.l.out)
+		}
+		x.reqDone = true
+		c.requestSent()
+		return n
+	}
+	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+	if u.full() {
+		c.pause(pausePressure)
+	}
+	return n
+}
+
+// requestEOF: the client will send no more. In the middle of a body that is a
+// request cut short: the upstream must not take it for a whole one.
+func (c *httpConn) requestEOF() {
+	if c.x.reqDone {
+		return
+	}
+	c.decide(drain.ClientClosed)
+	c.drop(errClientTruncated)
+}
+
+func (c *httpConn) bodyTimeout() {
+	if c.state != forwarding || c.x.reqDone {
+		return
+	}
+	if c.paused&pausePressure != 0 { // the upstream is what stalls; its own timer bounds that
+		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+		return
+	}
+	c.failRequest(response{status: 408, reason: "body_timeout", text: "the request body took too long"}, errClientTruncated)
+}
+
+func (c *httpConn) responseTimeout() {
+	c.failRequest(response{status: 504, reason: "response_timeout", text: "the upstream did not answer in time"}, errTruncated)
+}
+
+// failRequest ends an exchange that cannot succeed: with an answer if none has begun.
+func (c *httpConn) failRequest(r response, err error) {
+	if c.x.headSent {
+		c.drop(err)
+		return
+	}
+	c.reply(r)
+	c.pump()
+}
+
+// drop ends an exchange whose response can neither be finished nor taken back: what
+// was sent must look as incomplete as it is.
+func (c *httpConn) drop(err error) {
+	x := &c.x
+	if x.up != nil {
+		x.up.abandon()
+	}
+	begun := x.running && x.headSent
+	if x.running {
+		x.reason = "dropped"
+		c.l.stats.dropped.Add(1)
+		x.dropErr = err
+		c.endAccount()
+	}
+	if c.l.cfg.Faults.HideTruncation && begun && x.respChunk {
+		c.send(h1.AppendLastChunk(nil, nil))
+		c.flushThenShut()
+		return
+	}
+	if begun && !x.untilClose {
+		// Missing chunks or missing length tell the truth after FIN as well, and FIN
+		// lets what was sent arrive.
+		c.shut(c.l.cfg.Linger)
+		return
+	}
+	c.abort()
+}
+
+// clientGone: the connection closed under a running exchange.
+func (c *httpConn) clientGone(engine.End) {
+	x := &c.x
+	if x.up != nil {
+		x.up.abandon()
+	}
+	if !x.headSent {
+		x.status, x.reason = 499, "client_closed"
+	} else if x.reason == "" {
+		x.reason = "client_closed"
+	}
+	c.endAccount()
+}
+
+// cut: the drain deadline passed.
+func (c *httpConn) cut() {
+	c.decide(drain.Cut)
+	switch {
+	case c.x.running && !c.x.headSent:
+		c.replyClose(response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter})
+	case c.x.running:
+		c.drop(errDeadline)
+	default:
+		// A partial head, a body that is being dropped, or a response that leaves slowly.
+		c.shut(c.l.cfg.Linger)
+	}
+}

@@ -1,0 +1,390 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
+
+// connState is the state of a downstream HTTP/1.1 connection.
+//
+//	            head complete            authenticator must leave the loop
+//	awaitHead ────────────────▶ (begin) ──────────────────────────────────▶ deciding
+//	  ▲  ▲  ▲                      │  │ allowed                                │
+//	  │  │  └── answered by us ────┘  ▼                                        │
+//	  │  │                        forwarding ◀───────────────────────────────┘
+//	  │  └── response complete ───────┤ │ 101
+//	  │                               │ └──────▶ (tunnel: another role)
+//	  └─ body read ── discarding ◀────┤ refused, with a small body to come
+//	                                  ▼
+//	           flushing ──────▶ closing      the response said goodbye, or must look truncated
+type connState uint8
+
+const (
+	awaitHead  connState = iota // between requests, or in the middle of a head
+	deciding                    // waits for Answer
+	forwarding                  // an exchange with an upstream runs
+	discarding                  // answered; the rest of a small request body is read and dropped
+	flushing                    // the last response is leaving; then close
+	closing                     // Close or Abort was called; only closed comes
+)
+
+func (s connState) String() string {
+	switch s {
+	case awaitHead:
+		return "await_head"
+	case deciding:
+		return "deciding"
+	case forwarding:
+		return "forwarding"
+	case discarding:
+		return "discarding"
+	case flushing:
+		return "flushing"
+	case closing:
+		return "closing"
+	}
+	return "invalid"
+}
+
+// httpConn is a downstream HTTP/1.1 connection: it cuts the input into heads and
+// bodies, and runs one exchange at a time.
+type httpConn struct {
+	half
+	ln     *listener
+	peer   engine.Peer
+	handle *drain.Conn // nil: not admitted (yet)
+	state  connState
+
+	in       []byte // input not consumed yet: a partial head, or what waits behind the running exchange
+	scan     h1.HeadScanner
+	partial  bool // in holds the beginning of a head
+	pumping  bool // feed is on the stack
+	finished bool // the peer's FIN came
+	// undelivered: the last exchange ended, but its response has not left in full.
+	undelivered bool
+	outcome     drain.Outcome // how closed reports it, if decided is set
+	decided     bool
+
+	x exchange
+}
+
+// maxUnadmitted bounds the connections that wait for their 503.
+const maxUnadmitted = 4096
+
+func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {
+	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
+	if l.admit(c) == nil {
+		c.arm(engine.TimerState, l.cfg.IdleTimeout)
+		return c
+	}
+	l.unadmitted.add()
+	if l.unadmitted.value() > maxUnadmitted {
+		l.refused(ln, refusedLimit)
+		c.shut(0)
+		return c
+	}
+	c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+	return c
+}
+
+// admit gets a handle. A connection that came before admission tries again with its
+// first request: the policy may be in force by then.
+func (l *loop) admit(c *httpConn) error {
+	h, err := l.track(c.id, c.ln, c.peer)
+	if err == nil {
+		c.handle = h
+	}
+	return err
+}
+
+func (c *httpConn) received(b []byte) {
+	if c.handle != nil {
+		c.handle.Bytes(int64(len(b)), 0)
+	}
+	if c.state == flushing { // the last response is leaving; a request that comes now was not seen
+		return
+	}
+	if len(c.in) > 0 {
+		c.in = append(c.in, b...)
+		c.pump()
+		return
+	}
+	c.keep(c.feed(b))
+}
+
+// pump feeds what was held back. It does nothing when feed is running already: that
+// one goes on by itself.
+func (c *httpConn) pump() {
+	if c.pumping {
+		return
+	}
+	c.keep(c.feed(c.in))
+}
+
+// keep stores what feed left, which may alias c.in, and pauses reading if it has to
+// wait for the exchange.
+func (c *httpConn) keep(rest []byte) {
+	if c.state == closing || c.state == flushing {
+		rest = nil
+	}
+	switch {
+	case len(rest) == 0:
+		if c.in != nil {
+			c.l.putBuffer(c.in)
+			c.in = nil
+		}
+		c.resume(pauseHeld)
+	case c.in == nil:
+		c.in = append(c.l.getBuffer(), rest...)
+	default:
+		c.in = append(c.in[:0], rest...)
+	}
+	if len(rest) > 0 && !c.partial {
+		c.pause(pauseHeld)
+	} else {
+		c.resume(pauseHeld)
+	}
+	if c.finished && c.state == awaitHead {
+		c.peerLeft()
+	}
+}
+
+// feed consumes from the front of b what the state allows and returns the rest.
+func (c *httpConn) feed(b []byte) []byte {
+	c.pumping = true
+	defer func() { c.pumping = false }()
+	for len(b) > 0 {
+		n := 0
+		switch c.state {
+		case awaitHead:
+			n = c.head(b)
+		case forwarding:
+			n = c.forwardBody(b)
+		case discarding:
+			n = c.discardBody(b)
+		case deciding, flushing, closing:
+		}
+		if n == 0 {
+			break
+		}
+		b = b[n:]
+	}
+	return b
+}
+
+// head parses one request head at the front of b; 0: incomplete, or refused.
+func (c *httpConn) head(b []byte) int {
+	l := c.l
+	if c.partial && !c.scan.Next(b, l.cfg.Limits) {
+		return 0
+	}
+	n, err := l.req.Parse(b, l.cfg.Limits)
+	if err != nil {
+		c.partial = false
+		c.startExchange()
+		c.badRequest(err.(*h1.Error))
+		return 0
+	}
+	if n == 0 {
+		if !c.partial {
+			c.partial = true
+			c.scan.Reset()
+			c.scan.Next(b, l.cfg.Limits)
+			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		}
+		return 0
+	}
+	c.partial = false
+	c.begin(b[:n])
+	return n
+}
+
+func (c *httpConn) eof() {
+	c.finished = true
+	switch c.state {
+	case awaitHead:
+		if len(c.in) == 0 || c.partial {
+			c.peerLeft()
+		}
+	case forwarding:
+		c.requestEOF()
+	case discarding:
+		c.peerLeft()
+	case deciding, flushing, closing:
+		// A client may close its half after the request and still wants the answer.
+	}
+}
+
+// peerLeft closes a connection whose peer will send no more and is owed nothing.
+func (c *httpConn) peerLeft() {
+	c.decide(drain.ClientClosed)
+	c.shut(c.l.cfg.Linger)
+}
+
+// decide fixes what closed will report. The first decision stands.
+func (c *httpConn) decide(o drain.Outcome) {
+	if !c.decided {
+		c.decided, c.outcome = true, o
+	}
+}
+
+// shut closes in good order.
+func (c *httpConn) shut(linger time.Duration) {
+	if c.state == closing {
+		return
+	}
+	c.state = closing
+	if c.l.cfg.Faults.AbortOnClose {
+		c.l.sh.Abort(c.id)
+		return
+	}
+	c.l.sh.Close(c.id, linger)
+}
+
+// abort resets, so that what was sent looks as incomplete as it is.
+func (c *httpConn) abort() {
+	if c.state == closing {
+		return
+	}
+	c.state = closing
+	c.l.sh.Abort(c.id)
+}
+
+// flushThenShut closes once everything sent has left.
+func (c *httpConn) flushThenShut() {
+	if c.state == closing {
+		return
+	}
+	c.state = flushing
+	if c.l.sh.Queued(c.id) == 0 {
+		c.shut(c.l.cfg.Linger)
+	}
+}
+
+func (c *httpConn) sent() {
+	c.flushed()
+	switch {
+	case c.state == flushing:
+		c.delivered()
+		c.shut(c.l.cfg.Linger)
+	case c.undelivered:
+		c.delivered()
+	}
+	if u := c.x.up; u != nil {
+		u.resume(pausePressure)
+	}
+}
+
+// delivered makes the connection idle in the account: the last response has left.
+func (c *httpConn) delivered() {
+	if !c.undelivered {
+		return
+	}
+	c.undelivered = false
+	if c.handle != nil {
+		c.handle.Idle()
+	}
+}
+
+func (c *httpConn) dialed(error) {}
+
+func (c *httpConn) fired(t engine.Timer) {
+	switch t {
+	case engine.TimerWrite:
+		if c.stalled() {
+			c.decide(drain.Errored)
+			c.drop(errStalledClient)
+		}
+	case engine.TimerRead:
+		c.bodyTimeout()
+	case engine.TimerState:
+		c.stateTimeout()
+	}
+}
+
+func (c *httpConn) stateTimeout() {
+	switch c.state {
+	case awaitHead:
+		switch {
+		case c.partial:
+			c.startExchange()
+			c.partial = false
+			c.replyClose(response{status: 408, reason: "header_timeout", text: "the request head took too long"})
+		default:
+			c.l.stats.idleTimeouts.Add(1)
+			c.decide(drain.IdleClosed)
+			c.shut(c.l.cfg.Linger)
+		}
+	case deciding:
+		c.stageTimeout()
+	case forwarding:
+		c.responseTimeout()
+	case discarding:
+		c.decide(drain.Completed)
+		c.shut(c.l.cfg.Linger)
+	case flushing, closing:
+	}
+}
+
+// evict is asked for by the tracker; the state decides, since the connection may
+// have become active in between.
+func (c *httpConn) evict(cause drain.Cause) {
+	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
+	switch {
+	case c.state == closing:
+		// It is on its way; at the deadline there is no more time for politeness.
+		if cause == drain.CauseDeadline {
+			c.l.sh.Abort(c.id)
+		}
+	case idle && c.undelivered && cause == drain.CauseIdle:
+		// The client is still reading its response.
+	case idle:
+		c.decide(drain.IdleClosed)
+		c.shut(c.l.cfg.Linger)
+	case cause == drain.CauseIdle:
+		// A request came first: it is served and told to leave.
+		if c.l.cfg.Faults.EvictActive {
+			c.decide(drain.IdleClosed)
+			c.drop(errEvicted)
+		}
+	default:
+		c.cut()
+	}
+}
+
+// leaveUnadmitted ends a connection that was never admitted, once nobody will be.
+func (c *httpConn) leaveUnadmitted() {
+	if c.state == awaitHead && !c.partial && len(c.in) == 0 {
+		c.shut(c.l.cfg.Linger)
+	}
+}
+
+func (c *httpConn) closed(end engine.End) {
+	if c.exchangeRuns() {
+		c.clientGone(end)
+	}
+	if c.in != nil {
+		c.l.putBuffer(c.in)
+		c.in = nil
+	}
+	if c.handle == nil {
+		c.l.unadmitted.done()
+		return
+	}
+	outcome := drain.Completed
+	switch {
+	case c.decided:
+		outcome = c.outcome
+	case end.Err != nil:
+		outcome = drain.ClientClosed
+	}
+	if outcome == drain.Completed && end.Err != nil && end.Unsent > 0 {
+		outcome = drain.Errored // the last response did not arrive in full
+	}
+	c.ln.closed(outcome)
+	c.l.open.Add(-1)
+	c.handle.Done(outcome)
+}

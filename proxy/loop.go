@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// role is what a connection is to the loop that owns it. The driver's calls for the
+// connection go to its role; after closed the role is forgotten.
+type role interface {
+	received(b []byte)
+	eof()
+	sent()
+	dialed(err error)
+	answer(v any)
+	fired(t engine.Timer)
+	evict(cause drain.Cause)
+	closed(end engine.End)
+}
+
+// loop implements engine.Handler: the state of one shard. It has no lock, because
+// the driver makes one call at a time.
+type loop struct {
+	*Core
+	sh    engine.Shard
+	roles []role // by slot
+	idle  upstream.Idle[*upConn]
+	stats loopStats
+	log   accessLog
+	rnd   *rand.ChaCha8
+
+	// Scratch, valid during one call.
+	req     h1.Request
+	resp    h1.Response
+	areq    authz.Request
+	out     []byte
+	pathBuf []byte
+	hostBuf []byte
+	port    int
+
+	buffers [][]byte // free list
+}
+
+// Invariant: a role sits at the slot of its connection from Accepted or Dial until
+// Closed, or a failed Dialed.
+func (l *loop) setRole(id engine.ConnID, r role) {
+	for id.Slot() >= len(l.roles) {
+		l.roles = append(l.roles, nil)
+	}
+	l.roles[id.Slot()] = r
+}
+
+// Accepted implements engine.Handler.
+func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
+	ln := l.listeners[listener]
+	ln.accepted.Add(1)
+	if ln.cfg.Protocol == TCP {
+		l.setRole(id, newTCPConn(l, id, ln, peer))
+	} else {
+		l.setRole(id, newHTTPConn(l, id, ln, peer))
+	}
+}
+
+// Dialed implements engine.Handler.
+func (l *loop) Dialed(id engine.ConnID, err error) {
+	r := l.roles[id.Slot()]
+	if err != nil {
+		l.roles[id.Slot()] = nil
+	}
+	r.dialed(err)
+	l.settle()
+}
+
+// Received implements engine.Handler.
+func (l *loop) Received(id engine.ConnID, b []byte) {
+	l.roles[id.Slot()].received(b)
+	l.settle()
+}
+
+// EOF implements engine.Handler.
+func (l *loop) EOF(id engine.ConnID) {
+	l.roles[id.Slot()].eof()
+	l.settle()
+}
+
+// Sent implements engine.Handler.
+func (l *loop) Sent(id engine.ConnID) {
+	l.roles[id.Slot()].sent()
+	l.settle()
+}
+
+// Moved implements engine.Handler. Nothing asks for a Move yet.
+func (l *loop) Moved(_, _ engine.ConnID, _ int64, _ bool) {}
+
+// Closed implements engine.Handler.
+func (l *loop) Closed(id engine.ConnID, end engine.End) {
+	r := l.roles[id.Slot()]
+	l.roles[id.Slot()] = nil
+	r.closed(end)
+	l.settle()
+}
+
+// Fired implements engine.Handler.
+func (l *loop) Fired(id engine.ConnID, t engine.Timer) {
+	l.roles[id.Slot()].fired(t)
+	l.settle()
+}
+
+// Answer implements engine.Handler.
+func (l *loop) Answer(id engine.ConnID, v any) {
+	l.roles[id.Slot()].answer(v)
+	l.settle()
+}
+
+// What arrives by Post.
+type (
+	evictNote struct {
+		id    engine.ConnID
+		cause drain.Cause
+	}
+	sweepNote struct{} // endpoints left the policy
+	shutNote  struct{} // the listeners are closed: whoever was never admitted goes
+)
+
+// Notice implements engine.Handler.
+func (l *loop) Notice(v any) {
+	switch v := v.(type) {
+	case evictNote:
+		// The connection may have ended since; another may have its slot.
+		if r := l.at(v.id); r != nil {
+			r.evict(v.cause)
+		}
+	case sweepNote:
+		for _, u := range l.idle.Sweep() {
+			u.close()
+		}
+	case shutNote:
+		for _, r := range l.roles {
+			if c, ok := r.(*httpConn); ok && c.handle == nil {
+				c.leaveUnadmitted()
+			}
+		}
+	}
+	l.settle()
+}
+
+// at is the role of a downstream connection that may have ended since.
+func (l *loop) at(id engine.ConnID) role {
+	if id.Slot() >= len(l.roles) {
+		return nil
+	}
+	switch r := l.roles[id.Slot()].(type) {
+	case *httpConn:
+		if r.id == id {
+			return r
+		}
+	case *tunnelEnd:
+		if r.id == id {
+			return r
+		}
+	case *tcpConn:
+		if r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// settle ends a call of the driver: what was gathered leaves in one piece.
+func (l *loop) settle() { l.log.flush() }
+
+func (l *loop) now() time.Time { return l.sh.Now() }
+
+// getBuffer and putBuffer keep the buffers of connections that wait for nothing: an
+// idle connection holds none.
+func (l *loop) getBuffer() []byte {
+	if n := len(l.buffers); n > 0 {
+		b := l.buffers[n-1]
+		l.buffers = l.buffers[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, 2048)
+}
+
+const (
+	maxFree       = 1024     // buffers kept for reuse
+	maxFreeBuffer = 64 << 10 // larger ones go to the collector
+)
+
+func (l *loop) putBuffer(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxFreeBuffer && len(l.buffers) < maxFree {
+		l.buffers = append(l.buffers, b)
+	}
+}

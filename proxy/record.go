@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// The access record: one JSON line for each exchange, written without allocating.
+// Paths and hosts come from outside: whatever could break a line or its JSON is escaped.
+
+// accessLog gathers the lines of one call of the driver.
+type accessLog struct {
+	sink AccessSink
+	buf  []byte
+}
+
+func (a *accessLog) flush() {
+	if len(a.buf) > 0 {
+		a.sink.WriteLines(a.buf)
+		a.buf = a.buf[:0]
+	}
+}
+
+// beginRecord keeps what aliases the loop's buffers.
+func (c *httpConn) beginRecord() {
+	if c.l.log.sink == nil {
+		return
+	}
+	r := &c.l.req
+	b := c.l.getBuffer()
+	b = append(b, `,"method":`...)
+	b = appendJSON(b, r.Method)
+	b = append(b, `,"host":`...)
+	b = appendJSON(b, r.Host)
+	b = append(b, `,"path":`...)
+	b = appendJSON(b, r.Path)
+	c.x.line = b
+}
+
+// endRecord writes the line and counts the exchange.
+func (c *httpConn) endRecord() {
+	x, l := &c.x, c.l
+	took := l.now().Sub(x.started)
+	l.book.of(x.route).count(x.method, x.status, took)
+	if l.log.sink == nil {
+		return
+	}
+	b := append(l.log.buf, `{"time":"`...)
+	b = l.now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = append(b, `","msg":"exchange","request_id":"`...)
+	b = append(b, x.id.bytes()...)
+	b = append(b, `","listener":`...)
+	b = appendJSON(b, c.ln.cfg.Name)
+	b = append(b, `,"peer":"`...)
+	b = c.peer.Remote.AppendTo(b)
+	b = append(b, `","protocol":"http/1.`...)
+	b = append(b, '0'+x.minor, '"')
+	b = append(b, x.line...)
+	if x.route != nil {
+		b = append(b, `,"route":`...)
+		b = appendJSON(b, x.route.Name)
+	}
+	if x.identity != nil {
+		b = append(b, `,"user":`...)
+		b = appendJSON(b, x.identity.User)
+	}
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(x.status), 10)
+	if x.reason != "" {
+		b = append(b, `,"reason":`...)
+		b = appendJSON(b, x.reason)
+	}
+	if x.dropErr != nil {
+		b = append(b, `,"err":`...)
+		b = appendJSON(b, x.dropErr.Error())
+	}
+	b = append(b, `,"bytes_in":`...)
+	b = strconv.AppendInt(b, x.bytesIn, 10)
+	b = append(b, `,"bytes_out":`...)
+	b = strconv.AppendInt(b, x.bytesOut, 10)
+	b = append(b, `,"dur_ms":`...)
+	b = appendMillis(b, took)
+	b = append(b, "}\n"...)
+	l.log.buf = b
+	l.putBuffer(x.line)
+	x.line = nil
+}
+
+// appendMillis writes a duration in milliseconds with three digits of fraction.
+func appendMillis(b []byte, d time.Duration) []byte {
+	us := max(d.Microseconds(), 0)
+	b = strconv.AppendInt(b, us/1000, 10)
+	f := us % 1000
+	return append(b, '.', byte('0'+f/100), byte('0'+f/10%10), byte('0'+f%10))
+}
+
+// appendJSON appends s as a JSON string. Control bytes, quotes, backslashes and what
+// is not UTF-8 are escaped.
+func appendJSON[T string | []byte](b []byte, s T) []byte {
+	const digits = "0123456789abcdef"
+	b = append(b, '"')
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c == 0x7f:
+			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		case c < utf8.RuneSelf:
+			b = append(b, c)
+		default:
+			// Heads are ASCII where it matters; any other byte is shown as Latin-1, which
+			// keeps the line valid whatever was sent.
+			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
+	}
+	return append(b, '"')
+}

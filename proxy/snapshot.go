@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"sync/atomic"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/route"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// Route is one compiled route of a snapshot.
+type Route struct {
+	Name           string
+	Cluster        *upstream.Cluster
+	Authenticators []authz.Authenticator // asked in order
+	Authorizer     authz.Authorizer
+	PathParameters bool
+
+	challenges       []h1.Header // WWW-Authenticate of a 401
+	hidesCredentials bool        // the credential was for us: it is not forwarded
+	stats            *routeStats
+}
+
+// tcpRoute is what a TCP listener does with its connections.
+type tcpRoute struct {
+	Name       string
+	Cluster    *upstream.Cluster
+	Authorizer authz.Authorizer
+}
+
+// Snapshot is an immutable compiled policy: everything an exchange asks about routes,
+// rules and clusters, of one version. An exchange loads it once and keeps it.
+type Snapshot struct {
+	Version string
+
+	table  *route.Table
+	routes []Route
+	tcp    map[string]*tcpRoute // by listener
+}
+
+// Routes is the number of HTTP routes.
+func (s *Snapshot) Routes() int { return len(s.routes) }
+
+// gate holds the snapshot in force. Invariant 4: it holds none before the first one is
+// in force, and no exchange goes past it without one.
+type gate struct {
+	atomic.Pointer[Snapshot]
+	pending atomic.Pointer[Snapshot] // compiled, not in force yet
+}

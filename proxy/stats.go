@@ -1,0 +1,313 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/drain"
+)
+
+// refusal says why a connection or request was refused before any upstream was asked.
+type refusal uint8
+
+const (
+	refusedUnsynced refusal = iota // no policy in force
+	refusedDraining
+	refusedLimit
+	numRefusals
+)
+
+func (r refusal) String() string {
+	switch r {
+	case refusedUnsynced:
+		return "policy_unsynced"
+	case refusedDraining:
+		return "draining"
+	case refusedLimit:
+		return "limit"
+	case numRefusals:
+	}
+	return "invalid"
+}
+
+// listener is what the loops share about one listening socket.
+type listener struct {
+	cfg      ListenerConfig
+	index    int
+	accepted atomic.Uint64
+	refused  [numRefusals]atomic.Uint64
+	ended    [8]atomic.Uint64 // by drain.Outcome
+}
+
+func (ln *listener) closed(o drain.Outcome) { ln.ended[o].Add(1) }
+
+func (l *loop) refused(ln *listener, why refusal) { ln.refused[why].Add(1) }
+
+// loopStats are the counters of one loop: written by it, read by anybody.
+type loopStats struct {
+	active         atomic.Int64
+	idleTimeouts   atomic.Uint64
+	badRequests    atomic.Uint64
+	badResponses   atomic.Uint64
+	dropped        atomic.Uint64
+	truncated      atomic.Uint64
+	poisoned       atomic.Uint64
+	upstreamClosed atomic.Uint64
+
+	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
+}
+
+type decisionCell struct {
+	verdict authz.Verdict
+	reason  string
+	n       atomic.Uint64
+}
+
+// decided counts a decision. Reasons are a closed set, so the list stays short.
+func (s *loopStats) decided(d authz.Decision) {
+	var cells []*decisionCell
+	if p := s.decisions.Load(); p != nil {
+		cells = *p
+	}
+	for _, c := range cells {
+		if c.verdict == d.Verdict && c.reason == d.Reason {
+			c.n.Add(1)
+			return
+		}
+	}
+	c := &decisionCell{verdict: d.Verdict, reason: d.Reason}
+	c.n.Add(1)
+	grown := append(cells[:len(cells):len(cells)], c)
+	s.decisions.Store(&grown)
+}
+
+// DurationBuckets are the upper bounds, in seconds, of request durations: those that
+// OpenTelemetry advises for http.server.request.duration.
+var DurationBuckets = [...]float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+
+// routeStats counts the exchanges of one route. Safe for concurrent use; it outlives
+// snapshots.
+type routeStats struct {
+	name  string
+	cells atomic.Pointer[[]*statusCell]
+	mu    sync.Mutex // guards growing cells
+}
+
+// maxCells bounds the label values of one route: an upstream chooses the status.
+const maxCells = 64
+
+type statusCell struct {
+	method  methodID
+	status  int // 0: any, once there are too many
+	buckets [len(DurationBuckets) + 1]atomic.Uint64
+	micros  atomic.Uint64
+}
+
+func (s *routeStats) count(m methodID, status int, took time.Duration) {
+	c := s.find(m, status)
+	if c == nil {
+		c = s.grow(m, status)
+	}
+	i := 0
+	for sec := took.Seconds(); i < len(DurationBuckets) && sec > DurationBuckets[i]; i++ {
+	}
+	c.buckets[i].Add(1)
+	c.micros.Add(uint64(max(took.Microseconds(), 0)))
+}
+
+func (s *routeStats) find(m methodID, status int) *statusCell {
+	p := s.cells.Load()
+	if p == nil {
+		return nil
+	}
+	for _, c := range *p {
+		if c.method == m && c.status == status {
+			return c
+		}
+	}
+	return nil
+}
+
+func (s *routeStats) grow(m methodID, status int) *statusCell {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var cells []*statusCell
+	if p := s.cells.Load(); p != nil {
+		cells = *p
+	}
+	if len(cells) >= maxCells {
+		m, status = methodOther, 0
+	}
+	if c := s.find(m, status); c != nil {
+		return c
+	}
+	c := &statusCell{method: m, status: status}
+	grown := append(cells[:len(cells):len(cells)], c)
+	s.cells.Store(&grown)
+	return c
+}
+
+// statsBook holds the counters of every route by name, across snapshots.
+type statsBook struct {
+	mu     sync.Mutex // guards routes
+	routes map[string]*routeStats
+	none   routeStats // exchanges that matched no route
+}
+
+// route returns the counters of a route, for Compile.
+func (b *statsBook) route(name string) *routeStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.routes[name]
+	if s == nil {
+		if b.routes == nil {
+			b.routes = map[string]*routeStats{}
+		}
+		s = &routeStats{name: name}
+		b.routes[name] = s
+	}
+	return s
+}
+
+// keep forgets the routes that are in no snapshot any more and never counted anything.
+func (b *statsBook) keep(inForce []Route) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	named := make(map[*routeStats]bool, len(inForce))
+	for i := range inForce {
+		named[inForce[i].stats] = true
+	}
+	for name, s := range b.routes {
+		if !named[s] && s.cells.Load() == nil {
+			delete(b.routes, name)
+		}
+	}
+}
+
+func (b *statsBook) of(r *Route) *routeStats {
+	if r == nil {
+		return &b.none
+	}
+	return r.stats
+}
+
+// Stats is a reading of all counters, for metrics and status.
+type Stats struct {
+	Active         int64 // exchanges that run
+	Open           int64 // admitted downstream connections
+	IdleTimeouts   uint64
+	BadRequests    uint64
+	BadResponses   uint64
+	Dropped        uint64
+	Truncated      uint64
+	Poisoned       uint64
+	UpstreamClosed uint64
+	Listeners      []ListenerStats
+	Decisions      []DecisionStats
+	Requests       []RequestStats
+	Upstreams      []EndpointStats
+}
+
+// ListenerStats counts connections of one listener.
+type ListenerStats struct {
+	Name     string
+	Accepted uint64
+	Refused  map[string]uint64 // by reason
+	Closed   map[string]uint64 // by outcome
+}
+
+// DecisionStats counts decisions of the authorize stage.
+type DecisionStats struct {
+	Decision, Reason string
+	Count            uint64
+}
+
+// RequestStats counts exchanges by route, method and status, with their durations.
+type RequestStats struct {
+	Route, Method string
+	Status        int // 0: other
+	Buckets       [len(DurationBuckets) + 1]uint64
+	Seconds       float64 // sum
+}
+
+// EndpointStats counts what went to one endpoint.
+type EndpointStats struct {
+	Cluster, Endpoint               string
+	Active                          int64
+	Requests, Connects, ConnectErrs uint64
+}
+
+// Stats reads all counters. Safe for concurrent use.
+func (core *Core) Stats() Stats {
+	s := Stats{Open: core.open.Load()}
+	sums := map[DecisionStats]uint64{}
+	core.mu.Lock()
+	loops := core.loops
+	core.mu.Unlock()
+	for _, l := range loops {
+		s.Active += l.stats.active.Load()
+		s.IdleTimeouts += l.stats.idleTimeouts.Load()
+		s.BadRequests += l.stats.badRequests.Load()
+		s.BadResponses += l.stats.badResponses.Load()
+		s.Dropped += l.stats.dropped.Load()
+		s.Truncated += l.stats.truncated.Load()
+		s.Poisoned += l.stats.poisoned.Load()
+		s.UpstreamClosed += l.stats.upstreamClosed.Load()
+		if p := l.stats.decisions.Load(); p != nil {
+			for _, c := range *p {
+				sums[DecisionStats{Decision: c.verdict.String(), Reason: c.reason}] += c.n.Load()
+			}
+		}
+	}
+	for k, n := range sums {
+		k.Count = n
+		s.Decisions = append(s.Decisions, k)
+	}
+	for _, ln := range core.listeners {
+		s.Listeners = append(s.Listeners, ln.read())
+	}
+	s.Requests = core.book.read()
+	for _, c := range core.upstreams.Clusters() {
+		for _, e := range c.Endpoints() {
+			s.Upstreams = append(s.Upstreams, EndpointStats{Cluster: c.Name(), Endpoint: e.Addr, Active: e.Active.Load(),
+				Requests: e.Requests.Load(), Connects: e.Connects.Load(), ConnectErrs: e.ConnectErrs.Load()})
+		}
+	}
+	return s
+}
+
+func (ln *listener) read() ListenerStats {
+	s := ListenerStats{Name: ln.cfg.Name, Accepted: ln.accepted.Load(), Refused: map[string]uint64{}, Closed: map[string]uint64{}}
+	for r := range numRefusals {
+		s.Refused[r.String()] = ln.refused[r].Load()
+	}
+	for _, o := range []drain.Outcome{drain.Completed, drain.ClientClosed, drain.IdleClosed, drain.Cut, drain.Errored} {
+		s.Closed[o.String()] = ln.ended[o].Load()
+	}
+	return s
+}
+
+func (b *statsBook) read() (all []RequestStats) {
+	b.mu.Lock()
+	routes := make([]*routeStats, 0, len(b.routes)+1)
+	for _, r := range b.routes {
+		routes = append(routes, r)
+	}
+	b.mu.Unlock()
+	for _, r := range append(routes, &b.none) {
+		p := r.cells.Load()
+		if p == nil {
+			continue
+		}
+		for _, c := range *p {
+			s := RequestStats{Route: r.name, Method: c.method.String(), Status: c.status, Seconds: float64(c.micros.Load()) / 1e6}
+			for i := range c.buckets {
+				s.Buckets[i] = c.buckets[i].Load()
+			}
+			all = append(all, s)
+		}
+	}
+	return all
+}

@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/tunnel"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// tcpConn is a connection of a TCP listener until its upstream is there; then it is
+// one end of a tunnel.
+type tcpConn struct {
+	half
+	ln      *listener
+	handle  *drain.Conn // nil: refused
+	cluster *upstream.Cluster
+	dial    *tcpDial
+	tries   int
+	closing bool
+	outcome drain.Outcome
+}
+
+// newTCPConn asks the same two questions as an exchange: is the policy in force, and
+// does it allow this connection?
+func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpConn {
+	c := &tcpConn{half: half{l: l, id: id}, ln: ln}
+	h, err := l.track(id, ln, peer)
+	snap := l.gate.Load()
+	if snap == nil && l.cfg.Faults.ServeWithoutPolicy {
+		snap = l.gate.pending.Load()
+	}
+	switch {
+	case err == nil:
+		c.handle = h
+		h.Tunnel()
+	case err == errLimit:
+		l.refused(ln, refusedLimit)
+	case l.tracker.State() >= drain.Draining:
+		l.refused(ln, refusedDraining)
+	default:
+		l.refused(ln, refusedUnsynced)
+	}
+	if c.handle == nil {
+		l.unadmitted.add()
+		c.shut(drain.Completed)
+		return c
+	}
+	if snap == nil {
+		l.refused(ln, refusedUnsynced)
+		c.shut(drain.Completed)
+		return c
+	}
+	r := snap.tcp[ln.cfg.Name]
+	if r == nil {
+		c.shut(drain.Completed) // DESIGN 7: no route, TCP closes
+		return c
+	}
+	h.Describe(&r.Name, nil)
+	l.areq = authz.Request{Route: r.Name, Source: peer.Remote.Addr()}
+	d := r.Authorizer.Authorize(nil, &l.areq)
+	l.stats.decided(d)
+	if d.Verdict != authz.Allow {
+		c.shut(drain.Completed)
+		return c
+	}
+	c.cluster = r.Cluster
+	c.pause(pauseConnect)
+	c.connect(nil)
+	return c
+}
+
+func (c *tcpConn) connect(avoid *upstream.Endpoint) {
+	c.tries++
+	ep := c.cluster.Pick(avoid)
+	if ep == nil {
+		c.shut(drain.Errored)
+		return
+	}
+	ep.Requests.Add(1)
+	ep.Active.Add(1)
+	id := c.l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
+	c.dial = &tcpDial{c: c, id: id, ep: ep}
+	c.l.setRole(id, c.dial)
+}
+
+func (c *tcpConn) shut(o drain.Outcome) {
+	if c.closing {
+		return
+	}
+	c.closing, c.outcome = true, o
+	if c.dial != nil {
+		c.dial.giveUp()
+	}
+	c.l.sh.Close(c.id, c.l.cfg.Linger)
+}
+
+func (c *tcpConn) evict(cause drain.Cause) {
+	if cause == drain.CauseDeadline {
+		c.shut(drain.Cut)
+	}
+}
+
+func (c *tcpConn) closed(engine.End) {
+	if c.dial != nil {
+		c.dial.giveUp()
+	}
+	if c.handle == nil {
+		c.l.unadmitted.done()
+		return
+	}
+	o := drain.ClientClosed
+	if c.closing {
+		o = c.outcome
+	}
+	c.ln.closed(o)
+	c.l.open.Add(-1)
+	c.handle.Done(o)
+}
+
+func (c *tcpConn) received([]byte)    {}
+func (c *tcpConn) eof()               {}
+func (c *tcpConn) sent()              {}
+func (c *tcpConn) dialed(error)       {}
+func (c *tcpConn) answer(any)         {}
+func (c *tcpConn) fired(engine.Timer) {}
+
+// tcpDial is the upstream connection of a tcpConn while it is being made.
+type tcpDial struct {
+	c  *tcpConn // nil: given up
+	id engine.ConnID
+	ep *upstream.Endpoint
+}
+
+// giveUp parts the two. Aborting ends a dial that still runs; on an ID that is dead
+// already it does nothing.
+func (d *tcpDial) giveUp() {
+	c := d.c
+	c.dial, d.c = nil, nil
+	d.ep.Active.Add(-1)
+	c.l.sh.Abort(d.id)
+}
+
+func (d *tcpDial) dialed(err error) {
+	c := d.c
+	if c == nil {
+		return
+	}
+	if err != nil {
+		d.ep.ConnectErrs.Add(1)
+		d.giveUp()
+		if c.tries < maxTries && len(c.cluster.Endpoints()) > 1 {
+			c.connect(d.ep)
+			return
+		}
+		c.shut(drain.Errored)
+		return
+	}
+	d.ep.Connects.Add(1)
+	c.dial = nil
+	c.closing = true // from here on the tunnel has both connections
+	p := newPair(c.l, c.ln, c.handle, d.ep, c.id, d.id)
+	if p.ends[tunnel.Downstream].paused == 0 {
+		c.l.sh.Resume(c.id)
+	}
+}
+
+func (d *tcpDial) closed(engine.End) {
+	if c := d.c; c != nil {
+		d.giveUp()
+		c.shut(drain.Errored)
+	}
+}
+
+func (d *tcpDial) received([]byte)    {}
+func (d *tcpDial) eof()               {}
+func (d *tcpDial) sent()              {}
+func (d *tcpDial) answer(any)         {}
+func (d *tcpDial) fired(engine.Timer) {}
+func (d *tcpDial) evict(drain.Cause)  {}

@@ -1,0 +1,263 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// upState is the state of an upstream connection.
+//
+//	connecting ──▶ busy ◀──▶ pooled
+//	    │           │           │
+//	    └───────────┴───────────┴──▶ ended
+type upState uint8
+
+const (
+	upConnecting upState = iota // Dial runs
+	upBusy                      // carries the exchange of u.c
+	upPooled                    // waits in loop.idle
+	upEnded                     // Close or Abort was called, or it closed
+)
+
+// upConn is an upstream HTTP/1.1 connection, for one exchange at a time.
+type upConn struct {
+	half
+	ep    *upstream.Endpoint
+	c     *httpConn // of the exchange; nil unless connecting or busy
+	state upState
+
+	in        []byte // beginning of a response head
+	scan      h1.HeadScanner
+	partial   bool
+	body      h1.Body
+	inBody    bool
+	answered  bool // some byte of a response came: no retry
+	reused    bool // the exchange runs on a connection from the pool
+	keepAlive bool // the response allows reuse
+	announced time.Duration
+	finished  bool // the peer's FIN came
+}
+
+func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
+	l := c.l
+	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
+	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c}
+	l.setRole(id, u)
+	c.x.up = u
+	ep.Active.Add(1)
+}
+
+// start sends the head of an exchange on this connection.
+func (u *upConn) start(c *httpConn) {
+	if u.state == upPooled {
+		u.reused = true
+		u.ep.Active.Add(1)
+		u.arm(engine.TimerState, 0)
+	}
+	u.c, u.state = c, upBusy
+	u.inBody, u.answered, u.partial = false, false, false
+	c.x.up = u
+	u.send(c.x.head)
+	c.upstreamReady()
+}
+
+func (u *upConn) dialed(err error) {
+	c := u.c
+	if u.state == upEnded { // given up meanwhile; the driver would have said Closed
+		return
+	}
+	if err != nil {
+		u.state = upEnded
+		u.ep.Active.Add(-1)
+		u.ep.ConnectErrs.Add(1)
+		u.c = nil
+		c.connectFailed(u.ep)
+		return
+	}
+	u.ep.Connects.Add(1)
+	u.start(c)
+}
+
+// detach ends the association with the exchange.
+func (u *upConn) detach() {
+	if u.c != nil {
+		u.c.x.up = nil
+		u.c = nil
+		u.ep.Active.Add(-1)
+	}
+	u.arm(engine.TimerRead, 0)
+}
+
+// abandon gives up a connection whose exchange cannot be finished on it: it must not
+// be used again, and a request that was cut short must not look whole.
+func (u *upConn) abandon() {
+	if u.state == upEnded {
+		return
+	}
+	u.state = upEnded
+	u.detach()
+	u.l.sh.Abort(u.id)
+}
+
+// close ends an idle or finished connection in good order. Nothing is owed to the
+// peer, so nobody waits for its FIN.
+func (u *upConn) close() {
+	if u.state == upEnded {
+		return
+	}
+	u.state = upEnded
+	u.detach()
+	u.l.sh.Close(u.id, 0)
+}
+
+// release gives the connection back after a whole response, and pools it if it is
+// clean. rest is what came behind the response: nobody asked for that.
+func (u *upConn) release(rest []byte) {
+	c := u.c
+	clean := u.keepAlive && c.x.reqDone && len(rest) == 0 && !u.finished || u.l.cfg.Faults.ReuseDirty && !u.finished
+	u.detach()
+	if !clean {
+		if c.x.reqDone {
+			u.close()
+		} else {
+			u.abandon()
+		}
+		return
+	}
+	u.resume(pausePressure)
+	if u.in != nil {
+		u.l.putBuffer(u.in)
+		u.in = nil
+	}
+	keep := u.ep.Cluster().Config().IdleTimeout
+	if u.announced > 0 {
+		keep = min(keep, u.announced-time.Second)
+	}
+	if keep <= 0 || !u.l.idle.Put(u.ep, u, u.l.now().Add(keep)) {
+		u.close()
+		return
+	}
+	u.state = upPooled
+	u.arm(engine.TimerState, keep)
+}
+
+func (u *upConn) received(b []byte) {
+	switch u.state {
+	case upBusy:
+		u.consume(b)
+	case upPooled:
+		// An answer that nobody asked for: whatever comes next on this connection would
+		// be taken for the answer to somebody else's request.
+		u.l.idle.Remove(u.ep, u)
+		u.l.stats.poisoned.Add(1)
+		u.close()
+	case upConnecting, upEnded:
+	}
+}
+
+func (u *upConn) eof() {
+	u.finished = true
+	switch u.state {
+	case upPooled:
+		u.l.idle.Remove(u.ep, u)
+		u.close()
+	case upBusy:
+		u.ended()
+	case upConnecting, upEnded:
+	}
+}
+
+// ended: no byte of the response will come any more.
+func (u *upConn) ended() {
+	c := u.c
+	if u.inBody {
+		if u.body.EOF() == nil {
+			u.finishResponse(nil)
+			return
+		}
+		u.abandon()
+		u.l.stats.truncated.Add(1)
+		c.drop(errTruncated)
+		return
+	}
+	u.l.stats.upstreamClosed.Add(1)
+	reused, silent, ep := u.reused, !u.answered && len(u.in) == 0, u.ep
+	u.abandon()
+	if silent && c.mayRetry(reused) {
+		c.connect(ep)
+		return
+	}
+	c.failRequest(response{status: 502, reason: "upstream_closed", text: "the upstream closed the connection before it answered", fields: retryAfter}, errTruncated)
+}
+
+// mayRetry: the request goes out again only if that cannot execute it twice
+// (RFC 9110 section 9.2.2), and only once: a second failure is the upstream's answer.
+func (c *httpConn) mayRetry(reused bool) bool {
+	x := &c.x
+	if x.tries > 1 || x.bodyBegun || !x.reqDone && x.hasBody {
+		return false
+	}
+	return reused && x.method.idempotent() || c.l.cfg.Faults.RetryPOST
+}
+
+func (u *upConn) sent() {
+	u.flushed()
+	if u.c != nil {
+		u.c.resume(pausePressure)
+	}
+}
+
+func (u *upConn) fired(t engine.Timer) {
+	switch t {
+	case engine.TimerState:
+		if u.state == upPooled {
+			u.l.idle.Remove(u.ep, u)
+			u.close()
+		}
+	case engine.TimerRead:
+		if u.state != upBusy {
+			return
+		}
+		if u.paused&pausePressure != 0 { // the client is what stalls; its own timer bounds that
+			u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
+			return
+		}
+		c := u.c
+		u.abandon()
+		c.drop(errStreamIdle)
+	case engine.TimerWrite:
+		if u.state == upBusy && u.stalled() {
+			c := u.c
+			u.abandon()
+			c.failRequest(response{status: 504, reason: "upstream_stalled", text: "the upstream does not take the request"}, errTruncated)
+		}
+	}
+}
+
+func (u *upConn) closed(engine.End) {
+	switch u.state {
+	case upPooled:
+		u.l.idle.Remove(u.ep, u)
+	case upBusy:
+		u.finished = true
+		u.ended()
+	case upConnecting:
+		c := u.c
+		u.state = upEnded
+		u.detach()
+		c.connectFailed(u.ep)
+	case upEnded:
+	}
+	u.state = upEnded
+	if u.in != nil {
+		u.l.putBuffer(u.in)
+		u.in = nil
+	}
+}
+
+func (u *upConn) answer(any)        {}
+func (u *upConn) evict(drain.Cause) {}
