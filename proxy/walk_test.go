@@ -123,7 +123,7 @@ func (w *walk) dial(addr string) *client {
 func (w *walk) until(what string, done func() bool) {
 	w.t.Helper()
 	if !w.net.Run(20*time.Minute, done) {
-		w.t.Fatalf("never: %s", what)
+		w.t.Fatalf("never: %s (upstream got %q, conns %d, now %v)", what, w.upReqs, w.driver.Conns(), w.net.Now().Sub(sim.Epoch))
 	}
 }
 

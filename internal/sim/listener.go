@@ -72,7 +72,9 @@ func (ln *Listener) draw() {
 		}
 		s := ln.queue[0]
 		ln.queue = ln.queue[1:]
+		s.paused = false
 		ln.accept(s)
+		s.read() // what came while it was queued
 		ln.draw()
 	})
 }
@@ -118,7 +120,7 @@ func (n *Net) syn(addr string, s *Sock, give time.Time) {
 			s.connected(ErrReset)
 			return
 		}
-		far := &Sock{n: n}
+		far := &Sock{n: n, paused: true} // nobody reads it before it is accepted
 		n.pair(s, far)
 		far.Addr = s.Addr
 		ln.queue = append(ln.queue, far)
