@@ -1,0 +1,125 @@
+package synshed
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+var system = kernel{
+	attach:      attach,
+	detach:      detach,
+	barrier:     barrier,
+	acceptQueue: acceptQueue,
+	handshakes:  handshakes,
+	cookies:     CountCookies,
+}
+
+// dropSYN is a classic BPF program. On a TCP socket the packet begins at the TCP
+// header, for IPv4 and IPv6 alike; byte 13 holds the flags. FIN, SYN, RST and ACK are
+// looked at, so that a SYN with ECE and CWR (RFC 3168) or with data (fast open) counts
+// as a SYN, and the ACK that completes a handshake never does.
+var dropSYN = [...]unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
+	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x17},
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: 0x02},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
+}
+
+func attach(fd int) error {
+	program := dropSYN
+	return os.NewSyscallError("setsockopt", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}))
+}
+
+func detach(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil // there was none
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
+// barrier waits for an RCU grace period: that is what membarrier's global command does
+// (membarrier(2)), on every kernel since 4.3 and without a privilege. With one CPU it
+// returns at once, and then the processing of a packet cannot overlap with us either.
+func barrier() error {
+	const membarrierGlobal = 1
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// acceptQueue is the number of connections that wait to be accepted: for a listening
+// socket the kernel reports it in tcpi_unacked.
+func acceptQueue(fd int) (int, error) {
+	state, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockopt", err)
+	}
+	return int(state.Unacked), nil
+}
+
+// handshakes counts the handshakes under way (SYN_RECV) for the address of a listener.
+func handshakes(fd int) (int, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockname", err)
+	}
+	at, ok := endpointOf(sa)
+	if !ok {
+		return 0, errors.New("not an IP socket")
+	}
+	n, err := diagCount(at)
+	if err != nil { // no netlink in this sandbox
+		return procCount(at)
+	}
+	return n, nil
+}
+
+// OutQueue is the number of bytes that were sent on a TCP connection and not
+// acknowledged yet, an unacknowledged FIN counting one (SIOCOUTQ).
+func OutQueue(conn syscall.RawConn) (int, error) {
+	n := 0
+	var inner error
+	err := conn.Control(func(fd uintptr) { n, inner = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	if err != nil {
+		return 0, err
+	}
+	return n, os.NewSyscallError("ioctl", inner)
+}
+
+// CountCookies counts the SYN cookies sent so far, for [Begin].
+func CountCookies() Cookies {
+	text, err := os.ReadFile("/proc/net/netstat")
+	if err != nil {
+		return Cookies{}
+	}
+	return parseCookies(string(text))
+}
+
+// parseCookies finds TcpExt: SyncookiesSent in a table whose every second line names
+// the values of the next.
+func parseCookies(netstat string) Cookies {
+	lines := strings.Split(netstat, "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		if len(names) == 0 || names[0] != "TcpExt:" || len(values) != len(names) {
+			continue
+		}
+		for j, name := range names {
+			if name != "SyncookiesSent" {
+				continue
+			}
+			n, err := strconv.ParseUint(values[j], 10, 64)
+			return Cookies{sent: n, known: err == nil}
+		}
+	}
+	return Cookies{}
+}
