@@ -1,0 +1,84 @@
+package lifecycle
+
+import "time"
+
+// stepBeat asks for a line in the log when it is time: which targets are not ready
+// while starting, how the stop goes while stopping.
+func (m *Machine) stepBeat(now time.Time) {
+	if m.beatAt.IsZero() || now.Before(m.beatAt) {
+		return
+	}
+	kind, every := Beat, heartbeatEvery
+	if m.state == Starting {
+		kind, every = Unready, unreadyEvery
+	}
+	m.pending = append(m.pending, Action{Kind: kind})
+	m.beatAt = now.Add(every)
+}
+
+// Status is how the life goes at this moment, for the log, status pages and systemd.
+type Status struct {
+	State      State
+	Since      time.Time
+	Reason     string
+	Until      time.Time // end of the lame duck or of the drain at the latest; zero: none
+	Budget     time.Time // when Run returns at the latest; zero: not stopping
+	Holding    string    // the call under way: "drain proxy"; empty: none
+	NextSignal string    // what one more signal would do
+	Unready    []Unmet   // targets, while starting
+}
+
+// Unmet is a target that is not ready: since when, and the last error.
+type Unmet struct {
+	Name  string
+	Since time.Time
+	Err   error // nil: it has not said anything yet
+}
+
+// Status returns how the life goes.
+func (m *Machine) Status() Status {
+	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal()}
+	if m.out != nil {
+		s.Holding = m.out.verb.String() + " " + m.out.service.name
+	}
+	switch m.state {
+	case Starting:
+		for _, t := range m.targets {
+			if !t.ready {
+				s.Unready = append(s.Unready, Unmet{t.name, t.since, t.err})
+			}
+		}
+	case LameDuck:
+		s.Until = m.lameDuckBy
+	case Draining:
+		s.Until = m.drainBy
+	case Serving, Drained, Stopped, Failed:
+	}
+	return s
+}
+
+func (m *Machine) nextSignal() string {
+	switch m.at {
+	case stageNew, stageStarting, stageWaiting, stageAdmitting:
+		return "stops the process"
+	case stageServing, stageReadmit:
+		return "begins the lame duck"
+	case stageLameDuck:
+		if m.signals == 0 {
+			return "makes the process exit after the drain"
+		}
+		return "skips the rest of the lame duck"
+	case stageDraining:
+		switch {
+		case m.signals < 2:
+			return "changes nothing; the one after it cuts what is left"
+		case m.signals == 2:
+			return "cuts what is left"
+		}
+		return "changes nothing"
+	case stageParked:
+		return "ends the process"
+	case stageClosing, stageOver:
+	}
+	return "changes nothing"
+}

@@ -1,0 +1,346 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// maxTransitions bounds the log of edges; drains may be asked for and undone for ever.
+const maxTransitions = 256
+
+// Machine is the life of a process without goroutine, clock or I/O: events go in by
+// its methods, each with the time; actions come out of Begin and Step, to be carried
+// out in order, and with them the time of the next Step. It is not safe for concurrent
+// use.
+//
+// Every event method takes effect at once; its actions come with the next Step.
+type Machine struct {
+	cfg      Config
+	services []*member
+	targets  []*target
+
+	at    stage
+	state State
+	since time.Time
+
+	// One call at a time: out is under way, plan comes after it.
+	out  *call
+	plan []call
+	seq  int
+
+	pending []Action
+	held    []Action // by Faults.ReadyLate
+	log     []Transition
+	errs    []error
+
+	signals    int       // counted, 0 to 3
+	lastSignal time.Time // that counted
+	asked      string    // why to stop as soon as Begin is called; empty: do not
+	park       bool      // asked for by API: stay in Drained
+	acked      bool      // the lame duck was acknowledged
+	reason     string    // of the last edge, or of what will follow
+
+	lameDuckBy time.Time // when the lame duck ends at the latest
+	drainBy    time.Time // deadline of Drain
+	budgetBy   time.Time // when Run returns at the latest; zero: not stopping
+	beatAt     time.Time // next line of the log; zero: none
+}
+
+// member is a registered service.
+type member struct {
+	name    string
+	started bool // Start returned nil
+}
+
+// target is an init target.
+type target struct {
+	name  string
+	ready bool
+	since time.Time // of ready, or of err
+	err   error
+}
+
+// call is a method of a service that is to be called, or is being called.
+type call struct {
+	service *member
+	verb    Verb
+	seq     int
+	began   time.Time
+	giveUp  time.Time // zero: never
+}
+
+// ActionKind says what to do.
+type ActionKind int
+
+// The kinds of action.
+const (
+	Publish ActionKind = iota // tell health State and Reason, before the next action
+	Call                      // call Verb of Service under Deadline; report by Returned
+	Cancel                    // cancel the context of call Seq
+	Beat                      // log how the stop goes
+	Unready                   // log the targets that are not ready
+	Finish                    // over: Run returns Err
+)
+
+// Action is something that the shell does for the machine.
+type Action struct {
+	Kind     ActionKind
+	From     State     // Publish
+	State    State     // Publish
+	Reason   string    // Publish
+	Service  string    // Call
+	Verb     Verb      // Call
+	Seq      int       // Call, Cancel
+	Deadline time.Time // Call of Drain
+	Cause    error     // Cancel
+}
+
+// NewMachine returns a machine in Starting that waits for Begin. It takes the
+// configuration as the operator gave it and fills in the defaults.
+func NewMachine(cfg Config) *Machine {
+	return &Machine{cfg: cfg.withDefaults()}
+}
+
+// Register adds a service. It panics after Begin, and on a name that is taken.
+func (m *Machine) Register(name string) {
+	if m.at != stageNew {
+		panic("BUG: lifecycle: Register after Run began: " + name)
+	}
+	if slices.ContainsFunc(m.services, func(s *member) bool { return s.name == name }) {
+		panic("BUG: lifecycle: two services are called " + name)
+	}
+	m.services = append(m.services, &member{name: name})
+}
+
+// State is the state of the process.
+func (m *Machine) State() State { return m.state }
+
+// Transitions returns the latest 256 edges, oldest first.
+func (m *Machine) Transitions() []Transition { return slices.Clone(m.log) }
+
+// Err is everything that went wrong so far; nil if nothing did.
+func (m *Machine) Err() error {
+	all := &multierror.Error{Errors: slices.Clone(m.errs), ErrorFormat: oneLine}
+	return all.ErrorOrNil()
+}
+
+// oneLine joins errors so that they fit into one line of the log.
+func oneLine(errs []error) string {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Begin starts the life. Call it once.
+func (m *Machine) Begin(now time.Time) (actions []Action, next time.Time) {
+	if m.at != stageNew {
+		panic("BUG: lifecycle: Begin twice")
+	}
+	m.at, m.since, m.reason = stageStarting, now, "starting services"
+	m.beatAt = now.Add(unreadyEvery)
+	m.pending = append(m.pending, Action{Kind: Publish, From: Starting, State: Starting, Reason: m.reason})
+	for _, s := range m.services {
+		m.plan = append(m.plan, call{service: s, verb: VerbStart})
+	}
+	if m.asked != "" {
+		m.drain(now, m.asked)
+	}
+	m.pump(now)
+	return m.Step(now)
+}
+
+// Step does what is due at now and returns everything that is to be done, in order.
+// next is when to call it again at the latest (zero: when something happens).
+func (m *Machine) Step(now time.Time) (actions []Action, next time.Time) {
+	m.stepCall(now)
+	m.stepBudget(now)
+	m.stepLameDuck(now)
+	m.stepBeat(now)
+	actions, m.pending = m.pending, nil
+	return actions, m.next(now)
+}
+
+// next is the earliest time at which Step has something to do.
+func (m *Machine) next(now time.Time) time.Time {
+	var next time.Time
+	sooner := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if m.out != nil {
+		sooner(m.out.giveUp)
+	}
+	sooner(m.budgetBy)
+	sooner(m.beatAt)
+	if m.at == stageLameDuck {
+		sooner(m.quietAt(now))
+	}
+	return next
+}
+
+// switchTo takes an edge of the diagram of State.
+func (m *Machine) switchTo(now time.Time, to State, reason string) {
+	if !follows(m.state, to) {
+		panic("BUG: lifecycle: " + m.state.String() + " => " + to.String())
+	}
+	m.log = append(m.log, Transition{now, m.state, to, reason})
+	if len(m.log) > maxTransitions {
+		m.log = slices.Delete(m.log, 0, 1)
+	}
+	// Invariant 5: published before any call that follows from the edge, because the
+	// shell carries out actions in order.
+	publish := Action{Kind: Publish, From: m.state, State: to, Reason: reason}
+	if m.cfg.Faults.ReadyLate && (to == LameDuck || to == Draining) {
+		m.held = append(m.held, publish)
+	} else {
+		m.pending = append(m.pending, append(m.held, publish)...)
+		m.held = nil
+	}
+	m.state, m.since, m.reason = to, now, reason
+}
+
+// pump makes the next call of the plan, or goes on if the plan is done.
+func (m *Machine) pump(now time.Time) {
+	for m.out == nil && m.at != stageOver {
+		if len(m.plan) == 0 {
+			if !m.planDone(now) {
+				return
+			}
+			continue
+		}
+		c := m.plan[0]
+		m.plan = m.plan[1:]
+		m.seq++
+		c.seq, c.began = m.seq, now
+		action := Action{Kind: Call, Service: c.service.name, Verb: c.verb, Seq: c.seq}
+		switch c.verb {
+		case VerbStart, VerbAdmit: // may take as long as it takes: nothing is admitted yet
+			if m.at == stageReadmit {
+				c.giveUp = now.Add(m.cfg.Grace)
+			}
+		case VerbLameDuck, VerbClose:
+			c.giveUp = now.Add(m.cfg.Grace)
+		case VerbDrain:
+			action.Deadline = m.drainBy
+			c.giveUp = later(now, m.drainBy).Add(m.cfg.Grace)
+		}
+		m.out = &c
+		m.pending = append(m.pending, action)
+	}
+}
+
+// planDone goes on after the last call of a plan. It reports whether anything changed.
+func (m *Machine) planDone(now time.Time) bool {
+	switch m.at {
+	case stageStarting:
+		m.at = stageWaiting
+		m.reason = "waiting for init targets"
+		m.pending = append(m.pending, Action{Kind: Publish, From: Starting, State: Starting, Reason: m.reason})
+		return m.admit()
+	case stageAdmitting, stageReadmit:
+		reason := "admitted"
+		if m.at == stageReadmit {
+			reason = "drain undone"
+			m.budgetBy = time.Time{}
+		}
+		m.at, m.beatAt = stageServing, time.Time{}
+		m.switchTo(now, Serving, reason)
+	case stageDraining:
+		if m.park {
+			m.at, m.beatAt, m.budgetBy = stageParked, time.Time{}, time.Time{}
+			m.switchTo(now, Drained, "drained; parked until a signal")
+			return false
+		}
+		m.close(now)
+		return true
+	case stageClosing:
+		m.finish(now)
+	case stageNew, stageWaiting, stageServing, stageLameDuck, stageParked, stageOver:
+	}
+	return false
+}
+
+// admit plans the admission if every target is ready, and reports whether it did.
+func (m *Machine) admit() bool {
+	if m.at != stageWaiting {
+		return false
+	}
+	missing := 0
+	for _, t := range m.targets {
+		if !t.ready {
+			missing++
+		}
+	}
+	if missing > 0 && !(missing == 1 && m.cfg.Faults.AdmitEarly) {
+		return false
+	}
+	m.at = stageAdmitting
+	m.plan = m.all(VerbAdmit)
+	return true
+}
+
+// all plans a verb for every started service, in order of Register.
+func (m *Machine) all(v Verb) (plan []call) {
+	for _, s := range m.services {
+		if s.started {
+			plan = append(plan, call{service: s, verb: v})
+		}
+	}
+	return plan
+}
+
+// reversed is all in reverse.
+func (m *Machine) reversed(v Verb) []call {
+	plan := m.all(v)
+	if !m.cfg.Faults.DrainInOrder {
+		slices.Reverse(plan)
+	}
+	return plan
+}
+
+// Returned reports the end of call seq. One that was given up counts for nothing.
+func (m *Machine) Returned(now time.Time, seq int, err error) {
+	if m.out == nil || m.out.seq != seq {
+		return
+	}
+	c := *m.out
+	m.out = nil
+	if c.verb == VerbStart && err == nil {
+		c.service.started = true
+		if m.at == stageDraining { // it was told to stop, and came up all the same
+			m.plan = m.reversed(VerbDrain)
+		}
+	}
+	// A start that was told to stop and stopped is no failure.
+	if err != nil && !(c.verb == VerbStart && m.at != stageStarting && errors.Is(err, errStopping)) {
+		m.fail(now, fmt.Errorf("%s %s: %w", c.verb, c.service.name, err))
+	}
+	m.pump(now)
+}
+
+// stepCall gives up a call that is late.
+func (m *Machine) stepCall(now time.Time) {
+	if m.out == nil || m.out.giveUp.IsZero() || now.Before(m.out.giveUp) {
+		return
+	}
+	c := *m.out
+	m.out = nil
+	m.pending = append(m.pending, Action{Kind: Cancel, Seq: c.seq, Cause: errCutNow})
+	m.fail(now, &StuckError{c.service.name, c.verb, now.Sub(c.began)})
+	m.pump(now)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
