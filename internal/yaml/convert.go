@@ -68,6 +68,8 @@ func (c *converter) convert(n ast.Node, depth int) Node {
 			if item.kind == Null && i < len(n.Entries) && n.Entries[i].Start != nil {
 				p := n.Entries[i].Start.Position
 				item.line, item.col = c.line+int32(p.Line), int32(p.Column)
+			} else if !n.IsFlowStyle && item.line > out.line && item.col <= out.col {
+				c.outside(item)
 			}
 			c.append(&out, item)
 		}
@@ -164,6 +166,8 @@ func (c *converter) mapping(out *Node, values []*ast.MappingValueNode, depth int
 		value := c.convert(v.Value, depth+1)
 		if value.kind == Null { // there is nothing to point at but the key
 			value.line, value.col = key.line, key.col
+		} else if !v.IsFlowStyle && value.line > key.line && (value.col < key.col || value.col == key.col && value.kind != List) {
+			c.outside(value)
 		}
 		c.append(out, key)
 		c.append(out, value)
@@ -172,6 +176,14 @@ func (c *converter) mapping(out *Node, values []*ast.MappingValueNode, depth int
 		c.merge(out, seen, m)
 	}
 }
+
+// outside refuses a value that is not to the right of what it belongs to. Readers differ
+// on it, the library even with itself ("a:\n-\nb:" makes b a part of the item).
+func (c *converter) outside(value Node) {
+	c.fault(value.Pos(), "%s", notIndented)
+}
+
+const notIndented = "this is not indented more than what it belongs to"
 
 func (c *converter) twice(key, first Node) {
 	c.fault(key.Pos(), "key %q is given twice; first in line %d", clip(key.text), first.line)

@@ -80,7 +80,7 @@ func (r *Reader) Unknown(what string, n Node, known []string) {
 		in = " in " + path
 	}
 	f := r.doc.FaultAt(n.Pos(), path, "unknown %s %q%s", what, clip(n.text), in)
-	f.Suggestion = nearest(n.text, known)
+	f.Suggestion = Nearest(n.text, known)
 	r.faults.Add(f)
 }
 

@@ -209,8 +209,8 @@ func TestNearest(t *testing.T) {
 	for word, want := range maps.All(map[string]string{
 		"drain_timout": "drain_timeout", "adress": "address", "portocol": "protocol", "x": "", "listeners": "", strings.Repeat("a", 100): "",
 	}) {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
+		if got := Nearest(word, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

@@ -88,3 +88,35 @@ func (f *Faults) List() []Fault {
 	})
 	return list
 }
+
+// Place is where something stands in a file: small, and kept when the document is not.
+// The zero value is no place.
+type Place struct {
+	file      *source
+	line, col int32
+	path      string
+}
+
+// Place returns where n stands, with the path of the reader.
+func (r *Reader) Place(n Node) Place {
+	return Place{r.doc.file, n.line, n.col, r.Path()}
+}
+
+// String returns "file:line:col".
+func (p Place) String() string { return p.Fault("").where() }
+
+// File returns the name of the file.
+func (p Place) File() string {
+	if p.file == nil {
+		return ""
+	}
+	return p.file.name
+}
+
+// Fault makes a fault about the place.
+func (p Place) Fault(format string, args ...any) Fault {
+	return Fault{
+		File: p.File(), Line: int(p.line), Col: int(p.col), Path: p.path,
+		Message: fmt.Sprintf(format, args...), source: p.file,
+	}
+}

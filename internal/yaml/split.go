@@ -114,6 +114,7 @@ func (c *converter) pieces(pieces []piece) bool {
 		if ok {
 			n = c.convert(body, min(1, len(p.under)))
 		}
+		ok = ok && blockStyle(body)
 		switch {
 		case !ok || c.faults.Count() > 0:
 			if !last {
@@ -146,6 +147,19 @@ func (c *converter) pieces(pieces []piece) bool {
 	}
 	c.doc.root = root
 	return true
+}
+
+// blockStyle says whether a piece is a plain block: only those can be put together.
+func blockStyle(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return !n.IsFlowStyle
+	case *ast.MappingValueNode:
+		return !n.IsFlowStyle
+	case *ast.SequenceNode:
+		return !n.IsFlowStyle
+	}
+	return false
 }
 
 // index finds the keys of a mapping.

@@ -3,9 +3,9 @@ package yaml
 // maxWord bounds the words that are compared: edit distance is quadratic.
 const maxWord = 64
 
-// nearest returns the known word that was probably meant, or "": at most a third of
+// Nearest returns the known word that was probably meant, or "": at most a third of
 // the letters may be wrong.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	if len(word) > maxWord {
 		return ""
 	}
