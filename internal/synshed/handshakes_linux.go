@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -178,16 +179,16 @@ func parseProcAddr(s string) (netip.AddrPort, bool) {
 	}
 	var addr []byte
 	for ; words != ""; words = words[8:] {
-		var word uint32
-		if _, err := fmt.Sscanf(words[:8], "%08X", &word); err != nil {
+		word, err := strconv.ParseUint(words[:8], 16, 32)
+		if err != nil {
 			return netip.AddrPort{}, false
 		}
-		addr = binary.NativeEndian.AppendUint32(addr, word)
+		addr = binary.NativeEndian.AppendUint32(addr, uint32(word))
 	}
-	var port uint16
-	if _, err := fmt.Sscanf(portText, "%04X", &port); err != nil {
+	port, err := strconv.ParseUint(portText, 16, 16)
+	if err != nil {
 		return netip.AddrPort{}, false
 	}
 	ip, ok := netip.AddrFromSlice(addr)
-	return netip.AddrPortFrom(ip, port), ok
+	return netip.AddrPortFrom(ip, uint16(port)), ok
 }
