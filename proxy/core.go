@@ -29,7 +29,9 @@ type Core struct {
 	open       atomic.Int64 // admitted downstream connections
 	unadmitted counter      // downstream connections that hold no handle
 
-	mu    sync.Mutex // guards loops and serialises Apply
+	applying sync.Mutex // serialises Apply
+
+	mu    sync.Mutex // guards loops
 	loops []*loop
 }
 

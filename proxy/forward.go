@@ -79,7 +79,7 @@ func (c *httpConn) upstreamReady() {
 func (c *httpConn) requestSent() {
 	c.arm(engine.TimerRead, 0)
 	if !c.x.headSent {
-		c.arm(engine.TimerState, c.x.route.Cluster.Config().ResponseTimeout)
+		c.arm(engine.TimerState, c.x.route.responseWait())
 	}
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/proxy/h1"
@@ -17,8 +18,10 @@ type Route struct {
 	Authorizer     authz.Authorizer
 	PathParameters bool
 
-	challenges       []h1.Header // WWW-Authenticate of a 401
-	hidesCredentials bool        // the credential was for us: it is not forwarded
+	responseTimeout  time.Duration // 0: the cluster's
+	tunnelIdle       time.Duration // 0: the cluster's
+	challenges       []h1.Header   // WWW-Authenticate of a 401
+	hidesCredentials bool          // the credential was for us: it is not forwarded
 	stats            *routeStats
 }
 
@@ -27,6 +30,15 @@ type tcpRoute struct {
 	Name       string
 	Cluster    *upstream.Cluster
 	Authorizer authz.Authorizer
+	tunnelIdle time.Duration // 0: the cluster's
+}
+
+// responseWait is how long a route waits for the head of a response.
+func (r *Route) responseWait() time.Duration {
+	if r.responseTimeout != 0 {
+		return r.responseTimeout
+	}
+	return r.Cluster.Config().ResponseTimeout
 }
 
 // Snapshot is an immutable compiled policy: everything an exchange asks about routes,

@@ -14,7 +14,7 @@ type tcpConn struct {
 	half
 	ln      *listener
 	handle  *drain.Conn // nil: refused
-	cluster *upstream.Cluster
+	route   *tcpRoute
 	dial    *tcpDial
 	tries   int
 	closing bool
@@ -64,7 +64,7 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 		c.shut(drain.Completed)
 		return c
 	}
-	c.cluster = r.Cluster
+	c.route = r
 	c.pause(pauseConnect)
 	c.connect(nil)
 	return c
@@ -72,7 +72,7 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 
 func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 	c.tries++
-	ep := c.cluster.Pick(avoid)
+	ep := c.route.Cluster.Pick(avoid)
 	if ep == nil {
 		c.shut(drain.Errored)
 		return
@@ -149,7 +149,7 @@ func (d *tcpDial) dialed(err error) {
 	if err != nil {
 		d.ep.ConnectErrs.Add(1)
 		d.giveUp()
-		if c.tries < maxTries && len(c.cluster.Endpoints()) > 1 {
+		if c.tries < maxTries && len(c.route.Cluster.Endpoints()) > 1 {
 			c.connect(d.ep)
 			return
 		}
@@ -159,7 +159,7 @@ func (d *tcpDial) dialed(err error) {
 	d.ep.Connects.Add(1)
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
-	p := newPair(c.l, c.ln, c.handle, d.ep, c.id, d.id)
+	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)
 	if p.ends[tunnel.Downstream].paused == 0 {
 		c.l.sh.Resume(c.id)
 	}

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/tunnel"
@@ -30,7 +32,7 @@ type tunnelEnd struct {
 
 // newPair gives both connections their new role. The handle stays what it was: a
 // tunnel is in-flight work until both connections are gone (invariant 7).
-func newPair(l *loop, ln *listener, handle *drain.Conn, ep *upstream.Endpoint, down, up engine.ConnID) *tunnelPair {
+func newPair(l *loop, ln *listener, handle *drain.Conn, ep *upstream.Endpoint, idle time.Duration, down, up engine.ConnID) *tunnelPair {
 	p := &tunnelPair{l: l, ln: ln, ep: ep, handle: handle, left: 2}
 	for side, id := range []engine.ConnID{tunnel.Downstream: down, tunnel.Upstream: up} {
 		p.ends[side] = &tunnelEnd{half: half{l: l, id: id}, p: p, side: tunnel.Side(side)}
@@ -40,8 +42,10 @@ func newPair(l *loop, ln *listener, handle *drain.Conn, ep *upstream.Endpoint, d
 		}
 	}
 	handle.Tunnel()
-	cfg := ep.Cluster().Config()
-	p.do(p.t.Start(tunnel.Config{Idle: cfg.TunnelIdle, HalfOpen: l.cfg.HalfOpenTimeout}, l.now()))
+	if idle == 0 {
+		idle = ep.Cluster().Config().TunnelIdle
+	}
+	p.do(p.t.Start(tunnel.Config{Idle: idle, HalfOpen: l.cfg.HalfOpenTimeout}, l.now()))
 	return p
 }
 
@@ -55,7 +59,7 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 	ep.Active.Add(1)
 	c.delivered()
 	wasPaused := [2]bool{c.paused != 0, u.paused != 0}
-	p := newPair(l, c.ln, c.handle, ep, down, up)
+	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
 	p.carry(tunnel.Downstream, early)
 	p.carry(tunnel.Upstream, late)
 	for side, paused := range wasPaused {

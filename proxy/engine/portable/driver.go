@@ -31,9 +31,10 @@ type Driver struct {
 	cfg    Config
 	shards []*shard
 
-	ctx    context.Context // ends with Close; dials derive from it
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // every goroutine of the driver
+	ctx     context.Context // ends with Close; dials derive from it
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // every goroutine of the driver
+	cookies cookies
 
 	mu        sync.Mutex // guards listeners and closed
 	listeners map[int]*listener
@@ -54,10 +55,10 @@ func New(cfg Config) *Driver {
 	if cfg.Flush <= 0 {
 		cfg.Flush = 2 * time.Second
 	}
-	if cfg.CloseListener == nil {
-		cfg.CloseListener = shedAndClose
-	}
 	d := &Driver{cfg: cfg, listeners: map[int]*listener{}}
+	if cfg.CloseListener == nil {
+		d.cfg.CloseListener = d.shedAndClose
+	}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
@@ -76,6 +77,9 @@ func (d *Driver) Start(newHandler func(engine.Shard) engine.Handler) {
 		d.wg.Add(1)
 		go s.serve() // ends with Close
 	}
+	d.cookies.read()
+	d.wg.Add(1)
+	go d.watchCookies() // ends with Close
 }
 
 // Shards implements engine.Driver.

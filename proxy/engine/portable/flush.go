@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/internal/synshed"
-	"github.com/sluiceproxy/sluice/proxy/engine"
 )
 
 // awaitFlushed waits until the peer acknowledged all that was sent, so that neither
@@ -35,10 +34,4 @@ func outQueue(nc net.Conn) int64 {
 		return 0
 	}
 	return int64(n)
-}
-
-// shedAndClose closes a TCP listener without resetting a handshake where the
-// platform allows it. The accept loop runs on meanwhile and empties the queue.
-func shedAndClose(ln net.Listener) engine.ListenerEnd {
-	return engine.ListenerEnd{Proven: false, Reason: "not a TCP listener"}
 }

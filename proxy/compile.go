@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/route"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// Apply compiles a policy document and puts it in force: one atomic swap. Exchanges
+// that began keep the snapshot they have. On error nothing was changed, and the error
+// names every fault with its place. Safe for concurrent use; ctx is not looked at.
+func (core *Core) Apply(_ context.Context, version string, doc *policy.Document) error {
+	core.applying.Lock()
+	defer core.applying.Unlock()
+	snap, err := core.compile(version, doc)
+	if err != nil {
+		return err
+	}
+	clusters, retire := core.upstreams.Update(clusterConfigs(doc))
+	snap.bind(doc, clusters)
+	core.gate.pending.Store(snap)
+	core.gate.Store(snap)
+	retire()
+	core.book.keep(snap.routes)
+	core.postAll(sweepNote{})
+	return nil
+}
+
+// Version is the policy version in force; "" before the first.
+func (core *Core) Version() string {
+	if s := core.gate.Load(); s != nil {
+		return s.Version
+	}
+	return ""
+}
+
+// compile builds everything of a snapshot but its clusters.
+func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, error) {
+	programs := policy.Compile(doc)
+	snap := &Snapshot{Version: version, routes: make([]Route, len(doc.Routes)), tcp: make(map[string]*tcpRoute, len(doc.TCPRoutes))}
+	specs := make([]route.Spec, len(doc.Routes))
+	var errs []error
+	for i := range doc.Routes {
+		d, r := &doc.Routes[i], &snap.routes[i]
+		*r = Route{Name: d.Name, Authorizer: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
+		if err := core.chain(d, r); err != nil {
+			errs = append(errs, err)
+		}
+		hosts, path := d.Hosts, route.PathSpec{Exact: d.Path.Exact, Prefix: d.Path.Prefix}
+		if len(hosts) == 0 {
+			hosts = anyHost
+		}
+		if path == (route.PathSpec{}) {
+			path.Prefix = "/"
+		}
+		specs[i] = route.Spec{Name: d.Name, Hosts: hosts, Path: path, Methods: d.Methods}
+	}
+	errs = append(errs, core.compileTCP(doc, programs, snap)...)
+	table, err := route.Compile(specs)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if err := policy.JoinErrors(errs...); err != nil {
+		return nil, err
+	}
+	snap.table = table
+	return snap, nil
+}
+
+var anyHost = []string{"*"}
+
+// chain finds the authenticators that a route names.
+func (core *Core) chain(d *policy.Route, r *Route) error {
+	for _, name := range d.Authenticate {
+		a := core.cfg.Authenticators[name]
+		if a == nil {
+			return d.Origin.Errorf("route %q: authenticator %q is not configured (authenticate.%s)", d.Name, name, name)
+		}
+		r.Authenticators = append(r.Authenticators, a)
+		if c := a.ChallengeHeader(); c != "" {
+			r.challenges = append(r.challenges, h1.Header{Name: "WWW-Authenticate", Value: c})
+		}
+	}
+	r.hidesCredentials = len(r.Authenticators) > 0
+	return nil
+}
+
+func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, snap *Snapshot) (errs []error) {
+	for i := range doc.TCPRoutes {
+		d := &doc.TCPRoutes[i]
+		if !core.hasTCPListener(d.Listener) {
+			errs = append(errs, d.Origin.Errorf("tcp route %q: there is no listener %q with protocol tcp", d.Name, d.Listener))
+			continue
+		}
+		var a authz.Authorizer = programs.TCP[i]
+		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a}
+	}
+	return errs
+}
+
+func (core *Core) hasTCPListener(name string) bool {
+	for _, ln := range core.cfg.Listeners {
+		if ln.Name == name && ln.Protocol == TCP {
+			return true
+		}
+	}
+	return false
+}
+
+// bind gives routes their clusters. Every name resolves: Parse saw to that.
+func (s *Snapshot) bind(doc *policy.Document, clusters map[string]*upstream.Cluster) {
+	find := func(name string) *upstream.Cluster {
+		c := clusters[name]
+		if c == nil {
+			panic(fmt.Sprintf("BUG: cluster %q passed the parser and does not exist", name))
+		}
+		return c
+	}
+	for i := range s.routes {
+		s.routes[i].Cluster = find(doc.Routes[i].Cluster)
+		s.routes[i].responseTimeout = doc.Routes[i].ResponseTimeout
+		s.routes[i].tunnelIdle = doc.Routes[i].IdleTimeout
+	}
+	for i := range doc.TCPRoutes {
+		r := s.tcp[doc.TCPRoutes[i].Listener]
+		r.Cluster = find(doc.TCPRoutes[i].Cluster)
+		r.tunnelIdle = doc.TCPRoutes[i].IdleTimeout
+	}
+}
+
+func clusterConfigs(doc *policy.Document) []upstream.Config {
+	configs := make([]upstream.Config, len(doc.Clusters))
+	for i, c := range doc.Clusters {
+		configs[i] = upstream.Config{Name: c.Name, Endpoints: c.Endpoints, ConnectTimeout: c.ConnectTimeout,
+			ResponseTimeout: c.ResponseTimeout, IdleTimeout: c.IdleTimeout, MaxIdle: c.MaxIdle}
+	}
+	return configs
+}
