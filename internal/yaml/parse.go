@@ -43,6 +43,9 @@ func Parse(name string, src []byte, limits Limits) (*Document, error) {
 	if !utf8.Valid(src) {
 		return nil, wholeFile(name, "the file is not UTF-8 text")
 	}
+	if i := bytes.IndexFunc(src, notText); i >= 0 {
+		return nil, wholeFile(name, "the file has a control character in line %d", 1+bytes.Count(src[:i], []byte("\n")))
+	}
 	c := &converter{
 		doc:     &Document{file: newSource(name, string(src))},
 		limits:  limits,
@@ -53,6 +56,15 @@ func Parse(name string, src []byte, limits Limits) (*Document, error) {
 		return nil, err
 	}
 	return c.doc, nil
+}
+
+// notText says whether a character may not be in YAML (YAML 1.2 section 5.1).
+func notText(r rune) bool {
+	switch {
+	case r == '\t', r == '\n', r == '\r', r == 0x85:
+		return false
+	}
+	return r < ' ' || 0x7F <= r && r < 0xA0 || r == 0xFFFE || r == 0xFFFF
 }
 
 func wholeFile(name, format string, args ...any) error {

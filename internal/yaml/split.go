@@ -107,7 +107,7 @@ func (c *converter) pieces(pieces []piece) bool {
 	var group *index // of the mapping under a top-level key
 	for _, p := range pieces {
 		body, ok := c.parse(p.text, p.line)
-		if ok && (body == nil || body.Type() == ast.NullType) {
+		if ok && body == nil {
 			continue // comments
 		}
 		var n Node
