@@ -5,8 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/sluiceproxy/sluice/proxy/engine/wheel"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The oracle keeps (deadline) by node; the wheel must fire each node at the first
 // Pop at or after its deadline plus one tick, and never before its deadline.

@@ -1,0 +1,186 @@
+package house
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sluiceproxy/sluice"
+
+// arrows lists, for each package (or tree, by "/..."), which of our packages it may
+// import. What is not listed imports nothing of ours. The longest match counts.
+var arrows = map[string][]string{
+	"cmd/...":                 {"*"},
+	"config":                  {"proxy", "authz/...", "drain", "lifecycle", "health", "internal/yaml"},
+	"lifecycle":               {"health"},
+	"lifecycle/...":           {"health", "lifecycle"},
+	"proxy":                   {"proxy/...", "authz", "authz/policy", "drain", "internal/synshed"},
+	"proxy/engine/...":        {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
+	"authz/...":               {"authz", "internal/yaml"},
+	"authz/policysync":        {"authz", "authz/policy"},
+	"health/...":              {"health"},
+	"admin":                   {"health", "health/...", "drain", "lifecycle", "proxy", "authz/policysync"},
+	"internal/sim":            {"proxy/engine"},
+	"internal/sim/world":      {"*"}, // tests of the whole
+	"internal/sim/world/...":  {"*"},
+	"bench/...":               {"*"},
+	"proxy/engine/enginetest": {"proxy/engine"},
+}
+
+type pkg struct {
+	ImportPath, Dir, Doc                        string
+	Imports, GoFiles, TestGoFiles, XTestGoFiles []string
+}
+
+func packages(t *testing.T) (all []pkg) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,GoFiles,TestGoFiles,XTestGoFiles", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("found %d packages: the test looks at the wrong place", len(all))
+	}
+	return all
+}
+
+func short(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, module), "/") }
+
+// allowed reports whether the table has an arrow, and the rule that decided.
+func allowed(from, to string) (bool, string) {
+	rule, best := "", -1
+	for pattern := range arrows {
+		if matches(pattern, from) && len(pattern) > best {
+			rule, best = pattern, len(pattern)
+		}
+	}
+	for _, target := range arrows[rule] {
+		if target == "*" || matches(target, to) {
+			return true, rule
+		}
+	}
+	return false, rule
+}
+
+func matches(pattern, path string) bool {
+	tree, isTree := strings.CutSuffix(pattern, "/...")
+	return path == pattern || isTree && strings.HasPrefix(path, tree+"/")
+}
+
+func TestArrows(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			if !strings.HasPrefix(imp, module) {
+				continue
+			}
+			if ok, rule := allowed(short(p.ImportPath), short(imp)); !ok {
+				t.Errorf("%s imports %s, which the arrows forbid (rule %q)", short(p.ImportPath), short(imp), rule)
+			}
+		}
+	}
+}
+
+// The check itself can fail.
+func TestArrowsForbid(t *testing.T) {
+	for _, edge := range [][2]string{
+		{"drain", "health"}, {"proxy/h1", "authz"}, {"lifecycle", "drain"}, {"proxy", "config"},
+		{"proxy/engine/portable", "proxy"}, {"admin", "config"}, {"health", "lifecycle"},
+	} {
+		if ok, _ := allowed(edge[0], edge[1]); ok {
+			t.Errorf("%s may import %s", edge[0], edge[1])
+		}
+	}
+	if ok, _ := allowed("cmd/sluice", "config"); !ok {
+		t.Error("cmd may not import config")
+	}
+}
+
+// The core of the product stands on the standard library alone.
+func TestStandardLibraryOnly(t *testing.T) {
+	only := []string{"drain", "health", "authz", "proxy/engine", "proxy/tunnel", "proxy/upstream"}
+	for _, p := range packages(t) {
+		if !slices.Contains(only, short(p.ImportPath)) {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if strings.Contains(strings.Split(imp, "/")[0], ".") {
+				t.Errorf("%s imports %s", short(p.ImportPath), imp)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) > 0 && len(p.Doc) < 20 {
+			t.Errorf("%s has no package comment", short(p.ImportPath))
+		}
+	}
+}
+
+func TestGoroutineLeaksAreLookedFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if strings.HasPrefix(short(p.ImportPath), "internal/house") {
+			continue
+		}
+		files := slices.Concat(p.TestGoFiles, p.XTestGoFiles)
+		found := len(files) == 0
+		for _, f := range files {
+			src := parse(t, filepath.Join(p.Dir, f))
+			ast.Inspect(src, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				found = found || ok && sel.Sel.Name == "VerifyTestMain"
+				return true
+			})
+		}
+		if !found {
+			t.Errorf("%s has tests without goleak.VerifyTestMain", short(p.ImportPath))
+		}
+	}
+}
+
+// Nothing but cmd ends the process, and nobody uses init.
+func TestNobodyButCmdExits(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, f := range p.GoFiles {
+			path := filepath.Join(p.Dir, f)
+			ast.Inspect(parse(t, path), func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.FuncDecl:
+					if n.Recv == nil && n.Name.Name == "init" {
+						t.Errorf("%s has an init function", path)
+					}
+				case *ast.SelectorExpr:
+					x, ok := n.X.(*ast.Ident)
+					if ok && x.Name == "os" && n.Sel.Name == "Exit" && !strings.HasPrefix(short(p.ImportPath), "cmd/") {
+						t.Errorf("%s calls os.Exit", path)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+func parse(t *testing.T, path string) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

@@ -1,0 +1,81 @@
+package proxy_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"runtime/metrics"
+	"testing"
+)
+
+// TestSteadyStateAllocatesNothing drives one keep-alive connection through the whole
+// proxy, client and upstream written so that they allocate nothing either.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go rawUpstream(ln)
+	_, _, addr := serve(t, ln.Addr().String())
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	req := []byte("GET /a/b?c=d HTTP/1.1\r\nHost: app.example.com\r\nUser-Agent: t\r\nAccept: */*\r\nCookie: a=b\r\n\r\n")
+	buf := make([]byte, 4096)
+	round := func(n int) {
+		for range n {
+			if _, err := nc.Write(req); err != nil {
+				t.Fatal(err)
+			}
+			for got := 0; !bytes.HasSuffix(buf[:got], []byte("hello")); {
+				k, err := nc.Read(buf[got:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got += k
+			}
+		}
+	}
+	round(2000)
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}}
+	metrics.Read(s)
+	before := s[0].Value.Uint64()
+	const n = 20_000
+	round(n)
+	metrics.Read(s)
+	if got := s[0].Value.Uint64() - before; got > n/100 {
+		t.Errorf("%d objects allocated for %d requests", got, n)
+	}
+}
+
+func rawUpstream(ln net.Listener) {
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer nc.Close()
+			resp := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+			buf := make([]byte, 4096)
+			for got := 0; ; {
+				k, err := nc.Read(buf[got:])
+				if err == io.EOF || err != nil {
+					return
+				}
+				if got += k; bytes.HasSuffix(buf[:got], []byte("\r\n\r\n")) {
+					got = 0
+					if _, err := nc.Write(resp); err != nil {
+						return
+					}
+				}
+			}
+		}()
+	}
+}
