@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"slices"
 	"time"
 )
 
@@ -86,7 +87,7 @@ func (t *Tracker) accountStuck(now time.Time) {
 	}
 	a.draining += t.rebase()
 	a.stuckTotal = len(t.conns)
-	for _, c := range oldest(t.conns, maxNamed) {
+	for _, c := range oldest(slices.Clone(t.conns), maxNamed) {
 		a.stuck = append(a.stuck, c.holder(now, t.tickAt(now)))
 	}
 }

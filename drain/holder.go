@@ -83,8 +83,9 @@ func (t *Tracker) Snapshot(max int) []Holder {
 
 	now := t.cfg.Now()
 	tick := t.tickAt(now)
+	conns = oldest(conns, max)
 	holders := make([]Holder, 0, len(conns))
-	for _, c := range oldest(conns, max) {
+	for _, c := range conns {
 		if h := c.holder(now, tick); h.Class != Gone {
 			holders = append(holders, h)
 		}
@@ -92,9 +93,8 @@ func (t *Tracker) Snapshot(max int) []Holder {
 	return holders
 }
 
-// oldest returns a sorted copy of the max connections with the lowest IDs.
+// oldest sorts conns, which is the caller's own, and returns the max lowest IDs.
 func oldest(conns []*Conn, max int) []*Conn {
-	conns = slices.Clone(conns)
 	slices.SortFunc(conns, func(a, b *Conn) int { return cmp.Compare(a.id, b.id) })
 	if max > 0 && len(conns) > max {
 		conns = conns[:max]

@@ -16,8 +16,9 @@ type Manager struct {
 
 	wake chan struct{} // of capacity 1, sent to by feed, never closed
 
-	mu      sync.Mutex // guards machine; never held during a call of a service
+	mu      sync.Mutex // guards machine and changed; never held during a call of a service
 	machine *Machine
+	changed chan struct{} // closed and replaced by publish
 
 	// Owned by Run.
 	calls   sync.WaitGroup
@@ -37,6 +38,7 @@ func New(cfg Config) *Manager {
 		services: make(map[string]Service),
 		wake:     make(chan struct{}, 1),
 		machine:  machine,
+		changed:  make(chan struct{}),
 		cancel:   func(error) {},
 	}
 }
@@ -106,6 +108,14 @@ func (m *Manager) State() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.machine.State()
+}
+
+// Watch returns the state and a channel that is closed when an edge later than this
+// moment, or the one just taken, has been published to health.
+func (m *Manager) Watch() (State, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.State(), m.changed
 }
 
 // Status is the state with everything that a status page wants to know.

@@ -74,9 +74,7 @@ func (m *Manager) perform(life context.Context, actions []Action) (over bool) {
 	for _, a := range actions {
 		switch a.Kind {
 		case Publish:
-			// Invariant 5: returns only when every probe would get the new answer.
-			m.cfg.Health.SetProcess(a.State, a.Reason)
-			m.tell(a)
+			m.publish(a)
 		case Call:
 			m.begin(life, a)
 		case Cancel:
@@ -92,6 +90,17 @@ func (m *Manager) perform(life context.Context, actions []Action) (over bool) {
 		}
 	}
 	return false
+}
+
+// publish tells an edge to whoever wants to know.
+func (m *Manager) publish(a Action) {
+	// Invariant 5: returns only when every probe would get the new answer.
+	m.cfg.Health.SetProcess(a.State, a.Reason)
+	m.mu.Lock()
+	close(m.changed)
+	m.changed = make(chan struct{})
+	m.mu.Unlock()
+	m.tell(a)
 }
 
 // begin calls a service. The call before it has returned or was given up, so its

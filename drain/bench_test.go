@@ -1,0 +1,89 @@
+package drain_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+)
+
+// What happens for every request allocates nothing.
+func TestNoAllocationPerRequest(t *testing.T) {
+	c := track(t, opened(t, drain.Config{}), nil)
+	route, user := "r", "u"
+	if n := testing.AllocsPerRun(1000, func() {
+		c.Active()
+		c.Describe(&route, &user)
+		if c.Goodbye() {
+			c.Told()
+		}
+		c.Bytes(100, 200)
+		c.Idle()
+		c.Describe(nil, nil)
+	}); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
+func BenchmarkExchange(b *testing.B) {
+	c := track(b, opened(b, drain.Config{}), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Active()
+		c.Goodbye()
+		c.Idle()
+	}
+}
+
+// crowd opens n connections, every second one idle.
+func crowd(b *testing.B, n int) (*drain.Tracker, []*drain.Conn) {
+	tr := opened(b, drain.Config{})
+	conns := make([]*drain.Conn, n)
+	for i := range conns {
+		conns[i] = track(b, tr, nil)
+		conns[i].Active()
+		if i%2 == 0 {
+			conns[i].Idle()
+		}
+	}
+	return tr, conns
+}
+
+const many = 100_000
+
+func BenchmarkTrackDoneAmong100k(b *testing.B) {
+	tr, _ := crowd(b, many)
+	b.ReportAllocs()
+	for b.Loop() {
+		track(b, tr, nil).Done(drain.ClientClosed)
+	}
+}
+
+func BenchmarkStatsOf100k(b *testing.B) {
+	tr, _ := crowd(b, many)
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Stats()
+	}
+}
+
+func BenchmarkSnapshotOf100k(b *testing.B) {
+	tr, _ := crowd(b, many)
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Snapshot(100)
+	}
+}
+
+// One turn of idle closing with 100,000 open: the longest time the lock is held.
+func BenchmarkIdleTurnOf100k(b *testing.B) {
+	tr, _ := crowd(b, many)
+	now := time.Now()
+	tr.BeginDrain(now, now.Add(24*time.Hour))
+	now = now.Add(12 * time.Hour) // an idle close is due at every step from here on
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(10 * time.Second)
+		tr.Step(now)
+	}
+}
