@@ -1,0 +1,61 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// closeListeners is how long closing the listeners may take: shedding SYNs and joining
+// accept loops and handshakes.
+const closeListeners = 3 * time.Second
+
+// phase is one part of a stop.
+type phase struct {
+	name string
+	at   string // the setting that decides; empty: fixed
+	d    time.Duration
+}
+
+// phases are the parts of the longest possible stop, in order.
+func (c *Config) phases() []phase {
+	return []phase{
+		{"lame_duck.max", "lame_duck.max", c.LameDuck.Max},
+		{"closing listeners", "", closeListeners},
+		{"drain.timeout", "drain.timeout", c.Drain.Timeout},
+		{"drain.flush", "drain.flush", c.Drain.Flush},
+		{"drain.linger", "drain.linger", c.Drain.Linger},
+	}
+}
+
+// StopBudget is the longest that a stop may take by these settings, from the first
+// signal to the exit.
+func (c *Config) StopBudget() time.Duration {
+	total := time.Duration(0)
+	for _, p := range c.phases() {
+		total += p.d
+	}
+	return total
+}
+
+// budget refuses a stop that the platform would kill half-way, with the sum that
+// shows it.
+func (l *loader) budget() {
+	c := &l.cfg
+	need, have := c.StopBudget(), c.Platform.StopTimeout
+	if need <= have {
+		return
+	}
+	var sum []string
+	for _, p := range c.phases() {
+		if p.at != "" && l.isBroken(p.at) {
+			return // the sum would be one that nobody wrote
+		}
+		sum = append(sum, fmt.Sprintf("%s %s", p.name, p.d))
+	}
+	advice := fmt.Sprintf("raise it to %s (and the platform's own limit with it)", need)
+	if rest := c.Drain.Timeout - (need - have); rest > 0 {
+		advice += fmt.Sprintf(", or lower drain.timeout to %s", rest)
+	}
+	l.fault("platform.stop_timeout", "%s cannot hold a stop of %s = %s; %s", have, need, strings.Join(sum, " + "), advice)
+}

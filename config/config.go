@@ -1,0 +1,164 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sluiceproxy/sluice/internal/yaml"
+)
+
+// Config is the whole file, version 1. [Default] has the defaults; a Config that came
+// from [Load] is complete and valid.
+type Config struct {
+	Version        int            `yaml:"version"`
+	Listeners      []Listener     `yaml:"listeners"`
+	TrustedProxies []Prefix       `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
+	Policy         Policy         `yaml:"policy"`
+	Authenticate   Authenticate   `yaml:"authenticate"`
+	Start          Start          `yaml:"start"`
+	LameDuck       LameDuck       `yaml:"lame_duck"`
+	Drain          Drain          `yaml:"drain"`
+	Platform       Platform       `yaml:"platform"`
+	Probes         Probes         `yaml:"probes"`
+	Admin          Admin          `yaml:"admin"`
+	Limits         Limits         `yaml:"limits"`
+	Timeouts       Timeouts       `yaml:"timeouts"`
+	Log            Log            `yaml:"log"`
+	Health         Health         `yaml:"health"`
+
+	origins map[string]Origin // by path; a path that is missing is a default
+}
+
+// Listener is one listening socket.
+type Listener struct {
+	Name     string `yaml:"name"`                     // unique; TCP routes and metrics refer to it
+	Address  string `yaml:"address"`                  // host:port; an empty host is every address of both families
+	Protocol string `yaml:"protocol" enum:"http,tcp"` // default http
+}
+
+// Prefix is a range of addresses: "10.0.0.0/8", or one address without the slash.
+type Prefix struct{ netip.Prefix }
+
+// UnmarshalText reads a Prefix.
+func (p *Prefix) UnmarshalText(b []byte) error {
+	if addr, err := netip.ParseAddr(string(b)); err == nil && addr.Zone() == "" {
+		p.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is not an address or a range such as \"10.0.0.0/8\"", b)
+	}
+	p.Prefix = prefix.Masked()
+	return nil
+}
+
+// Policy says where routes and rules come from.
+type Policy struct {
+	Dir       string        `yaml:"dir"`
+	Layout    string        `yaml:"layout" enum:"plain,objects"` // plain: YAML files; objects: signed head and content-addressed objects
+	Poll      time.Duration `yaml:"poll"`                        // how often the directory is read even if nothing was notified
+	StateDir  string        `yaml:"state_dir"`                   // where the last known good version is kept; empty: nowhere
+	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"`
+	MaxAge    time.Duration `yaml:"max_age"` // of a last known good version that may be started from
+}
+
+// Authenticate configures the authenticators that routes may name.
+type Authenticate struct {
+	APIKey APIKey `yaml:"api_key"`
+}
+
+// APIKey is authentication by a key in a field of the request.
+type APIKey struct {
+	File string `yaml:"file"` // SHA-256 sums of the keys and whose they are; empty: off
+}
+
+// Start says what listeners do before the policy is in force.
+type Start struct {
+	Mode string `yaml:"mode" enum:"refuse,hold"`
+}
+
+// LameDuck is the time between not ready and not accepting.
+type LameDuck struct {
+	Min         time.Duration `yaml:"min"`
+	Quiet       time.Duration `yaml:"quiet"` // without a new connection that carried a request; 0: always wait for max
+	Max         time.Duration `yaml:"max"`
+	NoticeAfter time.Duration `yaml:"notice_after"` // when clients are first told to leave; default half of min
+}
+
+// Drain is the time between not accepting and the end.
+type Drain struct {
+	Timeout   time.Duration `yaml:"timeout"`
+	IdleClose time.Duration `yaml:"idle_close"`
+	Flush     time.Duration `yaml:"flush"`
+	Linger    time.Duration `yaml:"linger"`
+	Receipt   string        `yaml:"receipt"` // file; empty: log only
+}
+
+// Platform is what the process lives under.
+type Platform struct {
+	StopTimeout time.Duration `yaml:"stop_timeout"` // from SIGTERM to SIGKILL
+}
+
+// Probes is the open, read-only listener: probes and metrics.
+type Probes struct {
+	Address string `yaml:"address"`
+}
+
+// Admin is the private listener.
+type Admin struct {
+	Address   string `yaml:"address"`    // loopback host:port, or unix:/path
+	TokenFile string `yaml:"token_file"` // needed unless the address is loopback or a unix socket
+}
+
+// Limits bounds what a peer may cost.
+type Limits struct {
+	MaxConnections int       `yaml:"max_connections"` // downstream, all listeners
+	Head           yaml.Size `yaml:"head"`            // of one request or response head
+	Line           yaml.Size `yaml:"line"`            // of one line of it
+	Fields         int       `yaml:"fields"`          // field lines of one head
+}
+
+// Timeouts bounds every wait for a peer.
+type Timeouts struct {
+	Head     time.Duration `yaml:"head"`      // from the first byte of a request head to its last
+	Body     time.Duration `yaml:"body"`      // without a byte of a request body
+	Write    time.Duration `yaml:"write"`     // without a byte of a response leaving
+	Idle     time.Duration `yaml:"idle"`      // between two requests
+	Stage    time.Duration `yaml:"stage"`     // of an authenticator that has to ask somebody
+	Linger   time.Duration `yaml:"linger"`    // reading on for the peer's FIN before a close
+	HalfOpen time.Duration `yaml:"half_open"` // of a tunnel that one side has ended
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Format string `yaml:"format" enum:"auto,json,text"` // auto: text on a terminal
+	Level  string `yaml:"level" enum:"debug,info,warn,error"`
+	Access bool   `yaml:"access"` // one record for each exchange
+}
+
+// Health configures what the probes print.
+type Health struct {
+	Names string `yaml:"names" enum:"sluice,pomerium"`
+}
+
+// Default is a Config with every default set and nothing that has none: no listener
+// and no policy.
+func Default() Config {
+	return Config{
+		Version:  1,
+		Policy:   Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Start:    Start{Mode: "refuse"},
+		LameDuck: LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
+		Drain:    Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, Flush: 2 * time.Second},
+		Platform: Platform{StopTimeout: 30 * time.Second},
+		Probes:   Probes{Address: ":9902"},
+		Admin:    Admin{Address: "127.0.0.1:9901"},
+		Limits:   Limits{MaxConnections: 50_000, Head: 64 << 10, Line: 16 << 10, Fields: 100},
+		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
+			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
+		Log:    Log{Format: "auto", Level: "info", Access: true},
+		Health: Health{Names: "sluice"},
+	}
+}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
+
+// off turns the 0 of the file ("switched off") into what the Config types mean by it.
+func off(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// DrainConfig is what the tracker needs.
+func (c *Config) DrainConfig() drain.Config {
+	return drain.Config{
+		NoticeAfter: off(c.LameDuck.NoticeAfter),
+		IdleClose:   off(c.Drain.IdleClose),
+		Timeout:     c.Drain.Timeout,
+	}
+}
+
+// LifecycleConfig is what the manager needs, without its functions and its log.
+func (c *Config) LifecycleConfig() lifecycle.Config {
+	return lifecycle.Config{
+		LameDuckMin:   off(c.LameDuck.Min),
+		LameDuckMax:   off(c.LameDuck.Max),
+		LameDuckQuiet: off(c.LameDuck.Quiet),
+		Timeout:       c.Drain.Timeout,
+		Budget:        c.Platform.StopTimeout,
+	}
+}
+
+// ProxyConfig is what the server needs, without authenticators and access log.
+func (c *Config) ProxyConfig() proxy.Config {
+	out := proxy.Config{
+		Limits:          h1.Limits{Head: int(c.Limits.Head), Line: int(c.Limits.Line), Fields: c.Limits.Fields},
+		MaxConnections:  c.Limits.MaxConnections,
+		HeaderTimeout:   c.Timeouts.Head,
+		BodyTimeout:     c.Timeouts.Body,
+		WriteTimeout:    c.Timeouts.Write,
+		IdleTimeout:     c.Timeouts.Idle,
+		StageTimeout:    c.Timeouts.Stage,
+		Linger:          c.Timeouts.Linger,
+		HalfOpenTimeout: c.Timeouts.HalfOpen,
+	}
+	if c.Start.Mode == "hold" {
+		out.Start = proxy.Hold
+	}
+	for _, p := range c.TrustedProxies {
+		out.TrustedProxies = append(out.TrustedProxies, p.Prefix)
+	}
+	for _, ln := range c.Listeners {
+		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address}
+		if ln.Protocol == "tcp" {
+			l.Protocol = proxy.TCP
+		}
+		out.Listeners = append(out.Listeners, l)
+	}
+	return out
+}

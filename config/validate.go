@@ -1,0 +1,214 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluiceproxy/sluice/internal/yaml"
+)
+
+// fault reports what is wrong with the value at path, where it came from. A value that
+// was refused before is not judged a second time.
+func (l *loader) fault(path, format string, args ...any) {
+	if l.isBroken(path) {
+		return
+	}
+	message := path + ": " + fmt.Sprintf(format, args...)
+	from := l.cfg.origins[path]
+	switch {
+	case from.Kind == FromEnv || from.Kind == FromFlag:
+		l.faults.Add(yaml.Fault{File: from.Name, Path: path, Message: message})
+	case l.doc != nil:
+		l.faults.Add(l.doc.Fault(path, "%s", message))
+	default:
+		l.faults.Add(yaml.Fault{File: "command line", Path: path, Message: message})
+	}
+}
+
+func (l *loader) isBroken(path string) bool {
+	return slices.ContainsFunc(l.broken, func(p string) bool {
+		return p == path || p != "" && strings.HasPrefix(path, p+".")
+	})
+}
+
+// validate checks what only the whole can show. Each check reports on its own.
+func (l *loader) validate() {
+	c := &l.cfg
+	switch {
+	case c.Version == 0:
+		l.fault("version", "is required; write \"version: 1\"")
+	case c.Version != 1:
+		l.fault("version", "%d is not known; this program reads version 1", c.Version)
+	}
+	l.listeners()
+	l.addresses()
+	l.policy()
+	l.times()
+	l.limits()
+	l.budget()
+}
+
+func (l *loader) listeners() {
+	if len(l.cfg.Listeners) == 0 {
+		l.fault("listeners", "at least one is required, for example: [{name: web, address: \":8080\"}]")
+	}
+	names := map[string]int{}
+	for i, ln := range l.cfg.Listeners {
+		at := fmt.Sprintf("listeners[%d]", i)
+		first, taken := names[ln.Name]
+		switch {
+		case ln.Name == "":
+			l.fault(at+".name", "is required; routes and metrics refer to it")
+		case strings.Trim(ln.Name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" || len(ln.Name) > 63:
+			l.fault(at+".name", "%q is not a name: use at most 63 of a-z, 0-9, '-' and '_'", ln.Name)
+		case taken:
+			l.fault(at+".name", "%q is the name of listeners[%d] too", ln.Name, first)
+		default:
+			names[ln.Name] = i
+		}
+		if ln.Address == "" {
+			l.fault(at+".address", "is required, for example \":8080\"")
+		}
+	}
+}
+
+// addresses checks every listening address, and that no two of them clash.
+func (l *loader) addresses() {
+	type use struct{ path, address string }
+	uses := []use{{"probes.address", l.cfg.Probes.Address}, {"admin.address", l.cfg.Admin.Address}}
+	for i, ln := range l.cfg.Listeners {
+		if ln.Address != "" {
+			uses = append(uses, use{fmt.Sprintf("listeners[%d].address", i), ln.Address})
+		}
+	}
+	type bound struct {
+		use
+		host netip.Addr
+		port uint16
+	}
+	var seen []bound
+	for _, u := range uses {
+		if path, ok := strings.CutPrefix(u.address, "unix:"); ok && u.path == "admin.address" {
+			if !strings.HasPrefix(path, "/") {
+				l.fault(u.path, "%q: the path of a unix socket begins with '/'", u.address)
+			}
+			continue
+		}
+		host, port, err := parseAddress(u.address)
+		if err != nil {
+			l.fault(u.path, "%v", err)
+			continue
+		}
+		if u.path == "admin.address" && !host.IsLoopback() && l.cfg.Admin.TokenFile == "" {
+			l.fault(u.path, "%q is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path", u.address)
+		}
+		for _, other := range seen {
+			if port != 0 && port == other.port && overlap(host, other.host) {
+				l.fault(u.path, "%q clashes with %s %q", u.address, other.path, other.address)
+				break
+			}
+		}
+		seen = append(seen, bound{u, host, port})
+	}
+}
+
+// parseAddress reads host:port. The host is empty, "localhost" or an IP address: a name
+// would be looked up at start, and a start must not depend on DNS.
+func parseAddress(s string) (netip.Addr, uint16, error) {
+	host, portText, err := net.SplitHostPort(s)
+	if err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("%q is not host:port, for example \":8080\" or \"127.0.0.1:8080\"", s)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("%q: the port is not a number from 0 to 65535", s)
+	}
+	switch host {
+	case "":
+		return netip.IPv6Unspecified(), uint16(port), nil
+	case "localhost":
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port), nil
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("%q: the host is not an IP address", s)
+	}
+	return addr.Unmap(), uint16(port), nil
+}
+
+// overlap reports whether one port cannot be bound at both. [::] is dual-stack.
+func overlap(a, b netip.Addr) bool {
+	wild := func(x, y netip.Addr) bool { return x.IsUnspecified() && (x.Is6() || y.Is4()) }
+	return a == b || wild(a, b) || wild(b, a)
+}
+
+func (l *loader) policy() {
+	p := l.cfg.Policy
+	if p.Dir == "" && !l.src.PolicyElsewhere {
+		l.fault("policy.dir", "is required: the directory that holds routes and rules")
+	}
+	if p.Poll < time.Second {
+		l.fault("policy.poll", "%s is too often; at least 1s", p.Poll)
+	}
+	if p.StartFrom == "last_known_good" {
+		if p.StateDir == "" {
+			l.fault("policy.start_from", "last_known_good needs policy.state_dir, where that version is kept")
+		}
+		if p.MaxAge <= 0 {
+			l.fault("policy.max_age", "must be positive: how old a version may be started from")
+		}
+	}
+}
+
+func (l *loader) times() {
+	c := &l.cfg
+	if c.LameDuck.Max < c.LameDuck.Min {
+		l.fault("lame_duck.max", "%s is less than lame_duck.min %s", c.LameDuck.Max, c.LameDuck.Min)
+	}
+	if c.LameDuck.NoticeAfter > c.LameDuck.Max {
+		l.fault("lame_duck.notice_after", "%s is past lame_duck.max %s: nobody would be told", c.LameDuck.NoticeAfter, c.LameDuck.Max)
+	}
+	if c.Drain.Timeout <= 0 {
+		l.fault("drain.timeout", "must be positive: a drain without a deadline is not offered")
+	} else if c.Drain.IdleClose > c.Drain.Timeout/2 {
+		l.fault("drain.idle_close", "%s is more than half of drain.timeout %s", c.Drain.IdleClose, c.Drain.Timeout)
+	}
+	for _, t := range []struct {
+		path string
+		d    time.Duration
+	}{
+		{"timeouts.head", c.Timeouts.Head}, {"timeouts.body", c.Timeouts.Body}, {"timeouts.write", c.Timeouts.Write},
+		{"timeouts.idle", c.Timeouts.Idle}, {"timeouts.stage", c.Timeouts.Stage}, {"timeouts.linger", c.Timeouts.Linger},
+		{"timeouts.half_open", c.Timeouts.HalfOpen},
+	} {
+		if t.d <= 0 {
+			l.fault(t.path, "must be positive: every wait has a limit")
+		}
+	}
+}
+
+func (l *loader) limits() {
+	for _, n := range []struct {
+		path          string
+		value         int64
+		lowest, upper int64
+		show          func(int64) string
+	}{
+		{"limits.max_connections", int64(l.cfg.Limits.MaxConnections), 1, 10_000_000, number},
+		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
+		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
+		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},
+	} {
+		if n.value < n.lowest || n.value > n.upper {
+			l.fault(n.path, "%s is not from %s to %s", n.show(n.value), n.show(n.lowest), n.show(n.upper))
+		}
+	}
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+func size(n int64) string   { return yaml.Size(n).String() }
