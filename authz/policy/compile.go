@@ -63,7 +63,7 @@ const indexFrom = 9
 
 // Compile compiles the policies of a document.
 func Compile(d *Document) *Programs {
-	c := compiler{known: map[string]*Program{}}
+	c := newCompiler()
 	out := &Programs{Routes: make([]*Program, len(d.Routes)), TCP: make([]*Program, len(d.TCPRoutes))}
 	for i := range d.Routes {
 		out.Routes[i] = c.program(d.Routes[i].Policy)
@@ -76,13 +76,34 @@ func Compile(d *Document) *Programs {
 
 // CompileRules compiles one policy. Nil refuses everything.
 func CompileRules(r *Rules) *Program {
-	c := compiler{known: map[string]*Program{}}
+	c := newCompiler()
 	return c.program(r)
 }
 
+// compiler shares whatever is equal, not only whole programs: with 100,000 routes a
+// decision is made of cache misses, and what routes have in common (the shape of their
+// rules, the networks, the words) is then in the cache.
 type compiler struct {
-	known map[string]*Program // by print of the rules
-	buf   []byte
+	known   map[string]*Program // by print of the rules
+	shapes  map[string][]inst
+	sets    map[string]*set
+	strings map[string]string
+	buf     []byte
+}
+
+func newCompiler() *compiler {
+	return &compiler{
+		known: map[string]*Program{}, shapes: map[string][]inst{},
+		sets: map[string]*set{}, strings: map[string]string{},
+	}
+}
+
+func (c *compiler) intern(s string) string {
+	known, ok := c.strings[s]
+	if !ok {
+		c.strings[s], known = s, s
+	}
+	return known
 }
 
 func (c *compiler) program(r *Rules) *Program {
@@ -95,32 +116,50 @@ func (c *compiler) program(r *Rules) *Program {
 		exprs, tests := r.count()
 		p.code, p.tests = make([]inst, 0, exprs), make([]test, 0, tests)
 		for i := range r.List {
-			p.add(r.List[i].Deny, i)
+			p.add(c, r.List[i].Deny, i)
 		}
 		p.allow = len(p.code)
 		for i := range r.List {
-			p.add(r.List[i].Allow, i)
+			p.add(c, r.List[i].Allow, i)
 		}
+		p.code = c.shape(p.code)
 	}
-	c.known[string(c.buf)] = p
+	c.known[string(r.print(c.buf[:0]))] = p
 	return p
 }
 
-func (p *Program) add(list []Expr, rule int) {
+// shape returns the one copy of code.
+func (c *compiler) shape(code []inst) []inst {
+	b := c.buf[:0]
+	for _, in := range code {
+		b = append(b, byte(in.op))
+		b = binary.AppendUvarint(b, uint64(in.rule))
+		b = binary.AppendUvarint(b, uint64(in.test))
+		b = binary.AppendUvarint(b, uint64(in.end))
+	}
+	c.buf = b
+	known, ok := c.shapes[string(b)]
+	if !ok {
+		c.shapes[string(b)], known = code, code
+	}
+	return known
+}
+
+func (p *Program) add(c *compiler, list []Expr, rule int) {
 	for i := range list {
 		e, at := &list[i], len(p.code)
 		p.code = append(p.code, inst{op: e.Op, rule: uint16(rule)})
 		if e.Op == Leaf {
 			p.code[at].test = uint32(len(p.tests))
-			p.tests = append(p.tests, p.test(&e.Test))
+			p.tests = append(p.tests, p.test(c, &e.Test))
 		} else {
-			p.add(e.List, rule)
+			p.add(c, e.List, rule)
 		}
 		p.code[at].end = uint32(len(p.code))
 	}
 }
 
-func (p *Program) test(t *Test) test {
+func (p *Program) test(c *compiler, t *Test) test {
 	f := &p.facts
 	f.Identity = f.Identity || t.Criterion.needsIdentity()
 	switch t.Criterion {
@@ -136,29 +175,41 @@ func (p *Program) test(t *Test) test {
 		f.Path = true
 	case Accept, Reject, AuthenticatedUser, Email, Domain, User:
 	}
-	out := test{criterion: t.Criterion, matcher: t.Matcher, claim: t.Claim}
-	values := t.Values
+	out := test{criterion: t.Criterion, matcher: t.Matcher, claim: c.intern(t.Claim)}
+	fold := func(s string) string { return s }
 	if t.Criterion == Email || t.Criterion == Domain {
-		values = make([]string, len(t.Values))
-		for i, v := range t.Values {
-			values[i] = lowerASCII(v)
-		}
+		fold = lowerASCII
 	}
 	switch {
-	case t.Matcher == Within:
-		out.set = &set{nets: t.Nets}
-	case t.Matcher != In && t.Matcher != NotIn:
-		if len(values) > 0 {
-			out.value = values[0]
-		}
-	case len(values) < indexFrom:
-		out.set = &set{list: values}
-	default:
-		out.set = &set{index: make(map[string]struct{}, len(values))}
+	case t.Matcher == In, t.Matcher == NotIn, t.Matcher == Within:
+		out.set = c.set(t, fold)
+	case len(t.Values) > 0:
+		out.value = c.intern(fold(t.Values[0]))
+	}
+	return out
+}
+
+// set returns the one copy of a set of values or networks.
+func (c *compiler) set(t *Test, fold func(string) string) *set {
+	values := make([]string, len(t.Values))
+	for i, v := range t.Values {
+		values[i] = c.intern(fold(v))
+	}
+	c.buf = printSet(c.buf[:0], values, t.Nets)
+	known, ok := c.sets[string(c.buf)]
+	if ok {
+		return known
+	}
+	out := &set{nets: t.Nets}
+	if len(values) < indexFrom {
+		out.list = values
+	} else {
+		out.index = make(map[string]struct{}, len(values))
 		for _, v := range values {
-			out.set.index[v] = struct{}{}
+			out.index[v] = struct{}{}
 		}
 	}
+	c.sets[string(c.buf)] = out
 	return out
 }
 
@@ -217,14 +268,19 @@ func printExprs(b []byte, list []Expr) []byte {
 		t := &e.Test
 		b = append(b, byte(t.Criterion), byte(t.Matcher))
 		b = printString(b, t.Claim)
-		b = binary.AppendUvarint(b, uint64(len(t.Values)))
-		for _, v := range t.Values {
-			b = printString(b, v)
-		}
-		b = binary.AppendUvarint(b, uint64(len(t.Nets)))
-		for _, n := range t.Nets {
-			b = append(append(b, byte(n.Addr().BitLen()), byte(n.Bits())), n.Addr().AsSlice()...)
-		}
+		b = printSet(b, t.Values, t.Nets)
+	}
+	return b
+}
+
+func printSet(b []byte, values []string, nets []netip.Prefix) []byte {
+	b = binary.AppendUvarint(b, uint64(len(values)))
+	for _, v := range values {
+		b = printString(b, v)
+	}
+	b = binary.AppendUvarint(b, uint64(len(nets)))
+	for _, n := range nets {
+		b = append(append(b, byte(n.Addr().BitLen()), byte(n.Bits())), n.Addr().AsSlice()...)
 	}
 	return b
 }
