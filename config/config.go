@@ -11,21 +11,21 @@ import (
 // Config is the whole file, version 1. [Default] has the defaults; a Config that came
 // from [Load] is complete and valid.
 type Config struct {
-	Version        int            `yaml:"version"`
-	Listeners      []Listener     `yaml:"listeners"`
-	TrustedProxies []Prefix       `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
-	Policy         Policy         `yaml:"policy"`
-	Authenticate   Authenticate   `yaml:"authenticate"`
-	Start          Start          `yaml:"start"`
-	LameDuck       LameDuck       `yaml:"lame_duck"`
-	Drain          Drain          `yaml:"drain"`
-	Platform       Platform       `yaml:"platform"`
-	Probes         Probes         `yaml:"probes"`
-	Admin          Admin          `yaml:"admin"`
-	Limits         Limits         `yaml:"limits"`
-	Timeouts       Timeouts       `yaml:"timeouts"`
-	Log            Log            `yaml:"log"`
-	Health         Health         `yaml:"health"`
+	Version        int          `yaml:"version"`
+	Listeners      []Listener   `yaml:"listeners"`
+	TrustedProxies []Prefix     `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
+	Policy         Policy       `yaml:"policy"`
+	Authenticate   Authenticate `yaml:"authenticate"`
+	Start          Start        `yaml:"start"`
+	LameDuck       LameDuck     `yaml:"lame_duck"`
+	Drain          Drain        `yaml:"drain"`
+	Platform       Platform     `yaml:"platform"`
+	Probes         Probes       `yaml:"probes"`
+	Admin          Admin        `yaml:"admin"`
+	Limits         Limits       `yaml:"limits"`
+	Timeouts       Timeouts     `yaml:"timeouts"`
+	Log            Log          `yaml:"log"`
+	Health         Health       `yaml:"health"`
 
 	origins map[string]Origin // by path; a path that is missing is a default
 }
