@@ -18,6 +18,7 @@ type run struct {
 	cut      bool          // that was done
 	settleBy time.Time     // when what did not go is declared stuck; set with cut
 	forced   bool          // Cut was called
+	due      []idler       // scratch of idle
 }
 
 // idleTurns is the number of turns between the first idle close and the last.
@@ -203,7 +204,7 @@ type idler struct {
 func (t *Tracker) idle(now time.Time) (due []idler, soonest time.Duration) {
 	r := &t.run
 	tick, draining := t.tickAt(now), now.Sub(r.began)
-	soonest = r.patience
+	due, soonest = r.due[:0], r.patience
 	for _, c := range t.conns {
 		w := c.load()
 		if c.asked != askedNothing || (w.class() != Idle && w.class() != Handshake) {
@@ -219,5 +220,6 @@ func (t *Tracker) idle(now time.Time) (due []idler, soonest time.Duration) {
 	slices.SortFunc(due, func(a, b idler) int {
 		return cmp.Or(cmp.Compare(b.idle, a.idle), cmp.Compare(a.c.id, b.c.id))
 	})
+	r.due = due
 	return due, soonest
 }

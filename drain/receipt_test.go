@@ -27,6 +27,10 @@ func oneOfEach(t *testing.T) *drain.Tracker {
 	for i := range conns {
 		conns[i] = track(t, tr, nil)
 		conns[i].Active()
+		if i >= 3 { // one exchange was before all this, and is not in the account
+			conns[i].Idle()
+			conns[i].Active()
+		}
 	}
 	tr.BeginLeave(k.now)
 	k.advance(5 * time.Second)

@@ -327,6 +327,44 @@ func TestUndrainForgetsTheNotice(t *testing.T) {
 	})
 }
 
+// Each timer that Leave arms is stopped when its lame duck ends, in whatever way.
+func TestNoticeTimerIsStopped(t *testing.T) {
+	for name, end := range map[string]func(*drain.Tracker){
+		"undrain": func(tr *drain.Tracker) { _ = tr.Open() },
+		"drain":   func(tr *drain.Tracker) { tr.BeginDrain(time.Now(), time.Time{}) },
+		"notice":  func(tr *drain.Tracker) { tr.Notice() },
+	} {
+		var armed, stopped int
+		tr := opened(t, drain.Config{AfterFunc: func(d time.Duration, f func()) func() bool {
+			if d != drain.DefaultNoticeAfter {
+				t.Errorf("armed for %v", d)
+			}
+			armed++
+			return func() bool { stopped++; return true }
+		}})
+		tr.Leave()
+		tr.Leave() // again does nothing
+		end(tr)
+		if armed != 1 || stopped != 1 {
+			t.Errorf("%s: armed %d, stopped %d", name, armed, stopped)
+		}
+	}
+}
+
+// A timer that fires within AfterFunc, before Leave has got to know how to stop it.
+func TestNoticeAtOnce(t *testing.T) {
+	stopped := false
+	tr := opened(t, drain.Config{NoticeAfter: -1, AfterFunc: func(_ time.Duration, f func()) func() bool {
+		f()
+		return func() bool { stopped = true; return false }
+	}})
+	c := track(t, tr, nil)
+	tr.Leave()
+	if !c.Goodbye() || !stopped {
+		t.Errorf("goodbye %v, stopped %v", c.Goodbye(), stopped)
+	}
+}
+
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := opened(t, drain.Config{})

@@ -25,6 +25,10 @@ const (
 	classMask   = 1<<classBits - 1
 	startedMask = 1<<startedBits - 1
 	sinceMask   = 1<<sinceBits - 1
+
+	// slack is how far, in milliseconds, since may lie after now: another goroutine may
+	// have read its clock a moment later.
+	slack = 60_000
 )
 
 func makeWord(c Class, started uint32, since uint64) word {
@@ -45,10 +49,10 @@ func (w word) finished() uint32 {
 }
 
 // lasted is how long the class has lasted at tick now; 0 if it began "after" now,
-// which rounding up makes possible.
+// which rounding up and two clocks make possible.
 func (w word) lasted(now uint64) time.Duration {
 	d := (now - w.since()) & sinceMask
-	if d > sinceMask/2 {
+	if d > sinceMask-slack {
 		return 0
 	}
 	return time.Duration(d) * time.Millisecond

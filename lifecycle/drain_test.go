@@ -220,6 +220,45 @@ func TestDrainByAPIParks(t *testing.T) {
 	})
 }
 
+// Something that breaks meanwhile ends a drain that was to park.
+func TestFailureDuringADrainByAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.serving()
+		if err := w.m.RequestDrain(true); err != nil {
+			t.Fatal(err)
+		}
+		w.m.Failed("b", errors.New("broken"))
+		if err := <-w.result; err == nil {
+			t.Error("no error")
+		}
+		w.want("calls", w.events(), ducks+" "+drains+" "+closes)
+	})
+}
+
+// The budget of a stop from Drained counts from the signal that ends the parking.
+func TestParkedProcessThatHangsWhileClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{Grace: time.Hour})
+		never := make(chan struct{})
+		w.services["c"].close = func() error { <-never; return nil }
+		w.serving()
+		if err := w.m.RequestDrain(true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		began := time.Now()
+		w.term()
+		if err := <-w.result; err == nil {
+			t.Error("no error")
+		}
+		if got, want := time.Since(began), 30*time.Second; got != want {
+			t.Errorf("took %v, want the budget, %v", got, want)
+		}
+		close(never)
+	})
+}
+
 func TestDrainByAPIThatExits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})

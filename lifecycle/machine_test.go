@@ -222,6 +222,25 @@ func TestMachineEventsBeforeBegin(t *testing.T) {
 	}
 }
 
+// A call that was given up and returns after all is not taken for the one after it.
+func TestLateReturnCountsForNothing(t *testing.T) {
+	d := newDriver(t, Config{}, []string{"a", "b"}, nil)
+	d.begin()
+	for len(d.calls) > 0 { // start and admit
+		d.back(0, nil)
+	}
+	d.m.Signal(d.now, Terminate)
+	d.step()
+	d.advance(DefaultGrace) // a does not return from its lame duck
+	if len(d.calls) != 2 || d.calls[1].Service != "b" {
+		t.Fatalf("calls under way %+v", d.calls)
+	}
+	d.back(0, nil)
+	if got := d.m.Status().Holding; got != "lame duck b" {
+		t.Errorf("waiting for %q, want lame duck b", got)
+	}
+}
+
 func TestMachineBugsPanic(t *testing.T) {
 	for name, bug := range map[string]func(*Machine){
 		"two of a name":   func(m *Machine) { m.Register("a"); m.Register("a") },

@@ -83,6 +83,35 @@ func TestSignalTable(t *testing.T) {
 	}
 }
 
+// The third signal ends the time of every service, not only of the one that holds on.
+func TestThirdSignalCutsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		var causes []error
+		for _, f := range w.services {
+			f.drain = func(ctx context.Context) error {
+				<-ctx.Done()
+				causes = append(causes, context.Cause(ctx))
+				return nil
+			}
+		}
+		w.serving()
+		for range 3 {
+			w.term()
+			time.Sleep(time.Second)
+		}
+		if err := <-w.result; err != nil {
+			t.Error(err)
+		}
+		if got, want := w.m.Transitions()[3].At.Sub(w.began), 2*time.Second; got != want {
+			t.Errorf("stopped after %v, want %v", got, want)
+		}
+		if len(causes) != 3 || causes[0] != errCutNow || causes[1] != context.DeadlineExceeded {
+			t.Errorf("causes %v", causes)
+		}
+	})
+}
+
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reloads, release := 0, make(chan struct{})

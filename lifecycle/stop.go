@@ -193,9 +193,6 @@ func (m *Machine) drain(now time.Time, reason string) {
 	m.switchTo(now, Draining, reason)
 	m.at, m.plan = stageDraining, m.reversed(VerbDrain)
 	m.drainBy = now.Add(m.cfg.Timeout)
-	if m.signals >= 3 {
-		m.drainBy = now
-	}
 	m.hurry(now)
 	m.pump(now)
 }

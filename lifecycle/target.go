@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -44,7 +45,7 @@ func (t *Target) Waiting(err error) {
 func (t *Target) Fail(err error) {
 	t.m.feed(func(m *Machine, now time.Time) {
 		t.m.cfg.Health.Set(t.name, health.Failed, err)
-		m.ServiceFailed(now, t.name, err)
+		m.TargetFailed(now, t.name, err)
 	})
 }
 
@@ -81,6 +82,11 @@ func (m *Machine) TargetWaiting(now time.Time, name string, err error) bool {
 	}
 	t.err = err
 	return true
+}
+
+// TargetFailed says that the condition can never hold: the process stops.
+func (m *Machine) TargetFailed(now time.Time, name string, err error) {
+	m.fail(now, fmt.Errorf("target %s: %w", name, err))
 }
 
 func (m *Machine) target(name string) *target {
