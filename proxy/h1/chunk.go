@@ -152,8 +152,8 @@ func (b *Body) parseTrailers() *Error {
 		if err != nil || len(line) == 0 {
 			return err
 		}
-		f, err := parseField(line)
-		if err != nil {
+		var f Field
+		if err := f.parse(line); err != nil {
 			return err
 		}
 		if len(b.trailers) >= maxTrailers {

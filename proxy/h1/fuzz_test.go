@@ -217,3 +217,32 @@ func FuzzIPLiterals(f *testing.F) {
 		}
 	})
 }
+
+// Oracle: Parse. The scanner never hides a whole head and never says "parse" for
+// nothing, whatever the limits and however the bytes come.
+func FuzzHeadScanner(f *testing.F) {
+	for _, c := range requestCases {
+		if len(c.raw) < 500 {
+			f.Add([]byte(c.raw), uint64(9), uint16(64), uint16(32))
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, seed uint64, head, longest uint16) {
+		lim := Limits{Head: int(head), Line: int(longest)}
+		var r Request
+		var s HeadScanner
+		for i := 0; i < len(raw); {
+			seed = seed*6364136223846793005 + 1442695040888963407
+			i = min(len(raw), i+1+int(seed>>60))
+			n, err := r.Parse(raw[:i], lim)
+			now := s.Next(raw[:i], lim)
+			switch {
+			case now && n == 0 && err == nil:
+				t.Fatalf("%q: the scanner says parse, Parse says incomplete", raw[:i])
+			case !now && n != 0:
+				t.Fatalf("%q: the scanner hides a head", raw[:i])
+			case n != 0 || err != nil:
+				return
+			}
+		}
+	})
+}

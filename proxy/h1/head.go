@@ -60,24 +60,24 @@ func (h *head) parse(b []byte, at int, fields []Field) (_ []Field, n int, err *E
 		case len(fields) >= h.lim.Fields:
 			return fields, 0, errTooManyFields
 		}
-		f, err := parseField(line)
-		if err != nil {
-			return fields, 0, err
+		fields = append(fields, Field{}) // filled in place: a Field is seven words
+		f := &fields[len(fields)-1]
+		if err := f.parse(line); err != nil {
+			return fields[:len(fields)-1], 0, err
 		}
 		if f.ID != Other {
-			if err := h.note(&f); err != nil {
+			if err := h.note(f); err != nil {
 				return fields, 0, err
 			}
 		}
-		fields = append(fields, f)
 		at = next
 	}
 }
 
-// parseField splits one line without its CRLF, RFC 9112 section 5.
-func parseField(line []byte) (Field, *Error) {
+// parse splits one line without its CRLF, RFC 9112 section 5.
+func (f *Field) parse(line []byte) *Error {
 	if isSpace(line[0]) {
-		return Field{}, errObsFold // section 5.2: reject with 400 is one of the two choices
+		return errObsFold // section 5.2: reject with 400 is one of the two choices
 	}
 	c := 0
 	for c < len(line) && class[line[c]]&isToken != 0 {
@@ -85,22 +85,23 @@ func parseField(line []byte) (Field, *Error) {
 	}
 	switch {
 	case c == len(line):
-		return Field{}, errNoColon
+		return errNoColon
 	case line[c] == ':' && c > 0:
 	case isSpace(line[c]):
-		return Field{}, errSpaceColon // section 5.1: MUST reject
+		return errSpaceColon // section 5.1: MUST reject
 	default:
 		if i := badControl(line); i >= 0 {
-			return Field{}, controlError(line[i])
+			return controlError(line[i])
 		}
-		return Field{}, errFieldName
+		return errFieldName
 	}
 	value := line[c+1:]
 	if i := badControl(value); i >= 0 {
-		return Field{}, controlError(value[i])
+		return controlError(value[i])
 	}
 	id := identify(line[:c])
-	return Field{Name: line[:c], Value: trim(value), ID: id, Hop: props[id]&hopByHop != 0}, nil
+	f.Name, f.Value, f.ID, f.Hop = line[:c], trim(value), id, props[id]&hopByHop != 0
+	return nil
 }
 
 // note takes from a known field what framing and the connection need.

@@ -48,10 +48,13 @@ func (r *Request) Parse(b []byte, lim Limits) (n int, err error) {
 
 func (r *Request) parse(b []byte, lim Limits) (int, *Error) {
 	at, err := skipEmptyLine(b)
-	if err != nil || at == len(b) {
+	if err != nil || at == len(b) && at <= lim.Head {
 		return 0, err
 	}
 	line, next, err := cutLine(b, at, lim.Line, errLineTooLong)
+	if next == 0 && len(b) > lim.Head && err == nil {
+		err = errLineTooLong
+	}
 	if err != nil || next == 0 {
 		return 0, err
 	}

@@ -445,8 +445,9 @@ func TestOwnLimits(t *testing.T) {
 		{Limits{Line: len("GET / HTTP/1.1")}, get("Abcdef: 1234567\r\n"), "431 field_too_long"},
 		{Limits{Fields: 1}, get(""), ""},
 		{Limits{Fields: 1}, get("A: b\r\n"), "431 too_many_fields"},
-		{Limits{Head: 4}, "GET /", "incomplete"}, // LF may not come any more in 4+CR bytes, see the next
-		{Limits{Head: 4}, "GET / ", "414 line_too_long"},
+		{Limits{Head: 4}, "GET ", "incomplete"},
+		{Limits{Head: 4}, "GET /", "414 line_too_long"},
+		{Limits{Head: 4}, "\r\nGET", "414 line_too_long"},
 	} {
 		var r Request
 		n, err := r.Parse([]byte(c.raw), c.lim)

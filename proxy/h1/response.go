@@ -43,6 +43,9 @@ func (r *Response) parse(b []byte, toHEAD bool, lim Limits) (int, *Error) {
 		return 0, errStatusLine // at once: this peer does not speak HTTP/1
 	}
 	line, next, err := cutLine(b, 0, lim.Line, errFieldTooLong)
+	if next == 0 && len(b) > lim.Head && err == nil {
+		err = errFieldTooLong
+	}
 	if err != nil || next == 0 {
 		return 0, err
 	}
