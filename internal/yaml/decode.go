@@ -112,6 +112,7 @@ func (d *Document) Decode(v any) error {
 
 var (
 	durationType    = reflect.TypeFor[time.Duration]()
+	timeType        = reflect.TypeFor[time.Time]()
 	sizeType        = reflect.TypeFor[Size]()
 	unmarshalerType = reflect.TypeFor[Unmarshaler]()
 	textType        = reflect.TypeFor[encoding.TextUnmarshaler]()
@@ -131,6 +132,9 @@ func (r *Reader) decode(n Node, v reflect.Value, enum string) {
 		return
 	case t == sizeType:
 		r.size(n, v)
+		return
+	case t == timeType:
+		r.time(n, v)
 		return
 	case reflect.PointerTo(t).Implements(textType):
 		if r.Expect(n, String) {

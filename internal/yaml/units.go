@@ -34,6 +34,19 @@ func (r *Reader) duration(n Node, v reflect.Value) {
 	}
 }
 
+// time reads an instant of RFC 3339, which has its zone.
+func (r *Reader) time(n Node, v reflect.Value) {
+	if !r.Expect(n, String) {
+		return
+	}
+	at, err := time.Parse(time.RFC3339, n.text)
+	if err != nil {
+		r.Fault(n, "%s is not a time such as \"2027-01-31T00:00:00Z\"", n.describe())
+		return
+	}
+	v.Set(reflect.ValueOf(at))
+}
+
 // sizeUnits are tried in order: "B" ends them all.
 var sizeUnits = []struct {
 	suffix string
