@@ -199,11 +199,12 @@ type idler struct {
 }
 
 // idle lists who has been idle (or never used) for too long, longest first, and how
-// long it takes until the next one is. The time before the drain counts for the order
-// but not for the patience: every connection gets that. Call with mu held.
+// long it takes until the next one is. The time before the drain counts for the order;
+// nobody is cut short by it, because the first turn comes after the patience. Call with
+// mu held.
 func (t *Tracker) idle(now time.Time) (due []idler, soonest time.Duration) {
 	r := &t.run
-	tick, draining := t.tickAt(now), now.Sub(r.began)
+	tick := t.tickAt(now)
 	due, soonest = r.due[:0], r.patience
 	for _, c := range t.conns {
 		w := c.load()
@@ -211,7 +212,7 @@ func (t *Tracker) idle(now time.Time) (due []idler, soonest time.Duration) {
 			continue
 		}
 		lasted := w.lasted(tick)
-		if wait := r.patience - min(lasted, draining); wait > 0 {
+		if wait := r.patience - lasted; wait > 0 {
 			soonest = min(soonest, wait)
 			continue
 		}

@@ -36,7 +36,7 @@ func TestWordLasted(t *testing.T) {
 		{5, 5, 0},
 		{5, 8, 3 * time.Millisecond},
 		{6, 5, 0}, // began after now: ticks are rounded up
-		{sinceMask, sinceMask + 3, 3 * time.Millisecond}, // across the wrap
+		{sinceMask, sinceMask + 3, 3 * time.Millisecond},               // across the wrap
 		{0, sinceMask - slack, (sinceMask - slack) * time.Millisecond}, // 198 days
 	} {
 		if got := makeWord(Idle, 0, c.since).lasted(c.now); got != c.want {
