@@ -39,23 +39,29 @@ func (c *Config) StopBudget() time.Duration {
 }
 
 // budget refuses a stop that the platform would kill half-way, with the sum that
-// shows it.
+// shows it. The fault is where the operator wrote something: at platform.stop_timeout,
+// or else at the longest phase that is not a default.
 func (l *loader) budget() {
 	c := &l.cfg
 	need, have := c.StopBudget(), c.Platform.StopTimeout
 	if need <= have {
 		return
 	}
+	at, longest := "platform.stop_timeout", time.Duration(0)
+	stated := c.origins[at].Kind != FromDefault
 	var sum []string
 	for _, p := range c.phases() {
 		if p.at != "" && l.isBroken(p.at) {
 			return // the sum would be one that nobody wrote
 		}
+		if !stated && c.origins[p.at].Kind != FromDefault && p.d > longest {
+			at, longest = p.at, p.d
+		}
 		sum = append(sum, fmt.Sprintf("%s %s", p.name, p.d))
 	}
-	advice := fmt.Sprintf("raise it to %s (and the platform's own limit with it)", need)
+	advice := fmt.Sprintf("raise that to %s (and the platform's own limit with it)", need)
 	if rest := c.Drain.Timeout - (need - have); rest > 0 {
 		advice += fmt.Sprintf(", or lower drain.timeout to %s", rest)
 	}
-	l.fault("platform.stop_timeout", "%s cannot hold a stop of %s = %s; %s", have, need, strings.Join(sum, " + "), advice)
+	l.fault(at, "a stop takes up to %s = %s, but platform.stop_timeout is %s; %s", need, strings.Join(sum, " + "), have, advice)
 }

@@ -105,7 +105,7 @@ func TestFaults(t *testing.T) {
 		minimal + "admin: {address: \"127.0.0.1:8080\"}":               `listeners[0].address: ":8080" clashes with admin.address "127.0.0.1:8080"`,
 		minimal + "admin: {token: abc}":                                `unknown key "token" in admin`,
 		minimal + "start: {mode: open}":                                `start.mode: "open" is not one of: refuse, hold`,
-		minimal + "platform: {stop_timeout: 0s}":                       `platform.stop_timeout: 0s cannot hold a stop of 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s; raise it to 30s (and the platform's own limit with it)`,
+		minimal + "platform: {stop_timeout: 0s}":                       `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
 		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}": `drain.timeout: number 9 needs a unit, for example "9s"`,
 		minimal + "limits: {line: 128KiB}":                             `limits.line: 128KiB is not from 256B to 64KiB`,
 	} {
