@@ -151,6 +151,7 @@ func credential(fields authz.Fields) ([]byte, presence) {
 // authenticator.
 func cutBearer(v []byte) ([]byte, presence) {
 	const scheme = "bearer"
+	v = bytes.TrimLeft(v, " \t")
 	if len(v) < len(scheme) || !equalFold(v[:len(scheme)], scheme) {
 		return nil, absent
 	}
