@@ -17,18 +17,31 @@ import (
 func (core *Core) Apply(_ context.Context, version string, doc *policy.Document) error {
 	core.applying.Lock()
 	defer core.applying.Unlock()
-	snap, err := core.compile(version, doc)
+	enforce, err := core.Stage(version, doc)
 	if err != nil {
 		return err
 	}
-	clusters, retire := core.upstreams.Update(clusterConfigs(doc))
-	snap.bind(doc, clusters)
-	core.gate.pending.Store(snap)
-	core.gate.Store(snap)
-	retire()
-	core.book.keep(snap.routes)
-	core.postAll(sweepNote{})
+	enforce()
 	return nil
+}
+
+// Stage does of Apply everything that can fail or takes time; enforce is the swap, to
+// be called at most once and before the next Stage. Whoever has to enforce at a moment
+// of his own choosing (a simulation, a fleet) uses it instead of Apply.
+func (core *Core) Stage(version string, doc *policy.Document) (enforce func(), err error) {
+	snap, err := core.compile(version, doc)
+	if err != nil {
+		return nil, err
+	}
+	core.gate.pending.Store(snap)
+	return func() {
+		clusters, retire := core.upstreams.Update(clusterConfigs(doc))
+		snap.bind(doc, clusters)
+		core.gate.Store(snap)
+		retire()
+		core.book.keep(snap.routes)
+		core.postAll(sweepNote{})
+	}, nil
 }
 
 // Version is the policy version in force; "" before the first.

@@ -371,6 +371,10 @@ func (c *httpConn) goodbye() bool {
 	if c.handle == nil || !c.handle.Goodbye() || c.l.cfg.Faults.IgnoreGoodbye {
 		return false
 	}
+	// Whoever pipelines has sent the next request already: it is served first, and told.
+	if c.x.reqDone && (c.pumping && c.behind || !c.pumping && len(c.in) > 0) {
+		return false
+	}
 	c.handle.Told()
 	return true
 }

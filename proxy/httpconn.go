@@ -62,6 +62,7 @@ type httpConn struct {
 	scan     h1.HeadScanner
 	partial  bool // in holds the beginning of a head
 	pumping  bool // feed is on the stack
+	behind   bool // while pumping: input follows the head that was just read
 	finished bool // the peer's FIN came
 	// undelivered: the last exchange ended, but its response has not left in full.
 	undelivered bool
@@ -198,6 +199,7 @@ func (c *httpConn) head(b []byte) int {
 		return 0
 	}
 	c.partial = false
+	c.behind = len(b) > n
 	c.begin(b[:n])
 	return n
 }

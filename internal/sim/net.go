@@ -93,9 +93,9 @@ func (n *Net) delay() time.Duration {
 // Chance is true with probability p.
 func (n *Net) Chance(p float64) bool { return n.Rand.Float64() < p }
 
-// Between is a duration in [lo, hi).
+// Between is a duration in [lo, hi), lo if that is empty.
 func (n *Net) Between(lo, hi time.Duration) time.Duration {
-	return lo + time.Duration(n.Rand.Int64N(int64(hi-lo)))
+	return lo + time.Duration(n.Rand.Int64N(max(int64(hi-lo), 1)))
 }
 
 type event struct {
