@@ -1,0 +1,78 @@
+package policysync
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxManifest bounds a head manifest, in bytes.
+const maxManifest = 2 << 20
+
+// Manifest is the file head of the objects layout, as JSON. A publisher writes the
+// objects first and then replaces head with a rename.
+type Manifest struct {
+	Version uint64            `json:"version"` // grows by each publication
+	Prev    uint64            `json:"prev,omitempty"`
+	Created time.Time         `json:"created,omitzero"`
+	Expires time.Time         `json:"expires,omitzero"`
+	Objects map[string]string `json:"objects"` // hex SHA-256 by name
+}
+
+// readManifest reads head.
+func (d *Dir) readManifest() (Head, error) {
+	raw, err := readFile(filepath.Join(d.path, "head"), maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Head{}, fmt.Errorf("%w: %s has no head", ErrNoPolicy, d.path)
+	}
+	if err != nil {
+		return Head{}, fmt.Errorf("read head: %w", err)
+	}
+	h, err := ParseManifest(raw)
+	if err != nil {
+		return Head{}, fmt.Errorf("read head: %w", err)
+	}
+	return h, nil
+}
+
+// ParseManifest reads a manifest strictly. The hash of the version is that of raw.
+func ParseManifest(raw []byte) (Head, error) {
+	var m Manifest
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&m); err != nil {
+		return Head{}, fmt.Errorf("the manifest is not valid: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return Head{}, errors.New("the manifest is not valid: something follows it")
+	}
+	switch {
+	case m.Version == 0:
+		return Head{}, errors.New("the manifest has no version")
+	case m.Prev >= m.Version:
+		return Head{}, fmt.Errorf("the manifest's version %d is not above prev %d", m.Version, m.Prev)
+	case m.Objects == nil:
+		return Head{}, errors.New("the manifest has no objects; an empty policy says {}")
+	case len(m.Objects) > maxFiles:
+		return Head{}, fmt.Errorf("the manifest has %d objects; at most %d", len(m.Objects), maxFiles)
+	}
+	h := Head{
+		Version: Version{m.Version, hashOf(raw)}, Created: m.Created, Expires: m.Expires, Ordered: true,
+		Objects: make([]Object, 0, len(m.Objects)),
+	}
+	for name, hash := range m.Objects {
+		if !isHash(hash) {
+			return Head{}, fmt.Errorf("the manifest's object %q has no SHA-256 hash in lower-case hex", name)
+		}
+		h.Objects = append(h.Objects, Object{name, hash})
+	}
+	slices.SortFunc(h.Objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+	return h, nil
+}

@@ -1,0 +1,10 @@
+// Package sourcetest is the suite that every source of policies must pass. It is for
+// tests only.
+//
+//	func TestMySource(t *testing.T) {
+//		sourcetest.Run(t, func(t *testing.T) sourcetest.Fixture {
+//			store := startStore(t)
+//			return sourcetest.Fixture{Source: mysource.New(store.URL), Publish: store.Publish}
+//		})
+//	}
+package sourcetest

@@ -1,0 +1,126 @@
+package policysync
+
+import "time"
+
+// Names of the health checks that Report is given.
+const (
+	CheckInitial = "policy.sync.initial" // is any policy in force?
+	CheckBuild   = "policy.build"        // is the newest version in force?
+	CheckStorage = "storage.backend"     // does the source answer?
+)
+
+// State is what a check says.
+type State int
+
+// The states of a check.
+const (
+	Starting State = iota // not yet
+	Running               // as it should be
+	Degraded              // the last good policy goes on; someone should look
+)
+
+func (s State) String() string {
+	switch s {
+	case Starting:
+		return "starting"
+	case Running:
+		return "running"
+	case Degraded:
+		return "degraded"
+	}
+	return "invalid"
+}
+
+// Status is the account of the syncer at one moment.
+type Status struct {
+	Source   string    `json:"source"`
+	Version  Version   `json:"version"`            // in force; zero if none is
+	Applied  time.Time `json:"applied,omitzero"`   // when it came into force
+	LastGood bool      `json:"last_good"`          // it came from the state directory, not from the source
+	Rejected *Rejected `json:"rejected,omitempty"` // the newest version, if it was kept out
+	// StaleSeconds is for how long the version in force was not seen to be the newest.
+	StaleSeconds float64   `json:"stale_seconds"`
+	SourceError  string    `json:"source_error,omitempty"` // empty while the source answers
+	SourceSince  time.Time `json:"source_since,omitzero"`  // since when it does not
+	StateError   string    `json:"state_error,omitempty"`  // the last version could not be kept
+	Rejections   uint64    `json:"rejections_total"`
+}
+
+// Rejected is a version that was kept out.
+type Rejected struct {
+	Version Version   `json:"version"`
+	Error   string    `json:"error"` // every fault with its place
+	Since   time.Time `json:"since"`
+}
+
+// Status returns the account.
+func (s *Syncer) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.status
+	if out.Rejected != nil {
+		r := *out.Rejected
+		out.Rejected = &r
+	}
+	if !s.confirmed.IsZero() {
+		out.StaleSeconds = max(0, time.Since(s.confirmed).Seconds())
+		if out.SourceError == "" && out.Rejected == nil && !out.LastGood {
+			out.StaleSeconds = 0 // heads are polled: this is the newest
+		}
+	}
+	return out
+}
+
+// report passes on what changed of the checks.
+func (s *Syncer) report() {
+	s.mu.Lock()
+	st := s.status
+	s.mu.Unlock()
+	inForce := st.Version != Version{}
+	var build, source string
+	if st.Rejected != nil {
+		build = st.Rejected.Error
+	}
+	source = st.SourceError
+	say := func(check, problem string, whenBad State) {
+		now := reported{Running, problem}
+		if problem != "" || !inForce && check != CheckStorage {
+			now.state = whenBad
+		}
+		if s.reported[check] == now {
+			return
+		}
+		s.reported[check] = now
+		var err error
+		if problem != "" {
+			err = textError(problem)
+		}
+		s.config.Report(check, now.state, err)
+	}
+	switch {
+	case !inForce:
+		problem := build
+		if problem == "" {
+			problem = source
+		}
+		say(CheckInitial, problem, Starting)
+		say(CheckBuild, build, Starting)
+	case st.LastGood:
+		say(CheckInitial, "started from the last good policy", Degraded)
+		say(CheckBuild, build, Degraded)
+	default:
+		say(CheckInitial, "", Running)
+		say(CheckBuild, build, Degraded)
+	}
+	say(CheckStorage, source, Degraded)
+}
+
+type reported struct {
+	state   State
+	problem string
+}
+
+// textError is a problem whose words are already made.
+type textError string
+
+func (e textError) Error() string { return string(e) }

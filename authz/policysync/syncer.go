@@ -1,0 +1,246 @@
+package policysync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz/policy"
+)
+
+// Target is told whether a policy is in force: a lifecycle target by shape.
+type Target interface {
+	Ready()        // once
+	Waiting(error) // any number of times before
+}
+
+// Config says what to sync and how. Source and Apply are needed; the zero values of the
+// rest are defaults.
+type Config struct {
+	Source Source
+	// Apply compiles a version and puts it in force in every stage, or returns why it
+	// cannot: then nothing was changed and the version is rejected. It is called from one
+	// goroutine at a time and must not call the syncer.
+	Apply  func(context.Context, Version, *policy.Document) error
+	Target Target                                     // default: nobody
+	Report func(check string, state State, err error) // health; called on changes; default: nobody
+	Log    *slog.Logger                               // default: discard
+
+	Poll     time.Duration // how often head is read without a hint; default 10s
+	StateDir string        // where the last good version is kept; default: nowhere
+	// StartFromLastGood is the greatest age of the kept version that may be put in force
+	// when the source gives none at start. Zero: never.
+	StartFromLastGood time.Duration
+}
+
+// Times of retries.
+const (
+	defaultPoll = 10 * time.Second
+	firstRetry  = 250 * time.Millisecond // doubled up to Poll
+	settleFor   = 100 * time.Millisecond // between two reads that must agree
+	settleTries = 20
+)
+
+// Syncer keeps the policy in force equal to the source's. It satisfies the shape of a
+// lifecycle service. Its life is New, Start, any number of the others, Close.
+type Syncer struct {
+	config Config
+	cancel context.CancelFunc // set by Start
+	done   chan struct{}      // closed by run when it ends
+	reload chan chan error    // Reload asks run; the answer is buffered
+
+	mu        sync.Mutex // guards what follows
+	started   bool
+	status    Status
+	confirmed time.Time // when the version in force was last seen to be the newest
+
+	// Owned by run.
+	hints    <-chan struct{}
+	watchErr string // last logged
+	highest  uint64 // greatest number of an ordered version that was applied
+	ready    bool   // the target was told
+	reported map[string]reported
+}
+
+// New returns a syncer that has not begun.
+func New(config Config) *Syncer {
+	if config.Poll == 0 {
+		config.Poll = defaultPoll
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if config.Report == nil {
+		config.Report = func(string, State, error) {}
+	}
+	if config.Target == nil {
+		config.Target = nobody{}
+	}
+	return &Syncer{
+		config: config, done: make(chan struct{}), reload: make(chan chan error),
+		status: Status{Source: config.Source.Name()}, reported: map[string]reported{},
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Ready()        {}
+func (nobody) Waiting(error) {}
+
+// Name returns "policysync".
+func (s *Syncer) Name() string { return "policysync" }
+
+// Start begins to sync and returns; the target tells when a policy is in force. The
+// context's end does not end the sync: Close does.
+func (s *Syncer) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started {
+		return errors.New("the policy syncer was started before")
+	}
+	s.started = true
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	s.config.Target.Waiting(fmt.Errorf("reading the first policy from %s", s.config.Source.Name()))
+	// Owned by the syncer; stopped by cancel; joined by Close through done.
+	go s.run(run)
+	return nil
+}
+
+// Admit does nothing: that a policy is in force is what the target says.
+func (s *Syncer) Admit() error { return nil }
+
+// LameDuck does nothing: syncing goes on.
+func (s *Syncer) LameDuck() {}
+
+// Drain does nothing: revocations must reach what is still in flight.
+func (s *Syncer) Drain(context.Context) error { return nil }
+
+// Close ends the sync and waits for it.
+func (s *Syncer) Close() error {
+	s.mu.Lock()
+	started, cancel := s.started, s.cancel
+	s.mu.Unlock()
+	if started {
+		cancel()
+		<-s.done
+	}
+	return nil
+}
+
+// ErrNotRunning is the answer of Reload before Start and after Close.
+var ErrNotRunning = errors.New("the policy syncer is not running")
+
+// Reload reads the source now, tries a rejected version once more, and returns why the
+// newest version is not in force, or nil if it is.
+func (s *Syncer) Reload(ctx context.Context) error {
+	s.mu.Lock()
+	started := s.started
+	s.mu.Unlock()
+	if !started {
+		return ErrNotRunning
+	}
+	answer := make(chan error, 1)
+	select {
+	case s.reload <- answer:
+	case <-s.done:
+		return ErrNotRunning
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-s.done: // run answers what it took before it ends, unless it was cut
+		select {
+		case err := <-answer:
+			return err
+		default:
+			return ErrNotRunning
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run is the owner of everything that changes.
+func (s *Syncer) run(ctx context.Context) {
+	defer close(s.done)
+	defer func() {
+		for s.hints != nil { // the source closes it once it released everything
+			if _, ok := <-s.hints; !ok {
+				s.hints = nil
+			}
+		}
+	}()
+	s.recall()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	var asked chan error
+	for wait, first := firstRetry, true; ctx.Err() == nil; first = false {
+		s.watch(ctx)
+		err := s.round(ctx, asked != nil)
+		if first && err != nil {
+			s.startFromLastGood(ctx, err)
+		}
+		s.tell(err)
+		if asked != nil {
+			asked <- err
+			asked = nil
+		}
+		if err == nil {
+			wait = s.config.Poll
+			timer.Reset(wait)
+			wait = firstRetry
+		} else {
+			timer.Reset(wait)
+			wait = min(2*wait, s.config.Poll)
+		}
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case asked = <-s.reload:
+		case _, ok := <-s.hints:
+			if !ok {
+				s.hints = nil // watching ended: begin anew with the next round
+			}
+		}
+	}
+}
+
+// watch begins to watch if that is not so. It comes before head is read, so that no
+// change falls between.
+func (s *Syncer) watch(ctx context.Context) {
+	if s.hints != nil {
+		return
+	}
+	hints, err := s.config.Source.Watch(ctx, s.Status().Version)
+	if err == nil {
+		s.hints, s.watchErr = hints, ""
+		return
+	}
+	if text := err.Error(); text != s.watchErr {
+		s.watchErr = text
+		s.config.Log.Warn("policy source is polled, not watched", "err", err, "every", s.config.Poll)
+	}
+}
+
+// tell passes the outcome of a round to the target and to health.
+func (s *Syncer) tell(err error) {
+	s.report()
+	switch {
+	case s.ready:
+	case s.Status().Version != Version{}:
+		s.ready = true
+		s.config.Target.Ready()
+	case err != nil:
+		s.config.Target.Waiting(err)
+	}
+}
