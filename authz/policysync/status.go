@@ -87,7 +87,7 @@ func (s *Syncer) report() {
 		if problem != "" || !inForce && check != CheckStorage {
 			now.state = whenBad
 		}
-		if s.reported[check] == now {
+		if before, ok := s.reported[check]; ok && before == now {
 			return
 		}
 		s.reported[check] = now
