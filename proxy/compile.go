@@ -33,7 +33,11 @@ func (core *Core) Stage(version string, doc *policy.Document) (enforce func(), e
 	if err != nil {
 		return nil, err
 	}
-	core.gate.pending.Store(snap)
+	if core.cfg.Faults.ServeWithoutPolicy {
+		clusters, _ := core.upstreams.Update(clusterConfigs(doc))
+		snap.bind(doc, clusters)
+		core.gate.pending.Store(snap)
+	}
 	return func() {
 		clusters, retire := core.upstreams.Update(clusterConfigs(doc))
 		snap.bind(doc, clusters)

@@ -76,6 +76,10 @@ func (core *Core) postAll(v any) {
 	}
 }
 
+// Admitted tells the loops that the tracker is open: connections that came before get
+// their handle.
+func (core *Core) Admitted() { core.postAll(admitNote{}) }
+
 // Shut tells the loops that the listeners are closed: whoever was never admitted and
 // said nothing goes. AwaitUnadmitted waits for that.
 func (core *Core) Shut() { core.postAll(shutNote{}) }

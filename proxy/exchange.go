@@ -355,7 +355,7 @@ func (c *httpConn) discardBody(b []byte) int {
 	_, n, err := c.x.body.Next(b)
 	if err != nil {
 		c.decide(drain.Errored)
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 		return 0
 	}
 	if c.x.body.Done() {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
@@ -183,7 +184,7 @@ func (c *httpConn) drop(err error) {
 	if begun && !x.untilClose {
 		// Missing chunks or missing length tell the truth after FIN as well, and FIN
 		// lets what was sent arrive.
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 		return
 	}
 	c.abort()
@@ -203,6 +204,9 @@ func (c *httpConn) clientGone(engine.End) {
 	c.endAccount()
 }
 
+// cutLinger is how long a connection that is cut may take to hear of it.
+const cutLinger = 50 * time.Millisecond
+
 // cut: the drain deadline passed.
 func (c *httpConn) cut() {
 	c.decide(drain.Cut)
@@ -213,6 +217,6 @@ func (c *httpConn) cut() {
 		c.drop(errDeadline)
 	default:
 		// A partial head, a body that is being dropped, or a response that leaves slowly.
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 	}
 }

@@ -66,6 +66,7 @@ type httpConn struct {
 	finished bool // the peer's FIN came
 	// undelivered: the last exchange ended, but its response has not left in full.
 	undelivered bool
+	linger      time.Duration // of the close
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
 
@@ -76,7 +77,7 @@ type httpConn struct {
 const maxUnadmitted = 4096
 
 func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
+	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
 	if l.admit(c) == nil {
 		c.arm(engine.TimerState, l.cfg.IdleTimeout)
 		return c
@@ -84,7 +85,8 @@ func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *htt
 	l.unadmitted.add()
 	if l.unadmitted.value() > maxUnadmitted {
 		l.refused(ln, refusedLimit)
-		c.shut(0)
+		c.linger = 0
+		c.shut()
 		return c
 	}
 	c.arm(engine.TimerState, l.cfg.HeaderTimeout)
@@ -223,7 +225,7 @@ func (c *httpConn) eof() {
 // peerLeft closes a connection whose peer will send no more and is owed nothing.
 func (c *httpConn) peerLeft() {
 	c.decide(drain.ClientClosed)
-	c.shut(c.l.cfg.Linger)
+	c.shut()
 }
 
 // decide fixes what closed will report. The first decision stands.
@@ -234,7 +236,7 @@ func (c *httpConn) decide(o drain.Outcome) {
 }
 
 // shut closes in good order.
-func (c *httpConn) shut(linger time.Duration) {
+func (c *httpConn) shut() {
 	if c.state == closing {
 		return
 	}
@@ -243,7 +245,7 @@ func (c *httpConn) shut(linger time.Duration) {
 		c.l.sh.Abort(c.id)
 		return
 	}
-	c.l.sh.Close(c.id, linger)
+	c.l.sh.Close(c.id, c.linger)
 }
 
 // abort resets, so that what was sent looks as incomplete as it is.
@@ -262,7 +264,7 @@ func (c *httpConn) flushThenShut() {
 	}
 	c.state = flushing
 	if c.l.sh.Queued(c.id) == 0 {
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 	}
 }
 
@@ -271,7 +273,7 @@ func (c *httpConn) sent() {
 	switch {
 	case c.state == flushing:
 		c.delivered()
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 	case c.undelivered:
 		c.delivered()
 	}
@@ -318,7 +320,7 @@ func (c *httpConn) stateTimeout() {
 		default:
 			c.l.stats.idleTimeouts.Add(1)
 			c.decide(drain.IdleClosed)
-			c.shut(c.l.cfg.Linger)
+			c.shut()
 		}
 	case deciding:
 		c.stageTimeout()
@@ -326,7 +328,7 @@ func (c *httpConn) stateTimeout() {
 		c.responseTimeout()
 	case discarding:
 		c.decide(drain.Completed)
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 	case flushing, closing:
 	}
 }
@@ -335,6 +337,9 @@ func (c *httpConn) stateTimeout() {
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
+	if cause == drain.CauseDeadline {
+		c.linger = min(c.linger, cutLinger)
+	}
 	switch {
 	case c.state == closing:
 		// It is on its way; at the deadline there is no more time for politeness.
@@ -345,7 +350,7 @@ func (c *httpConn) evict(cause drain.Cause) {
 		// The client is still reading its response.
 	case idle:
 		c.decide(drain.IdleClosed)
-		c.shut(c.l.cfg.Linger)
+		c.shut()
 	case cause == drain.CauseIdle:
 		// A request came first: it is served and told to leave.
 		if c.l.cfg.Faults.EvictActive {
@@ -357,10 +362,29 @@ func (c *httpConn) evict(cause drain.Cause) {
 	}
 }
 
+// lastWords is how long a connection that was never admitted may still take to send its
+// request, once nobody will be admitted any more: it then gets an answer and not just FIN.
+const lastWords = time.Second
+
 // leaveUnadmitted ends a connection that was never admitted, once nobody will be.
 func (c *httpConn) leaveUnadmitted() {
 	if c.state == awaitHead && !c.partial && len(c.in) == 0 {
-		c.shut(c.l.cfg.Linger)
+		c.arm(engine.TimerState, lastWords)
+	}
+}
+
+// admitLate gives a handle to a connection that came before the policy was in force,
+// so that a drain waits for it as for any other.
+func (c *httpConn) admitLate() {
+	if c.state == closing || c.state == flushing || c.l.admit(c) != nil {
+		return
+	}
+	c.l.unadmitted.done()
+	if c.x.running {
+		c.handle.Active()
+	}
+	if c.state == awaitHead && !c.partial {
+		c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
 	}
 }
 

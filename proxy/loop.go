@@ -126,6 +126,7 @@ type (
 	}
 	sweepNote struct{} // endpoints left the policy
 	shutNote  struct{} // the listeners are closed: whoever was never admitted goes
+	admitNote struct{} // the tracker is open: whoever waits gets a handle
 )
 
 // Notice implements engine.Handler.
@@ -141,13 +142,19 @@ func (l *loop) Notice(v any) {
 			u.close()
 		}
 	case shutNote:
-		for _, r := range l.roles {
-			if c, ok := r.(*httpConn); ok && c.handle == nil {
-				c.leaveUnadmitted()
-			}
-		}
+		l.eachUnadmitted((*httpConn).leaveUnadmitted)
+	case admitNote:
+		l.eachUnadmitted((*httpConn).admitLate)
 	}
 	l.settle()
+}
+
+func (l *loop) eachUnadmitted(f func(*httpConn)) {
+	for _, r := range l.roles {
+		if c, ok := r.(*httpConn); ok && c.handle == nil {
+			f(c)
+		}
+	}
 }
 
 // at is the role of a downstream connection that may have ended since.

@@ -124,6 +124,7 @@ func (s *Server) Admit() error {
 	if err := s.tracker.Open(); err != nil {
 		return err
 	}
+	s.Admitted()
 	return s.accept()
 }
 

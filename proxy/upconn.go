@@ -166,16 +166,17 @@ func (u *upConn) eof() {
 		u.l.idle.Remove(u.ep, u)
 		u.close()
 	case upBusy:
-		u.ended()
+		u.ended(false)
 	case upConnecting, upEnded:
 	}
 }
 
-// ended: no byte of the response will come any more.
-func (u *upConn) ended() {
+// ended: no byte of the response will come any more. A connection that broke ends no
+// body, not even one that lasts until the close: only FIN says that it was all.
+func (u *upConn) ended(broke bool) {
 	c := u.c
 	if u.inBody {
-		if u.body.EOF() == nil {
+		if !broke && u.body.EOF() == nil {
 			u.finishResponse(nil)
 			return
 		}
@@ -238,13 +239,13 @@ func (u *upConn) fired(t engine.Timer) {
 	}
 }
 
-func (u *upConn) closed(engine.End) {
+func (u *upConn) closed(end engine.End) {
 	switch u.state {
 	case upPooled:
 		u.l.idle.Remove(u.ep, u)
 	case upBusy:
 		u.finished = true
-		u.ended()
+		u.ended(end.Err != nil)
 	case upConnecting:
 		c := u.c
 		u.state = upEnded

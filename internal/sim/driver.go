@@ -138,6 +138,7 @@ type conn struct {
 	id      engine.ConnID
 	sock    *Sock
 	closing bool
+	linger  time.Duration // of Close
 	finSent bool
 	eof     bool
 	dropped int64
@@ -221,7 +222,7 @@ func (c *conn) attach(sock *Sock) {
 // bothDone ends a connection that has nothing left in either direction.
 func (c *conn) bothDone() {
 	if c.live() && c.eof && c.finSent && !c.closing && c.sock.Queued() == 0 {
-		c.closing = true
+		c.closing, c.linger = true, time.Second
 		c.finish()
 	}
 }
@@ -242,9 +243,10 @@ func (c *conn) end(err error) {
 	c.s.h.Closed(c.id, engine.End{Err: err, Unsent: unsent, Discarded: c.dropped})
 }
 
-// finish waits until the peer has read everything, or two seconds, and releases.
+// finish waits until the peer has read everything, or two seconds, or twice the linger
+// that was asked for, and releases.
 func (c *conn) finish() {
-	deadline := c.s.n.now.Add(2 * time.Second)
+	deadline := c.s.n.now.Add(min(2*time.Second, 2*c.linger))
 	var check func()
 	check = func() {
 		if !c.live() {
@@ -367,6 +369,7 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 	if s.d.Faults.NoLinger {
 		linger = 0
 	}
+	c.linger = linger
 	if c.sock == nil { // still dialing
 		s.n.After(0, func() {
 			if c.live() {

@@ -131,8 +131,8 @@ type Shard interface {
 	CloseWrite(id ConnID)
 	// Close ends a connection in good order: flush what is queued, FIN, read and
 	// discard until EOF, all that within linger; wait for the send queue of the kernel
-	// to empty (bounded by the driver's flush time), release, then Closed. Whoever has
-	// much to flush to a slow peer waits for Sent first.
+	// to empty (bounded by the driver's flush time and by twice linger), release, then
+	// Closed. Whoever has much to flush to a slow peer waits for Sent first.
 	// Nothing but Closed is called for it any more. linger 0 is for a peer that is owed
 	// nothing: no time to flush or to read. Abort resets instead, so that a truncated
 	// response looks truncated.

@@ -45,7 +45,7 @@ type client struct {
 	content []byte
 	ended   bool
 	told    bool // a response said close
-	reading bool
+	writing bool // the rest of a request is still to be sent
 }
 
 type clientKind int
@@ -79,6 +79,12 @@ func newClient(w *world) {
 	c.connect()
 }
 
+// newKnock is one request on a connection of its own.
+func newKnock(w *world) {
+	c := &client{w: w, kind: perRequest, left: 1}
+	c.connect()
+}
+
 func (c *client) connect() {
 	if c.w.quiet {
 		return
@@ -103,6 +109,10 @@ func (c *client) connect() {
 // send sends the next request, or a batch.
 func (c *client) send() {
 	if c.ended || c.told || c.w.quiet || c.left == 0 {
+		return
+	}
+	if c.writing { // answered before it was sent whole
+		c.w.net.After(10*time.Millisecond, c.send)
 		return
 	}
 	batch := 1
@@ -136,7 +146,11 @@ func (c *client) send() {
 		k := 1 + c.w.net.Rand.IntN(len(out)-1)
 		sock, rest := c.sock, out[k:]
 		c.sock.Write(out[:k])
-		c.w.net.After(c.w.net.Between(0, 800*time.Millisecond), func() { sock.Write(rest) })
+		c.writing = true
+		c.w.net.After(c.w.net.Between(0, 800*time.Millisecond), func() {
+			c.writing = false
+			sock.Write(rest)
+		})
 		if c.kind == halfOpen {
 			c.kind = keepAlive
 		}
@@ -309,6 +323,7 @@ func (c *client) check(r *request) {
 		case !bytes.Equal(c.content, want):
 			w.violate("%s got another response: %d bytes, want %d", r.id, len(c.content), len(want))
 		}
+	case r.status == 503 && string(reason) == "draining" && w.admittedAt.IsZero():
 	case r.status == 503 && string(reason) == "draining":
 		w.violate("%s reached us and was refused because of the drain", r.id)
 	case r.status == 503 && string(reason) == "policy_unsynced":
@@ -357,8 +372,11 @@ func (c *client) end(how string) {
 	if c.inBody && how == "closed" && c.body.EOF() == nil && len(c.pending) > 0 {
 		c.answered(c.pending[0]) // the body lasted until the close
 	}
-	for _, r := range c.pending {
+	for i, r := range c.pending {
 		c.w.trace("client: %s %s", r.id, how)
+		if i > 0 && c.w.upstreamToBlame(c.pending[0]) {
+			r.excused = "pipelined behind a response that an upstream cut short"
+		}
 		if r.excused == "" {
 			c.w.lost(r, how)
 		}
@@ -368,13 +386,20 @@ func (c *client) end(how string) {
 	c.again()
 }
 
+// upstreamToBlame: the response was begun by an upstream that broke, or was restarted.
+func (w *world) upstreamToBlame(r *request) bool {
+	return r.flawed || w.upstreamFaults > 0 && r.executed > 0
+}
+
 // lost: a request was sent and no complete response came. Some reasons excuse that.
 func (w *world) lost(r *request, how string) {
 	switch {
-	case r.flawed, w.upstreamFaults > 0 && r.executed > 0:
+	case w.upstreamToBlame(r):
 		return // the upstream's fault, and visible as one
 	case w.cutNow:
 		return
+	case w.admittedAt.IsZero():
+		return // the start was stopped: nobody was ever served
 	case !w.deadline.IsZero() && !w.net.Now().Before(w.deadline.Add(-2*time.Second)):
 		return // the receipt must name it; judge counts
 	}

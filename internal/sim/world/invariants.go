@@ -61,7 +61,7 @@ func (w *world) judgeReceipt() {
 	}
 	r := w.tracker.Receipt()
 	if r.StuckTotal > 0 {
-		w.violate("%d connections never came back", r.StuckTotal)
+		w.violate("%d connections never came back: %+v", r.StuckTotal, r.Stuck)
 	}
 	cut := 0
 	for _, t := range w.tunnels {

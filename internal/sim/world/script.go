@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
 )
 
@@ -12,7 +13,7 @@ import (
 // is told to stop.
 func (w *world) script() {
 	n, r := w.net, w.net.Rand
-	stop := n.Between(200*time.Millisecond, 3*time.Second)
+	stop := n.Between(600*time.Millisecond, 3*time.Second)
 
 	// The policy comes early, late, or after the stop; then it may change.
 	first := n.Between(0, 600*time.Millisecond)
@@ -33,8 +34,17 @@ func (w *world) script() {
 		at += 60*time.Millisecond + n.Between(0, 2*time.Second)
 	}
 
-	for range 8 + r.IntN(12) {
+	for range 10 + r.IntN(10) {
 		n.After(n.Between(0, stop+w.cfg.LameDuckMin+time.Second), func() { newClient(w) })
+	}
+	// A knocker calls from before the start until the door is closed.
+	every := n.Between(40*time.Millisecond, 120*time.Millisecond)
+	for at := time.Duration(0); at < stop+time.Second; at += every {
+		n.After(at, func() {
+			if w.exited.IsZero() {
+				newKnock(w)
+			}
+		})
 	}
 	for range 1 + r.IntN(3) {
 		n.After(n.Between(0, stop+w.cfg.LameDuckMin), func() { newTunnelClient(w) })
@@ -46,17 +56,6 @@ func (w *world) script() {
 		})
 	}
 
-	if n.Chance(0.15) {
-		at := n.Between(first, stop)
-		n.After(at, func() {
-			n.Count["drain undone"]++
-			w.event(func(now time.Time) { _ = w.machine.RequestDrain(now, false) })
-		})
-		n.After(at+n.Between(time.Millisecond, 300*time.Millisecond), func() {
-			w.undone = true
-			w.event(func(now time.Time) { _ = w.machine.Undo(now) })
-		})
-	}
 	signal := func(at time.Duration) {
 		n.After(at, func() {
 			w.signals++
@@ -66,6 +65,22 @@ func (w *world) script() {
 			w.cutNow = w.cutNow || w.signals > 2
 			w.trace("SIGTERM %d", w.signals)
 			w.event(func(now time.Time) { w.machine.Signal(now, lifecycle.Terminate) })
+		})
+	}
+	if n.Chance(0.15) {
+		at := n.Between(first, stop)
+		n.After(at, func() {
+			n.Count["drain undone"]++
+			w.event(func(now time.Time) { _ = w.machine.RequestDrain(now, false) })
+		})
+		n.After(at+n.Between(time.Millisecond, 300*time.Millisecond), func() {
+			w.undone = true
+			w.event(func(now time.Time) { _ = w.machine.Undo(now) })
+			// An undo takes back a signal as well: then somebody sends another.
+			if w.signals > 0 && w.state == health.ProcessLameDuck {
+				w.signals = 0
+				signal(time.Second)
+			}
 		})
 	}
 	signal(stop)

@@ -22,19 +22,20 @@ type upstream struct {
 
 // upConn is one connection of an upstream.
 type upConn struct {
-	u      *upstream
-	sock   *sim.Sock
-	got    []byte
-	req    h1.Request
-	body   h1.Body
-	inBody bool
-	cur    *request // being answered
-	taking *request // being read
-	early  bool     // taking was answered before it was read
-	tunnel bool
-	data   []byte
-	gone   bool
-	busy   bool // a response is being written
+	u          *upstream
+	sock       *sim.Sock
+	got        []byte
+	req        h1.Request
+	body       h1.Body
+	inBody     bool
+	cur        *request // being answered
+	taking     *request // being read
+	early      bool     // taking was answered before it was read
+	tunnel     bool
+	data       []byte
+	gone       bool
+	untilClose bool // the response that is being written ends with the connection
+	busy       bool // a response is being written
 }
 
 func newUpstream(w *world, addr string) *upstream {
@@ -70,6 +71,10 @@ func (c *upConn) close() {
 		c.cur.flawed = true
 	}
 	c.gone = true
+	if c.untilClose {
+		c.sock.Abort() // FIN would say that this was all
+		return
+	}
 	c.sock.Close()
 }
 
@@ -227,6 +232,7 @@ func (c *upConn) respond(r *request) {
 	end := c.done
 	chunked := w.net.Chance(0.3)
 	untilClose := !chunked && w.net.Chance(0.1) && r.method != "HEAD"
+	c.untilClose = untilClose
 	switch {
 	case r.method == "HEAD":
 		out = append(out, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n)...)

@@ -213,7 +213,9 @@ func (w *world) call(a lifecycle.Action) {
 		if w.admittedAt.IsZero() {
 			w.admittedAt = w.net.Now()
 		}
-		returned(w.tracker.Open())
+		err := w.tracker.Open()
+		w.core.Admitted()
+		returned(err)
 	case lifecycle.VerbLameDuck:
 		w.tracker.BeginLeave(w.net.Now())
 		w.stepTracker()
@@ -261,12 +263,7 @@ func (w *world) drain(a lifecycle.Action, returned func(error)) {
 func (w *world) stepTracker() {
 	next, done := w.tracker.Step(w.net.Now())
 	if done {
-		if ok := w.pendingOK; ok != nil {
-			w.pendingOK = nil
-			w.lastDone = w.net.Now()
-			ok()
-		}
-		return
+		return // watch ends the call
 	}
 	if !next.IsZero() && w.tracker.State() != drain.Open {
 		w.net.After(max(next.Sub(w.net.Now()), 0), w.stepTracker)
@@ -276,8 +273,10 @@ func (w *world) stepTracker() {
 // watch runs after every event. It notices quiescence the moment it comes, as the
 // shell's channel does, and checks what must hold at every moment.
 func (w *world) watch() {
-	if w.pendingOK != nil && w.tracker.State() == drain.Drained {
-		w.stepTracker()
+	if ok := w.pendingOK; ok != nil && w.tracker.State() == drain.Drained && w.core.Unadmitted() == 0 {
+		w.pendingOK = nil
+		w.lastDone = w.net.Now()
+		ok()
 	}
 	if w.tracker.State() == drain.Shut && w.tracker.Stats().Tracked > 0 {
 		w.violate("invariant 1: a connection was admitted while shut")

@@ -62,7 +62,7 @@ func TestHistories(t *testing.T) {
 	if failed > 0 {
 		t.Errorf("%d of %d seeds failed", failed, *seeds)
 	}
-	if fewest < 200 {
+	if fewest < minEvents {
 		t.Errorf("a history had only %d events", fewest)
 	}
 	t.Logf("%d histories, at least %d events each, %d requests, %d answered", *seeds, fewest, requests, answered)
@@ -124,6 +124,9 @@ func TestMutantsAreCaught(t *testing.T) {
 		})
 	}
 }
+
+// minEvents is what makes a history worth playing.
+const minEvents = 200
 
 // The same seed is the same history.
 func TestReplayIsExact(t *testing.T) {

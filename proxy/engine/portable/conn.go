@@ -267,8 +267,12 @@ func (c *conn) endWrite() {
 	if c.broken != nil {
 		return
 	}
+	limit := c.s.d.cfg.Flush
+	if c.closing {
+		limit = min(limit, 2*c.linger)
+	}
 	c.s.mu.Unlock()
-	awaitFlushed(c.nc, c.s.d.cfg.Flush)
+	awaitFlushed(c.nc, limit)
 	c.s.mu.Lock()
 }
 
