@@ -2,6 +2,7 @@ package portable
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/sluiceproxy/sluice/proxy/engine"
@@ -40,9 +41,12 @@ func (s *shard) dial(ctx context.Context, c *conn, addr string) {
 		nc = nil
 	}
 	switch {
-	case c.closing || s.closed: // the handler gave up meanwhile
+	case c.closing || s.closed: // the handler gave up meanwhile, or the driver
+		if !c.closing {
+			c.broken = net.ErrClosed
+		}
 		s.forget(c)
-		s.h.Closed(c.id, engine.End{Unsent: int64(len(c.out))})
+		s.h.Closed(c.id, engine.End{Err: c.broken, Unsent: c.queued()})
 	case err != nil:
 		s.forget(c)
 		s.h.Dialed(c.id, err)
@@ -62,7 +66,8 @@ func (s *shard) Send(id engine.ConnID, b []byte) {
 	if c.finSent || c.closing {
 		panic("BUG: Send after CloseWrite or Close")
 	}
-	if c.writeErr != nil {
+	if c.writeErr != nil || c.broken != nil {
+		c.lost += int64(len(b)) // Closed is on its way
 		return
 	}
 	c.out = append(c.out, b...)
@@ -72,7 +77,7 @@ func (s *shard) Send(id engine.ConnID, b []byte) {
 // Queued implements engine.Shard.
 func (s *shard) Queued(id engine.ConnID) int {
 	if c := s.conn(id); c != nil {
-		return len(c.out) + c.writing
+		return int(c.queued())
 	}
 	return 0
 }

@@ -3,20 +3,12 @@ package portable
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/engine/wheel"
-)
-
-const (
-	smallRead = 4 << 10   // what an idle connection holds
-	largeRead = 32 << 10  // while bytes flow
-	keepOut   = 256 << 10 // a larger write buffer is given back when empty
 )
 
 // errReset is the end of a connection that Abort cut.
@@ -42,6 +34,7 @@ type conn struct {
 
 	out     []byte // queued by Send
 	writing int    // bytes the writer has in its hands
+	lost    int64  // bytes of Send that will never leave, or whose arrival nobody will confirm
 	finSent bool   // CloseWrite was asked for
 
 	closing   bool
@@ -70,9 +63,7 @@ func (s *shard) run(c *conn) {
 // close begins the good end: the writer flushes and sends FIN, the reader discards.
 func (c *conn) close(linger time.Duration) {
 	c.closing, c.linger = true, linger
-	for i := range c.timers {
-		c.s.timers.Disarm(&c.timers[i])
-	}
+	c.disarm()
 	if c.cancelDial != nil {
 		c.cancelDial()
 		return
@@ -85,196 +76,45 @@ func (c *conn) close(linger time.Duration) {
 	c.writable.Signal()
 }
 
+func (c *conn) disarm() {
+	for i := range c.timers {
+		c.s.timers.Disarm(&c.timers[i])
+	}
+}
+
 // abort resets. What is left is reported as unsent.
 func (c *conn) abort() {
 	c.closing = true
+	c.disarm()
 	if c.cancelDial != nil {
+		c.broken = errReset
 		c.cancelDial()
 		return
 	}
-	if c.broken == nil {
-		c.broken = errReset
-	}
-	if t, ok := c.nc.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
-	}
-	c.nc.Close()
-	c.readable.Signal()
-	c.writable.Signal()
+	c.resetOnClose()
+	c.fail(errReset)
 }
 
-// fail ends both halves: the connection is of no use.
+// fail ends both halves: the connection is of no use. The first reason stands.
 func (c *conn) fail(err error) {
 	if c.broken == nil {
 		c.broken = err
+		c.lost += outQueue(c.nc) // the kernel forgets with the descriptor
 	}
 	c.nc.Close()
 	c.readable.Signal()
 	c.writable.Signal()
 }
 
-// read carries bytes to the handler, one read at a time. Owner: the connection;
-// ends with EOF, an error, or the close.
-func (c *conn) read() {
-	defer c.s.d.wg.Done()
-	small := make([]byte, smallRead)
-	buf, pooled := small, (*[]byte)(nil)
-	for {
-		n, err := c.nc.Read(buf)
-		c.s.enter()
-		if !c.received(buf[:n], err) {
-			c.done()
-			c.s.leave()
-			break
-		}
-		c.s.leave()
-		switch {
-		case n == len(buf) && pooled == nil: // a full read: more is likely
-			pooled = readBuffers.Get().(*[]byte)
-			buf = *pooled
-		case n < smallRead && pooled != nil:
-			readBuffers.Put(pooled)
-			buf, pooled = small, nil
-		}
-	}
-	if pooled != nil {
-		readBuffers.Put(pooled)
+// resetOnClose makes the release an RST instead of a FIN.
+func (c *conn) resetOnClose() {
+	if t, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
+		_ = t.SetLinger(0)
 	}
 }
 
-var readBuffers = sync.Pool{New: func() any { b := make([]byte, largeRead); return &b }}
-
-// received handles the outcome of one Read; false ends the reader. Under mu.
-func (c *conn) received(b []byte, err error) bool {
-	for c.paused && !c.closing && c.broken == nil {
-		c.readable.Wait()
-	}
-	c.s.now = time.Now()
-	if c.broken != nil {
-		return false
-	}
-	if c.closing {
-		c.discarded += int64(len(b))
-		if err == nil {
-			return true
-		}
-		c.eof = err == io.EOF
-		c.writable.Signal() // the writer waits for the end of the reading
-		return false
-	}
-	if len(b) > 0 {
-		c.s.h.Received(c.id, b)
-	}
-	if err == nil {
-		return true
-	}
-	if c.closing { // by that very call
-		c.eof = err == io.EOF
-		return false
-	}
-	// The handler may have paused just now: EOF and errors wait their turn as well.
-	for c.paused && !c.closing && c.broken == nil {
-		c.readable.Wait()
-	}
-	c.s.now = time.Now()
-	if err == io.EOF {
-		c.eof = true
-		if !c.closing && c.broken == nil {
-			c.s.h.EOF(c.id)
-		}
-		c.writable.Signal()
-		return false
-	}
-	if !c.closing {
-		c.fail(err)
-	}
-	return false
-}
-
-// write carries the queue to the kernel and, at the end, closes in good order.
-// Owner: the connection; ends with the close, or with FIN both ways.
-func (c *conn) write() {
-	defer c.s.d.wg.Done()
-	var mine []byte
-	c.s.mu.Lock()
-	for {
-		for len(c.out) == 0 && !c.finSent && !c.closing && c.broken == nil && c.writeErr == nil {
-			c.writable.Wait()
-		}
-		if c.broken != nil || c.writeErr != nil {
-			break
-		}
-		if len(c.out) == 0 { // FIN is asked for, or close
-			break
-		}
-		mine, c.out = c.out, mine[:0]
-		c.writing = len(mine)
-		c.s.mu.Unlock()
-		n, err := c.nc.Write(mine)
-		c.s.enter()
-		c.writing -= n
-		if err != nil {
-			c.writeFailed(err)
-			break
-		}
-		if cap(mine) > keepOut {
-			mine = nil
-		}
-		if len(c.out) == 0 && !c.closing && c.broken == nil {
-			c.s.h.Sent(c.id)
-		}
-		c.s.leave()
-		c.s.mu.Lock()
-	}
-	c.endWrite()
-	c.s.now = time.Now()
-	c.done()
-	c.s.leave()
-}
-
-// writeFailed keeps the read side open: an upstream that answers early and closes
-// resets our write, but its answer is still there to be read.
-func (c *conn) writeFailed(err error) {
-	c.writeErr = err
-	c.out = nil
-	if c.closing {
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			c.fail(err)
-		} else if c.broken == nil {
-			c.broken = err
-		}
-		return
-	}
-	if c.paused || c.eof {
-		c.fail(err)
-	}
-}
-
-// endWrite sends FIN and waits as the end demands. Under mu; lets go of it while waiting.
-func (c *conn) endWrite() {
-	if c.broken != nil || c.writeErr != nil {
-		return
-	}
-	c.s.mu.Unlock()
-	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		_ = cw.CloseWrite()
-	}
-	c.s.mu.Lock()
-	// The reader ends at EOF, at the deadline of close, or with an error.
-	for c.running == 2 && c.broken == nil {
-		c.writable.Wait()
-	}
-	if c.broken != nil {
-		return
-	}
-	limit := c.s.d.cfg.Flush
-	if c.closing {
-		limit = min(limit, 2*c.linger)
-	}
-	c.s.mu.Unlock()
-	awaitFlushed(c.nc, limit)
-	c.s.mu.Lock()
-}
+// queued is the number of bytes of Send that the kernel has not taken, or that are lost.
+func (c *conn) queued() int64 { return int64(len(c.out)+c.writing) + c.lost }
 
 // done is called by each goroutine as it ends; the last one releases. Under mu.
 func (c *conn) done() {
@@ -287,7 +127,7 @@ func (c *conn) done() {
 		}
 		return
 	}
-	end := engine.End{Err: c.broken, Unsent: int64(len(c.out)+c.writing) + outQueue(c.nc), Discarded: c.discarded}
+	end := engine.End{Err: c.broken, Unsent: c.queued() + outQueue(c.nc), Discarded: c.discarded}
 	if end.Err == nil {
 		end.Err = c.writeErr
 	}

@@ -101,9 +101,9 @@ func (d *Driver) Close() {
 		l.close()
 	}
 	d.mu.Unlock()
-	d.cancel()
 	for _, s := range d.shards {
 		s.shutdown()
 	}
+	d.cancel() // after shutdown: a dial ends with Closed, like everything else
 	d.wg.Wait()
 }

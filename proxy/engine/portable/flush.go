@@ -11,22 +11,29 @@ import (
 // awaitFlushed waits until the peer acknowledged all that was sent, so that neither
 // an exit nor the end of a network namespace can lose it. The kernel gives no
 // notice of that moment, so it is asked, at growing intervals.
-func awaitFlushed(nc net.Conn, limit time.Duration) {
+//
+// It returns the error of a connection that broke meanwhile: there is nothing to wait
+// for then. The shard is not held, nobody waits for this but the connection itself.
+func awaitFlushed(nc net.Conn, limit time.Duration) error {
+	const longest = 20 * time.Millisecond
 	deadline := time.Now().Add(limit)
-	for wait := 200 * time.Microsecond; outQueue(nc) > 0 && time.Now().Before(deadline); wait = min(2*wait, 20*time.Millisecond) {
+	for wait := 200 * time.Microsecond; outQueue(nc) > 0; wait = min(2*wait, longest) {
+		if err := pendingError(nc); err != nil {
+			return err
+		}
+		if !time.Now().Before(deadline) {
+			return nil
+		}
 		time.Sleep(wait)
 	}
+	return nil
 }
 
 // outQueue is the number of bytes that the kernel still has to get acknowledged; 0
 // where that cannot be known.
 func outQueue(nc net.Conn) int64 {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return 0
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw := rawConn(nc)
+	if raw == nil {
 		return 0
 	}
 	n, err := synshed.OutQueue(raw)
@@ -34,4 +41,17 @@ func outQueue(nc net.Conn) int64 {
 		return 0
 	}
 	return int64(n)
+}
+
+// rawConn is the descriptor of a connection; nil if it has none.
+func rawConn(nc net.Conn) syscall.RawConn {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
 }

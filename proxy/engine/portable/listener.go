@@ -15,6 +15,7 @@ import (
 type listener struct {
 	ln     net.Listener
 	index  int
+	hurry  chan struct{} // closed by Unlisten, which comes once: accept must not be late any more
 	stop   chan struct{} // closed once, by close: ends a back-off
 	joined chan struct{} // closed by the accept loop when it returns
 	once   sync.Once
@@ -35,7 +36,7 @@ func (d *Driver) Listen(index int, ln net.Listener) error {
 	if d.listeners[index] != nil {
 		return errors.New("portable: listener index in use")
 	}
-	l := &listener{ln: ln, index: index, stop: make(chan struct{}), joined: make(chan struct{})}
+	l := &listener{ln: ln, index: index, hurry: make(chan struct{}), stop: make(chan struct{}), joined: make(chan struct{})}
 	d.listeners[index] = l
 	d.wg.Add(1)
 	go d.accept(l) // ends when the listener is closed; joined through l.joined
@@ -52,6 +53,7 @@ func (d *Driver) Unlisten(index int) engine.ListenerEnd {
 	if l == nil {
 		return engine.ListenerEnd{Proven: true}
 	}
+	close(l.hurry)
 	end := d.cfg.CloseListener(l.ln)
 	l.close()
 	<-l.joined // Invariant: after this every accepted connection had its Accepted call.
@@ -78,24 +80,38 @@ func (d *Driver) accept(l *listener) {
 		if d.cfg.AcceptError != nil {
 			d.cfg.AcceptError(l.index, err)
 		}
-		delay = min(max(2*delay, 5*time.Millisecond), time.Second)
-		if !pause(d.ctx, l.stop, delay) {
+		delay = min(max(2*delay, minBackOff), maxBackOff)
+		if !l.backOff(d.ctx, delay) {
 			return
 		}
 	}
 }
 
-// pause waits for d; false if ctx or stop ended first.
-func pause(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
-	t := time.NewTimer(d)
+// Back-off of an accept loop that finds no descriptor or no memory.
+const (
+	minBackOff = 5 * time.Millisecond
+	maxBackOff = time.Second
+)
+
+// backOff waits for delay; false if the listener or the driver was closed. Once
+// Unlisten has begun it waits minBackOff only: what is queued would be reset.
+func (l *listener) backOff(ctx context.Context, delay time.Duration) bool {
+	t := time.NewTimer(delay)
 	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-stop:
-	case <-ctx.Done():
+	hurry := l.hurry
+	for {
+		select {
+		case <-t.C:
+			return true
+		case <-hurry:
+			hurry = nil
+			t.Reset(min(delay, minBackOff))
+		case <-l.stop:
+			return false
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return false
 }
 
 func (d *Driver) leastLoaded() *shard {

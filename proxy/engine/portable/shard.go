@@ -29,10 +29,11 @@ type shard struct {
 
 	// wake is a hint for serve that posts or timers changed. Never closed.
 	wake chan struct{}
-	// postMu guards posts. Apart from mu, so that Post may be called from within a
+	// postMu guards posts and deaf. Apart from mu, so that Post may be called from within a
 	// handler call of this very shard.
 	postMu sync.Mutex
 	posts  []any
+	deaf   bool      // nobody will read posts any more
 	sleep  time.Time // when serve wakes by itself; zero: not before it is woken. Guarded by mu
 	early  bool      // a timer was armed that ends before sleep. Guarded by mu
 }
@@ -52,6 +53,17 @@ func (s *shard) leave() {
 	}
 }
 
+// wait is c.Wait, but lets go of mu as leave does: a timer that the call before armed
+// must not be forgotten while the goroutine waits.
+func (s *shard) wait(c *sync.Cond) {
+	if s.early {
+		s.early = false
+		s.nudge()
+	}
+	c.Wait()
+	s.now = time.Now()
+}
+
 func (s *shard) nudge() {
 	select {
 	case s.wake <- struct{}{}:
@@ -61,7 +73,9 @@ func (s *shard) nudge() {
 
 func (s *shard) post(v any) {
 	s.postMu.Lock()
-	s.posts = append(s.posts, v)
+	if !s.deaf {
+		s.posts = append(s.posts, v)
+	}
 	s.postMu.Unlock()
 	s.nudge()
 }
@@ -112,6 +126,9 @@ func (s *shard) serve() {
 
 // shutdown closes every connection by force. Each gets its Closed from its own goroutines.
 func (s *shard) shutdown() {
+	s.postMu.Lock()
+	s.deaf, s.posts = true, nil
+	s.postMu.Unlock()
 	s.enter()
 	defer s.leave()
 	s.closed = true
@@ -152,9 +169,7 @@ func (s *shard) conn(id engine.ConnID) *conn {
 
 // forget frees the slot; the ID is dead from here on.
 func (s *shard) forget(c *conn) {
-	for i := range c.timers {
-		s.timers.Disarm(&c.timers[i])
-	}
+	c.disarm()
 	slot := c.id.Slot()
 	s.conns[slot] = nil
 	s.free = append(s.free, slot)
