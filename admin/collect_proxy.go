@@ -1,0 +1,167 @@
+package admin
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy"
+)
+
+// collectProxy reads connections, requests, decisions and upstreams.
+func (c *collector) collectProxy(e emitter) {
+	s, t := read(c.s.Proxy), read(c.s.Tracker)
+	for _, ln := range s.Listeners {
+		e.value(connectionsAccepted, float64(ln.Accepted), ln.Name)
+		for reason, n := range ln.Refused {
+			e.value(refused, float64(n), ln.Name, reason)
+		}
+		for outcome, n := range ln.Closed {
+			e.value(connectionsClosed, float64(n), ln.Name, outcome)
+		}
+	}
+	c.collectGroups(e, connectionsActive, t.Groups)
+	e.value(connectionsTold, float64(t.Told))
+	e.value(idleTimeouts, float64(s.IdleTimeouts))
+	e.value(activeRequests, float64(s.Active))
+	e.value(badRequests, float64(s.BadRequests))
+	e.value(requestsDropped, float64(s.Dropped))
+	e.value(upstreamBadResponses, float64(s.BadResponses))
+	e.value(upstreamTruncated, float64(s.Truncated))
+	e.value(upstreamPoisoned, float64(s.Poisoned))
+	e.value(upstreamClosedIdle, float64(s.UpstreamClosed))
+	c.collectRequests(e, s.Requests)
+	c.collectDecisions(e, s.Decisions)
+	c.collectUpstreams(e, s.Upstreams)
+}
+
+// collectGroups sends connections by listener, protocol and class; those that a listener
+// may have exist from the start.
+func (c *collector) collectGroups(e emitter, f id, groups []drain.Group) {
+	type key struct{ listener, protocol string }
+	counts := make(map[key]drain.ClassCounts, len(groups))
+	for _, ln := range c.s.Listeners {
+		counts[key{ln.Name, ln.Protocol.String()}] = drain.ClassCounts{}
+	}
+	for _, g := range groups {
+		counts[key{g.Listener, g.Protocol}] = g.Connections
+	}
+	for k, n := range counts {
+		for class, v := range byClass(n) {
+			e.value(f, float64(v), k.listener, k.protocol, class)
+		}
+	}
+}
+
+// byClass gives the counts their labels.
+func byClass(n drain.ClassCounts) map[string]int {
+	return map[string]int{
+		drain.Handshake.String(): n.Handshake, drain.Idle.String(): n.Idle,
+		drain.Active.String(): n.Active, drain.Tunnel.String(): n.Tunnel,
+	}
+}
+
+// requestLabels is the labels of a request.
+type requestLabels struct{ method, status, route string }
+
+// collectRequests sends the durations of requests. Those that share labels are summed:
+// routes over the bound, and names that are the same once they are valid.
+func (c *collector) collectRequests(e emitter, requests []proxy.RequestStats) {
+	// In order of their names, so that which routes get a label is not left to chance.
+	slices.SortFunc(requests, func(a, b proxy.RequestStats) int { return cmp.Compare(a.Route, b.Route) })
+	sums := make(map[requestLabels]*proxy.RequestStats)
+	for i := range requests {
+		r := &requests[i]
+		k := requestLabels{r.Method, other, "_none"}
+		if r.Status != 0 {
+			k.status = strconv.Itoa(r.Status)
+		}
+		if r.Route != "" {
+			k.route = c.routes.label(valid([]string{r.Route})[0])
+		}
+		sum := sums[k]
+		if sum == nil {
+			sums[k] = r
+			continue
+		}
+		sum.Seconds += r.Seconds
+		for b := range r.Buckets {
+			sum.Buckets[b] += r.Buckets[b]
+		}
+	}
+	for k, sum := range sums {
+		h := tally{bounds: proxy.DurationBuckets[:], counts: sum.Buckets[:], sum: sum.Seconds}
+		e.observed(requestDuration, h, k.method, k.status, k.route)
+	}
+}
+
+// collectDecisions sends decisions. A reason allows if it is "ok" and denies otherwise;
+// those series exist from the start, any other from its first event.
+func (c *collector) collectDecisions(e emitter, all []proxy.DecisionStats) {
+	type key struct{ decision, reason string }
+	sums := make(map[key]uint64)
+	for _, reason := range c.s.Reasons {
+		decision := "deny"
+		if reason == "ok" {
+			decision = "allow"
+		}
+		sums[key{decision, c.reasons.label(reason)}] = 0
+	}
+	for _, d := range all {
+		sums[key{d.Decision, c.reasons.label(d.Reason)}] += d.Count
+	}
+	for k, n := range sums {
+		e.value(decisions, float64(n), k.decision, k.reason)
+	}
+}
+
+// endpoint names an endpoint. Its address never becomes a label.
+type endpoint struct{ cluster, address string }
+
+// sent counts what went to an endpoint or a cluster.
+type sent struct{ requests, connects, errors uint64 }
+
+// upstreams sums endpoints by cluster. An endpoint that leaves the policy takes its
+// counters with it, and one that comes back begins at 0; the sums only grow.
+type upstreams struct {
+	last  map[endpoint]sent // at the scrape before
+	total map[string]sent   // by label
+}
+
+func newUpstreams() upstreams {
+	return upstreams{last: make(map[endpoint]sent), total: make(map[string]sent)}
+}
+
+func (u *upstreams) add(label string, e endpoint, now sent) {
+	before := u.last[e]
+	if now.requests < before.requests || now.connects < before.connects || now.errors < before.errors {
+		before = sent{} // it left and came back between two scrapes
+	}
+	t := u.total[label]
+	t.requests += now.requests - before.requests
+	t.connects += now.connects - before.connects
+	t.errors += now.errors - before.errors
+	u.total[label] = t
+}
+
+// collectUpstreams sends what went to each cluster.
+func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats) {
+	active := make(map[string]int64)
+	last := make(map[endpoint]sent, len(endpoints))
+	for _, ep := range endpoints {
+		label := c.clusters.label(valid([]string{ep.Cluster})[0])
+		k := endpoint{ep.Cluster, ep.Endpoint}
+		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs}
+		c.upstreams.add(label, k, now)
+		last[k] = now
+		active[label] += ep.Active
+	}
+	c.upstreams.last = last
+	for label, t := range c.upstreams.total {
+		e.value(upstreamActive, float64(active[label]), label)
+		e.value(upstreamRequests, float64(t.requests), label)
+		e.value(upstreamConnects, float64(t.connects), label)
+		e.value(upstreamConnectErrors, float64(t.errors), label)
+	}
+}

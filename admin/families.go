@@ -1,0 +1,244 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The names, types and labels of metrics are a stable contract: what stands here changes
+// only with a line in the changelog. docs/metrics.md is generated from it.
+
+// family is the description of one metric.
+type family struct {
+	name   string
+	kind   kind
+	help   string
+	labels []string
+}
+
+// kind is the type of a metric.
+type kind int
+
+const (
+	gauge kind = iota
+	counter
+	histogram
+)
+
+func (k kind) String() string {
+	switch k {
+	case gauge:
+		return "gauge"
+	case counter:
+		return "counter"
+	case histogram:
+		return "histogram"
+	}
+	return "invalid"
+}
+
+// id is the place of a family in families.
+type id int
+
+const (
+	buildInfo id = iota
+	lifecycleState
+	lifecycleTransitions
+	ready
+	checkStatus
+	checkSince
+	refused
+	connectionsActive
+	connectionsAccepted
+	connectionsClosed
+	connectionsTold
+	idleTimeouts
+	requestDuration
+	activeRequests
+	badRequests
+	requestsDropped
+	decisions
+	upstreamActive
+	upstreamRequests
+	upstreamConnects
+	upstreamConnectErrors
+	upstreamBadResponses
+	upstreamTruncated
+	upstreamPoisoned
+	upstreamClosedIdle
+	policySynced
+	policyVersion
+	policyLastSync
+	policyStale
+	policyRejected
+	policyNewestRejected
+	drainDeadline
+	drainInitial
+	drainRemaining
+	drainClosed
+	drainInterrupted
+	drainPhase
+	drainDuration
+	lastDrainTime
+	lastDrainDuration
+	lastDrainInitial
+	lastDrainCut
+	lastDrainInterrupted
+	reloads
+	reloadOK
+	reloadTime
+	numFamilies
+)
+
+// families is a compiled table, never changed.
+var families = [numFamilies]family{
+	buildInfo:            {"sluice_build_info", gauge, "What runs; always 1.", []string{"version", "revision", "goversion"}},
+	lifecycleState:       {"sluice_lifecycle_state", gauge, "State of the process: exactly one is 1.", []string{"state"}},
+	lifecycleTransitions: {"sluice_lifecycle_transitions_total", counter, "Transitions between states of the process.", []string{"from", "to"}},
+	ready:                {"sluice_ready", gauge, "What the readiness probe answers: 1 is ready.", nil},
+	checkStatus:          {"sluice_health_check_status", gauge, "Status of a health check: exactly one of each check is 1.", []string{"check", "status"}},
+	checkSince:           {"sluice_health_check_since_timestamp_seconds", gauge, "Unix time of the last change of a health check.", []string{"check"}},
+
+	refused:             {"sluice_refused_total", counter, "Connections and requests refused before an upstream was asked.", []string{"listener", "reason"}},
+	connectionsActive:   {"sluice_connections_active", gauge, "Open downstream connections.", []string{"listener", "protocol", "state"}},
+	connectionsAccepted: {"sluice_connections_accepted_total", counter, "Accepted downstream connections.", []string{"listener"}},
+	connectionsClosed:   {"sluice_connections_closed_total", counter, "Closed downstream connections, by how they ended.", []string{"listener", "reason"}},
+	connectionsTold:     {"sluice_connections_told_total", counter, "Downstream connections told to leave.", nil},
+	idleTimeouts:        {"sluice_idle_timeouts_total", counter, "Downstream connections closed because they idled for too long.", nil},
+
+	requestDuration: {"http_server_request_duration_seconds", histogram, "Time from the head of a request to the last byte of its response.", []string{"http_request_method", "http_response_status_code", "http_route"}},
+	activeRequests:  {"http_server_active_requests", gauge, "Requests in flight.", nil},
+	badRequests:     {"sluice_bad_requests_total", counter, "Malformed or ambiguous requests, answered 4xx and never forwarded.", nil},
+	requestsDropped: {"sluice_requests_dropped_total", counter, "Requests that ended before their response was complete, whoever ended them.", nil},
+	decisions:       {"sluice_authz_decisions_total", counter, "Decisions of the authorize stage.", []string{"decision", "reason"}},
+
+	upstreamActive:        {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
+	upstreamRequests:      {"sluice_upstream_requests_total", counter, "Requests sent to a cluster.", []string{"cluster"}},
+	upstreamConnects:      {"sluice_upstream_connects_total", counter, "Connections opened to a cluster.", []string{"cluster"}},
+	upstreamConnectErrors: {"sluice_upstream_connect_errors_total", counter, "Connections to a cluster that failed to open.", []string{"cluster"}},
+	upstreamBadResponses:  {"sluice_upstream_bad_responses_total", counter, "Malformed responses of upstreams.", nil},
+	upstreamTruncated:     {"sluice_upstream_truncated_responses_total", counter, "Responses of upstreams that ended too early.", nil},
+	upstreamPoisoned:      {"sluice_upstream_poisoned_connections_total", counter, "Idle upstream connections on which an answer came that nobody asked for.", nil},
+	upstreamClosedIdle:    {"sluice_upstream_idle_closed_total", counter, "Idle upstream connections closed by the upstream.", nil},
+
+	policySynced:         {"sluice_policy_synced", gauge, "Whether a policy is in force.", nil},
+	policyVersion:        {"sluice_policy_version_info", gauge, "Policy version in force; always 1, absent while there is none.", []string{"version", "hash"}},
+	policyLastSync:       {"sluice_policy_last_sync_timestamp_seconds", gauge, "Unix time at which the policy in force was applied; 0 while there is none.", nil},
+	policyStale:          {"sluice_policy_stale_seconds", gauge, "For how long the policy in force was not seen to be the newest.", nil},
+	policyRejected:       {"sluice_policy_rejected_total", counter, "Policy versions kept out.", nil},
+	policyNewestRejected: {"sluice_policy_newest_rejected", gauge, "Whether the newest policy version is kept out.", nil},
+
+	drainDeadline:    {"sluice_drain_deadline_timestamp_seconds", gauge, "Unix time at which the rest is cut; 0 while not draining.", nil},
+	drainInitial:     {"sluice_drain_connections_initial", gauge, "Connections open when draining began.", []string{"state"}},
+	drainRemaining:   {"sluice_drain_connections_remaining", gauge, "Connections that still hold the drain; 0 while not draining.", []string{"listener", "protocol", "state"}},
+	drainClosed:      {"sluice_drain_connections_closed_total", counter, "Connections closed since the lame duck began, by how they ended; counted once draining began.", []string{"outcome"}},
+	drainInterrupted: {"sluice_drain_requests_interrupted_total", counter, "Requests that the drain ended before they finished.", nil},
+	drainPhase:       {"sluice_drain_phase_duration_seconds", histogram, "Duration of a phase of the drain.", []string{"phase"}},
+	drainDuration:    {"sluice_drain_duration_seconds", histogram, "Duration of the whole drain.", []string{"outcome"}},
+
+	lastDrainTime:        {"sluice_last_drain_timestamp_seconds", gauge, "Unix time of the end of the drain before this start.", nil},
+	lastDrainDuration:    {"sluice_last_drain_duration_seconds", gauge, "Duration of the drain before this start.", nil},
+	lastDrainInitial:     {"sluice_last_drain_connections_initial", gauge, "Connections open when the drain before this start began.", nil},
+	lastDrainCut:         {"sluice_last_drain_connections_cut", gauge, "Connections cut or stuck in the drain before this start.", nil},
+	lastDrainInterrupted: {"sluice_last_drain_requests_interrupted", gauge, "Requests interrupted by the drain before this start.", nil},
+
+	reloads:    {"sluice_config_reloads_total", counter, "Reloads.", []string{"result"}},
+	reloadOK:   {"sluice_config_last_reload_successful", gauge, "Whether the last reload was successful; 1 before the first.", nil},
+	reloadTime: {"sluice_config_last_reload_success_timestamp_seconds", gauge, "Unix time of the last successful reload; 0 before the first.", nil},
+}
+
+// emitter sends the values of one scrape.
+type emitter struct {
+	ch    chan<- prometheus.Metric
+	descs *[numFamilies]*prometheus.Desc
+}
+
+// value sends a gauge or counter.
+func (e emitter) value(f id, v float64, labels ...string) {
+	typ := prometheus.GaugeValue
+	if families[f].kind == counter {
+		typ = prometheus.CounterValue
+	}
+	m, err := prometheus.NewConstMetric(e.descs[f], typ, v, valid(labels)...)
+	e.send(f, m, err)
+}
+
+// flag sends 1 or 0.
+func (e emitter) flag(f id, b bool, labels ...string) {
+	v := 0.0
+	if b {
+		v = 1
+	}
+	e.value(f, v, labels...)
+}
+
+// observed sends a histogram.
+func (e emitter) observed(f id, h tally, labels ...string) {
+	cumulative := make(map[float64]uint64, len(h.bounds))
+	n := uint64(0)
+	for i, bound := range h.bounds {
+		n += h.counts[i]
+		cumulative[bound] = n
+	}
+	n += h.counts[len(h.bounds)]
+	m, err := prometheus.NewConstHistogram(e.descs[f], n, h.sum, cumulative, valid(labels)...)
+	e.send(f, m, err)
+}
+
+func (e emitter) send(f id, m prometheus.Metric, err error) {
+	if err != nil { // the scrape goes on without it, and says so
+		m = prometheus.NewInvalidMetric(e.descs[f], err)
+	}
+	e.ch <- m
+}
+
+// valid makes label values UTF-8: one that is not would spoil the whole scrape.
+func valid(labels []string) []string {
+	for i, l := range labels {
+		labels[i] = strings.ToValidUTF8(l, "?")
+	}
+	return labels
+}
+
+// tally is a histogram in the making. counts has one more than bounds: what is above.
+type tally struct {
+	bounds []float64
+	counts []uint64
+	sum    float64
+}
+
+func newTally(bounds []float64) tally {
+	return tally{bounds: bounds, counts: make([]uint64, len(bounds)+1)}
+}
+
+// observe counts one value.
+func (h *tally) observe(v float64) {
+	i := 0
+	for i < len(h.bounds) && v > h.bounds[i] {
+		i++
+	}
+	h.counts[i]++
+	h.sum += v
+}
+
+// document renders the contract for docs/metrics.md.
+func document() string {
+	var b strings.Builder
+	b.WriteString("# Metrics\n\n" +
+		"Served as `/metrics` by the probes listener until the process ends. Names, types and labels are a stable contract;\n" +
+		"this page is generated from the code (`go test ./admin -run Golden -update`). The metrics of the Go runtime (`go_*`)\n" +
+		"and of the process (`process_*`) are there as well.\n\n" +
+		fmt.Sprintf("No label ever carries a host, path, user or address. Routes and clusters carry their names from the policy; beyond\n"+
+			"%d of them the rest is `_other`. Requests that matched no route are `_none`.\n\n", maxNames) +
+		"| name | type | labels | meaning |\n|---|---|---|---|\n")
+	for _, f := range families {
+		labels := "-"
+		if len(f.labels) > 0 {
+			labels = "`" + strings.Join(f.labels, "` `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %v | %s | %s |\n", f.name, f.kind, labels, f.help)
+	}
+	return b.String()
+}

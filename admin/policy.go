@@ -1,0 +1,50 @@
+package admin
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz/policysync"
+)
+
+// Policy is what is told about the policy in force and the one kept out, if any.
+type Policy struct {
+	Source       string            `json:"source,omitempty"`
+	Version      string            `json:"version"` // in force; empty: none is
+	Hash         string            `json:"hash,omitempty"`
+	Applied      time.Time         `json:"applied_at,omitzero"`
+	Stages       map[string]string `json:"stages,omitempty"`   // the version that each stage enforces
+	LastGood     bool              `json:"last_known_good"`    // it came from the state directory, not from the source
+	StaleSeconds float64           `json:"stale_seconds"`      // for how long it was not seen to be the newest
+	Rejected     *Rejected         `json:"rejected,omitempty"` // the newest version, if it is kept out
+	Rejections   uint64            `json:"rejections_total"`
+	SourceError  string            `json:"source_error,omitempty"` // empty while the source answers
+}
+
+// Rejected is a version that is kept out.
+type Rejected struct {
+	Version string    `json:"version"`
+	Hash    string    `json:"hash,omitempty"`
+	Error   string    `json:"error"` // every fault with its place
+	Since   time.Time `json:"since,omitzero"`
+}
+
+// InForce reports whether a policy is in force.
+func (p Policy) InForce() bool { return p.Version != "" }
+
+// PolicyOf is the account of a syncer in the form of this package.
+func PolicyOf(s policysync.Status) Policy {
+	p := Policy{
+		Source: s.Source, Applied: s.Applied, LastGood: s.LastGood, StaleSeconds: s.StaleSeconds,
+		Rejections: s.Rejections, SourceError: s.SourceError,
+	}
+	if s.Version != (policysync.Version{}) {
+		p.Version, p.Hash = strconv.FormatUint(s.Version.Number, 10), s.Version.Hash
+	}
+	if r := s.Rejected; r != nil {
+		p.Rejected = &Rejected{
+			Version: strconv.FormatUint(r.Version.Number, 10), Hash: r.Version.Hash, Error: r.Error, Since: r.Since,
+		}
+	}
+	return p
+}

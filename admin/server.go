@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/lifecycle"
+)
+
+// Config configures the private server.
+type Config struct {
+	// Address is a loopback host:port or unix:/path (default "127.0.0.1:9901"). Any
+	// other address is refused without TokenFile.
+	Address string
+	// TokenFile holds the token that every request must then carry. It is read again
+	// when it changes. Empty: reading needs none; anything else is refused, except on a
+	// unix socket, whose file mode (0600) protects it.
+	TokenFile string
+	// Build says what runs.
+	Build Build
+	// Hooks are where answers come from.
+	Hooks Hooks
+
+	// Failed is told if the listener breaks while it is needed; nil: nobody.
+	Failed func(service string, err error)
+	Log    *slog.Logger // nil: nowhere
+}
+
+// Hooks are the process as the server sees it. One that is nil makes its page answer 501.
+// They are called by many goroutines at once, must return at once, and must not call the
+// server back; Reload may take its time.
+type Hooks struct {
+	Health       func() health.Snapshot            // health.Registry.Snapshot
+	Names        health.Naming                     // of checks, in /status
+	Lifecycle    func() lifecycle.Status           // lifecycle.Manager.Status
+	Tracker      func() drain.Stats                // drain.Tracker.Stats
+	Connections  func(max int) []drain.Holder      // drain.Tracker.Snapshot
+	Receipt      func() (r drain.Receipt, ok bool) // the last one; false: there is none yet
+	Policy       func() Policy
+	RequestDrain func(park bool) error           // lifecycle.Manager.RequestDrain
+	Undo         func() error                    // lifecycle.Manager.Undo
+	Acknowledge  func() error                    // lifecycle.Manager.Acknowledge
+	Reload       func(ctx context.Context) error // an error leaves everything as it was
+}
+
+// DefaultAddress is where the private server listens.
+const DefaultAddress = "127.0.0.1:9901"
+
+// Server is the private server. It is a service of package lifecycle by its shape.
+// Register it right after Probes. Its connections are never drain work.
+type Server struct {
+	cfg   Config
+	guard guard
+	web   *web
+	key   []byte // of hashed peers: the same client is the same word while we live
+
+	mu      sync.Mutex // guards address
+	address net.Addr
+}
+
+// NewServer makes a server; Start binds. It returns every fault of the configuration.
+func NewServer(cfg Config) (*Server, error) {
+	if cfg.Address == "" {
+		cfg.Address = DefaultAddress
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	var errs *multierror.Error
+	g := guard{log: cfg.Log.With("component", "admin")}
+	var err error
+	if g.place, err = parsePlace(cfg.Address); err != nil {
+		errs = multierror.Append(errs, err)
+	} else if cfg.TokenFile == "" && !g.place.loopback() {
+		errs = multierror.Append(errs, fmt.Errorf("address %q is not loopback; set admin.token_file", cfg.Address))
+	}
+	if cfg.TokenFile != "" {
+		if g.token, err = newToken(cfg.TokenFile); err != nil {
+			errs = multierror.Append(errs, err)
+		}
+	}
+	if errs != nil {
+		return nil, errs
+	}
+	s := &Server{cfg: cfg, guard: g, key: make([]byte, 32)}
+	if _, err := rand.Read(s.key); err != nil {
+		panic("BUG: crypto/rand never fails: " + err.Error())
+	}
+	s.web = newWeb("admin", s.handler(), DefaultMaxConnections, cfg.Failed, cfg.Log)
+	return s, nil
+}
+
+// handler guards every page.
+func (s *Server) handler() http.Handler {
+	pages := s.pages()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if no := s.guard.check(r); no != nil {
+			refuse(w, no.code, no.text)
+			return
+		}
+		pages.ServeHTTP(w, r)
+	})
+}
+
+// Name implements lifecycle.Service.
+func (s *Server) Name() string { return "admin" }
+
+// Start binds and answers.
+func (s *Server) Start(ctx context.Context) error {
+	ln, err := s.guard.place.listen(ctx)
+	if err != nil {
+		return fmt.Errorf("admin: %w; see admin.address", err)
+	}
+	if err := s.guard.bound(ln.Addr()); err != nil {
+		ln.Close()
+		return fmt.Errorf("admin: %w", err)
+	}
+	s.mu.Lock()
+	s.address = ln.Addr()
+	s.mu.Unlock()
+	s.web.start(ln)
+	return nil
+}
+
+// Addr is the address that is bound; nil before Start.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.address
+}
+
+// Admit implements lifecycle.Service: everything is answered from Start on.
+func (s *Server) Admit() error { return nil }
+
+// LameDuck implements lifecycle.Service.
+func (s *Server) LameDuck() {}
+
+// Drain implements lifecycle.Service: it answers on until Close.
+func (s *Server) Drain(context.Context) error { return nil }
+
+// Close ends it, profiles under way included.
+func (s *Server) Close() error { return s.web.close() }
+
+// status gathers /status.
+func (s *Server) status() Status {
+	h := s.cfg.Hooks
+	st := Status{Build: s.cfg.Build, PID: os.Getpid()}
+	if h.Health != nil {
+		snapshot := h.Health()
+		v := snapshot.Verdict(health.Ready)
+		st.Ready, st.Readiness = v.OK, v.String()
+		st.Report = snapshot.Report(h.Names)
+	}
+	st.Policy = read(h.Policy)
+	st.Drain = s.progress()
+	t := read(h.Tracker)
+	st.Connections, st.Tracked, st.Exchanges = t.Connections, t.Tracked, t.Exchanges
+	st.Refused = t.RefusedShut + t.RefusedDraining
+	return st
+}
+
+// progress gathers GET /drain.
+func (s *Server) progress() Progress {
+	l, t := read(s.cfg.Hooks.Lifecycle), read(s.cfg.Hooks.Tracker)
+	p := Progress{
+		State: l.State, Since: l.Since, Reason: l.Reason, Until: l.Until, Budget: l.Budget,
+		Holding: l.Holding, NextSignal: l.NextSignal, Initial: t.Initial, Remaining: t.Connections, Told: t.Told,
+	}
+	if !l.Until.IsZero() {
+		p.SecondsLeft = max(0, time.Until(l.Until).Seconds())
+	}
+	return p
+}
+
+// conflict reports whether an error of the lifecycle says that it is the wrong moment.
+func conflict(err error) bool {
+	return errors.Is(err, lifecycle.ErrTooLate) || errors.Is(err, lifecycle.ErrNotLameDuck) || errors.Is(err, lifecycle.ErrCannotUndo)
+}

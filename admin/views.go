@@ -1,0 +1,61 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/health"
+)
+
+// Status is GET /status: everything at one moment.
+type Status struct {
+	Build
+	PID           int               `json:"pid"`
+	Ready         bool              `json:"ready"`
+	Readiness     string            `json:"readiness"` // "ok", or what keeps it from being ready, in the words of the probe
+	health.Report                   // process, statuses, checks
+	Policy        Policy            `json:"policy"`
+	Drain         Progress          `json:"drain"`
+	Connections   drain.ClassCounts `json:"connections"`
+	Tracked       uint64            `json:"connections_total"`
+	Refused       uint64            `json:"refused_total"`
+	Exchanges     uint64            `json:"exchanges_total"`
+}
+
+// Progress is GET /drain: how the drain goes.
+type Progress struct {
+	State       health.Process    `json:"state"`
+	Since       time.Time         `json:"since,omitzero"`
+	Reason      string            `json:"reason,omitempty"`
+	Until       time.Time         `json:"until,omitzero"`        // end of the lame duck or of the drain at the latest
+	SecondsLeft float64           `json:"seconds_left"`          // until then
+	Budget      time.Time         `json:"budget,omitzero"`       // when the process is over at the latest
+	Holding     string            `json:"holding,omitempty"`     // the step under way: "drain proxy"
+	NextSignal  string            `json:"next_signal,omitempty"` // what one more signal would do
+	Initial     drain.ClassCounts `json:"initial"`               // connections open when draining began
+	Remaining   drain.ClassCounts `json:"remaining"`
+	Told        uint64            `json:"told"` // connections told to leave, ever
+}
+
+// Connections is GET /connections: the oldest holders.
+type Connections struct {
+	Total       drain.ClassCounts `json:"total"`
+	Holders     []drain.Holder    `json:"connections"`
+	PeersHashed bool              `json:"peers_hashed,omitempty"`
+}
+
+// Action is what POST /drain does.
+type Action string
+
+// The actions. The zero Action is none of them.
+const (
+	ActionStart       Action = "start" // begin the lame duck
+	ActionUndo        Action = "undo"  // go back to serving
+	ActionAcknowledge Action = "ack"   // balancers have stopped sending: end the lame duck
+)
+
+// drainAction is the body of POST /drain.
+type drainAction struct {
+	Action Action `json:"action"`
+	Park   bool   `json:"park,omitempty"` // stay in Drained instead of exiting
+}

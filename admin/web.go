@@ -1,0 +1,93 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of both servers. They talk to scrapers and operators, so they need no more.
+const (
+	headTimeout  = 5 * time.Second
+	readTimeout  = 10 * time.Second
+	writeTimeout = 30 * time.Second // a scrape that stalls longer is cut
+	idleTimeout  = 90 * time.Second
+	maxHead      = 16 << 10 // bytes
+	closeTimeout = 500 * time.Millisecond
+)
+
+// web is the shell that both servers are made of: one listener, one http.Server, one
+// goroutine that accepts.
+type web struct {
+	name   string
+	server *http.Server
+	failed func(service string, err error)
+	log    *slog.Logger
+
+	done chan struct{} // closed by serve when it returns; nil before start
+	once sync.Once     // of close
+}
+
+func newWeb(name string, h http.Handler, maxConns int, failed func(string, error), log *slog.Logger) *web {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if failed == nil {
+		failed = func(string, error) {}
+	}
+	log = log.With("component", name)
+	c := newCrowd(maxConns)
+	return &web{name: name, failed: failed, log: log, server: &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHead,
+		ConnState:         c.changed,
+		// What goes wrong on one of these connections is its client's affair.
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+}
+
+// start serves ln, which it takes over.
+func (w *web) start(ln net.Listener) {
+	w.done = make(chan struct{})
+	w.log.Info("listening", "address", ln.Addr().String())
+	// Owned by web; stopped and joined by close.
+	go w.serve(ln)
+}
+
+func (w *web) serve(ln net.Listener) {
+	defer close(w.done)
+	if err := w.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		w.failed(w.name, err)
+	}
+}
+
+// close lets answers under way finish for a moment, then ends everything.
+func (w *web) close() (err error) {
+	w.once.Do(func() {
+		if w.done == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err = w.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			err = w.server.Close() // somebody who does not read is no error of ours
+		}
+		<-w.done
+	})
+	return err
+}
+
+// listenTCP binds a host:port. Without a host it is every address of both families.
+func listenTCP(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	return lc.Listen(ctx, "tcp", address)
+}
