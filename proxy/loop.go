@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
@@ -34,6 +35,10 @@ type loop struct {
 	stats loopStats
 	log   accessLog
 	rnd   *rand.ChaCha8
+
+	// Of Progressing: asked for, and given.
+	pinged, ponged atomic.Uint64
+	askedAt        atomic.Int64 // Unix nanoseconds of the ping that is open
 
 	// Scratch, valid during one call.
 	req     h1.Request
@@ -143,6 +148,8 @@ func (l *loop) Notice(v any) {
 		}
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
+	case pingNote:
+		l.ponged.Store(l.pinged.Load())
 	case admitNote:
 		l.eachUnadmitted((*httpConn).admitLate)
 	}

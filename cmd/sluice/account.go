@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/sluiceproxy/sluice/drain"
+)
+
+// terminationLog is where Kubernetes looks for a last message, and its limit.
+const (
+	terminationLog    = "/dev/termination-log"
+	maxTerminationLog = 4 << 10
+)
+
+// account writes the receipt everywhere it is wanted and decides the exit code: 1 if
+// something failed, else 3 if something was cut.
+func (a *app) account(failed error) int {
+	r := a.server.Receipt()
+	if failed != nil {
+		a.log.Error("failed", "err", failed)
+	}
+	if r.Schema == 0 { // never got as far as draining
+		if failed != nil {
+			return exitFailed
+		}
+		return exitOK
+	}
+	host, _ := os.Hostname()
+	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
+	r.Trigger = a.trigger()
+	a.log.Info("receipt", "summary", r.String(), "receipt", r)
+	a.store(r)
+	switch {
+	case failed != nil:
+		return exitFailed
+	case !r.Clean():
+		a.log.Error("something was cut", "cut", r.CutTotal, "stuck", r.StuckTotal, "exit", exitCut)
+		return exitCut
+	}
+	return exitOK
+}
+
+// trigger is why the process stopped, in the words of the transition log.
+func (a *app) trigger() string {
+	for _, t := range a.manager.Transitions() {
+		if t.To.String() == "LameDuck" || t.To.String() == "Draining" {
+			return t.Reason
+		}
+	}
+	return ""
+}
+
+func (a *app) store(r drain.Receipt) {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		panic("BUG: a receipt is always JSON: " + err.Error())
+	}
+	if name := a.cfg.Drain.Receipt; name != "" {
+		if err := writeFile(name, append(raw, '\n')); err != nil {
+			a.log.Error("the receipt file was not written", "err", err)
+		}
+	}
+	if fi, err := os.Stat(terminationLog); err == nil && fi.Mode().IsRegular() {
+		short := r
+		for len(raw) > maxTerminationLog && (len(short.Cut) > 0 || len(short.Stuck) > 0) {
+			short.Cut, short.Stuck = short.Cut[:len(short.Cut)/2], short.Stuck[:len(short.Stuck)/2]
+			raw, _ = json.Marshal(short)
+		}
+		if err := os.WriteFile(terminationLog, raw, 0o644); err != nil {
+			a.log.Error("the termination log was not written", "err", err)
+		}
+	}
+}
+
+// writeFile replaces a file in one step, so that nobody reads half a receipt.
+func writeFile(name string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".receipt-*")
+	if err != nil {
+		if errors.Is(err, fs.ErrPermission) { // a directory that only lets us write the file itself
+			return os.WriteFile(name, data, 0o644)
+		}
+		return fmt.Errorf("drain.receipt: %w", err)
+	}
+	defer os.Remove(f.Name())
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return fmt.Errorf("drain.receipt: %w", err)
+	}
+	if err := f.Chmod(0o644); err != nil {
+		f.Close()
+		return fmt.Errorf("drain.receipt: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("drain.receipt: %w", err)
+	}
+	return os.Rename(f.Name(), name)
+}

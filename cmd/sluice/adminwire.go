@@ -1,0 +1,43 @@
+package main
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/health/sdnotify"
+)
+
+// wireAdmin registers what tells the story: probes and metrics first, so that they are
+// the last to go; then the private listener; then systemd.
+func (a *app) wireAdmin() error {
+	metrics := admin.NewMetrics(a.sources())
+	names := health.OurNames
+	if a.cfg.Health.Names == "pomerium" {
+		names = health.PomeriumNames
+	}
+	a.manager.Register(admin.NewProbes(admin.ProbesConfig{Address: a.cfg.Probes.Address, Health: a.registry, Names: names,
+		Metrics: metrics, Linger: a.cfg.Drain.Linger, Failed: a.manager.Failed, Log: a.log}))
+	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Log: a.log})
+	a.manager.Register(a.notifier)
+	return nil
+}
+
+// sources is where metrics are read.
+func (a *app) sources() admin.Sources {
+	return admin.Sources{
+		Build: buildVersion(), Health: a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
+		Receipt: a.tracker.Receipt, Proxy: a.server.Stats, Policy: a.policy, Reloads: a.reloadCounts,
+		Listeners: a.cfg.ProxyConfig().Listeners, Reasons: policy.Reasons(), Log: a.log,
+	}
+}
+
+func (a *app) reloadCounts() admin.Reloads {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reloads
+}
+
+// alive feeds the watchdog: the loops turn.
+func (a *app) alive() bool { return a.server.Progressing(time.Now()) }

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/authz/policysync"
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/health/sdnotify"
+	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/engine/portable"
+)
+
+// app is the whole process, wired. It holds no logic of its own: who decides what is
+// said in the packages.
+type app struct {
+	cfg     *config.Config
+	opts    *options
+	log     *slog.Logger
+	started time.Time
+
+	registry *health.Registry
+	manager  *lifecycle.Manager
+	tracker  *drain.Tracker
+	server   *proxy.Server
+	syncer   *policysync.Syncer // nil with --public
+	keys     *authn.APIKeys     // nil without authenticate.api_key
+	notifier *sdnotify.Notifier
+	access   *proxy.AccessWriter // nil without an access log
+
+	mu      sync.Mutex // guards reloads
+	reloads admin.Reloads
+}
+
+// newApp wires everything; nothing runs yet.
+func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Writer) (*app, error) {
+	a := &app{cfg: cfg, opts: opts, log: log, started: time.Now(), registry: health.NewRegistry(health.Config{})}
+	a.tracker = drain.New(cfg.DrainConfig())
+	a.wireManager()
+	a.wireProxy(accessTo)
+	if err := a.wireAdmin(); err != nil {
+		return nil, err
+	}
+	a.wireKeys()
+	a.wirePolicy()
+	a.manager.Register(a.server) // last in, first out: it drains while the others still serve
+	return a, nil
+}
+
+func (a *app) wireManager() {
+	cfg := a.cfg.LifecycleConfig()
+	cfg.Health, cfg.Quiet, cfg.Log = a.registry, a.tracker.Quiet, a.log
+	cfg.Interactive = isTerminal(os.Stderr)
+	cfg.Progress = a.progress
+	cfg.Reload = func(ctx context.Context) { _ = a.reload(ctx) }
+	a.manager = lifecycle.New(cfg)
+}
+
+func (a *app) wireProxy(accessTo io.Writer) {
+	cfg := a.cfg.ProxyConfig()
+	if a.cfg.Authenticate.APIKey.File != "" {
+		a.keys = authn.NewAPIKeys(authn.APIKeyConfig{File: a.cfg.Authenticate.APIKey.File})
+		cfg.Authenticators = map[string]authz.Authenticator{a.keys.Name(): a.keys}
+	}
+	if a.cfg.Log.Access {
+		a.access = proxy.NewAccessWriter(accessTo, 0)
+		cfg.AccessLog = a.access
+	}
+	driver := portable.New(portable.Config{Flush: a.cfg.Drain.Flush, AcceptError: func(listener int, err error) {
+		a.log.Warn("accept failed; trying again", "listener", a.cfg.Listeners[listener].Name, "err", err)
+	}})
+	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Log: a.log})
+	a.registry.Declare(health.ProxyService, health.Informational)
+}
+
+// wireKeys makes the key file an init target: a proxy that cannot read its keys would
+// refuse everybody who has one.
+func (a *app) wireKeys() {
+	if a.keys == nil {
+		return
+	}
+	target := a.manager.Target(health.AuthenticateService)
+	a.manager.Register(&keyLoader{keys: a.keys, target: target, registry: a.registry, log: a.log})
+}
+
+func (a *app) wirePolicy() {
+	if a.opts.public {
+		a.registry.Declare(health.AuthorizeService, health.Degradable)
+		a.registry.Set(health.AuthorizeService, health.Degraded, errors.New("every request of everybody is allowed (--public)"))
+		a.manager.Register(&publicPolicy{server: a.server, to: a.opts.to, target: a.manager.Target(health.PolicySyncInitial)})
+		return
+	}
+	layout := policysync.Plain
+	if a.cfg.Policy.Layout == "objects" {
+		layout = policysync.Objects
+	}
+	var source policysync.Source = policysync.NewDir(a.cfg.Policy.Dir, layout)
+	if a.opts.to != "" {
+		source = withCluster(source, a.opts.to)
+	}
+	cfg := policysync.Config{
+		Source: source, Log: a.log, Poll: a.cfg.Policy.Poll, StateDir: a.cfg.Policy.StateDir,
+		Target: a.manager.Target(health.PolicySyncInitial), Report: a.reportPolicy,
+		Apply: func(ctx context.Context, v policysync.Version, doc *policy.Document) error {
+			return a.server.Apply(ctx, v.String(), doc)
+		},
+	}
+	if a.cfg.Policy.StartFrom == "last_known_good" {
+		cfg.StartFromLastGood = a.cfg.Policy.MaxAge
+	}
+	a.registry.Declare(health.PolicyBuild, health.Degradable)
+	a.registry.Declare(health.StorageBackend, health.Degradable)
+	a.registry.Set(health.AuthorizeService, health.Running, nil)
+	a.syncer = policysync.New(cfg)
+	a.manager.Register(a.syncer)
+}
+
+// reportPolicy puts the syncer's words into health. The target speaks for the first sync.
+func (a *app) reportPolicy(check string, state policysync.State, err error) {
+	if check == policysync.CheckInitial {
+		return
+	}
+	status := health.Starting
+	switch state {
+	case policysync.Starting:
+	case policysync.Running:
+		status = health.Running
+	case policysync.Degraded:
+		status = health.Degraded
+	}
+	a.registry.Set(check, status, err)
+}
+
+func (a *app) policy() admin.Policy {
+	if a.syncer == nil {
+		p := admin.Policy{Source: "--public", Version: a.server.Version(), Applied: a.started}
+		p.Stages = map[string]string{"proxy": p.Version}
+		return p
+	}
+	p := admin.PolicyOf(a.syncer.Status())
+	p.Stages = map[string]string{"proxy": a.server.Version()}
+	return p
+}
+
+// reload reads policy and keys again. What was in force stays where something is wrong.
+func (a *app) reload(ctx context.Context) error {
+	var errs []error
+	err := a.notifier.Reload(func() error {
+		if a.keys != nil {
+			if _, err := a.keys.Load(); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if a.syncer != nil {
+			if err := a.syncer.Reload(ctx); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reloads.LastFailed = err != nil
+	if err != nil {
+		a.reloads.Failed++
+		a.log.Error("reload refused; what was in force stays", "err", err)
+		return err
+	}
+	a.reloads.Succeeded++
+	a.reloads.LastSuccess = time.Now()
+	a.log.Info("reloaded", "policy", a.server.Version())
+	return nil
+}
+
+// progress is what the story of the shutdown tells with each line.
+func (a *app) progress() []slog.Attr {
+	s := a.tracker.Stats()
+	attrs := []slog.Attr{slog.Int("connections", s.Connections.Total()), slog.String("doing", s.Connections.String())}
+	if d, ok := a.tracker.Deadline(); ok {
+		attrs = append(attrs, slog.String("left", time.Until(d).Round(100*time.Millisecond).String()))
+	}
+	if oldest := a.tracker.Snapshot(1); len(oldest) > 0 && a.tracker.State() == drain.Draining {
+		attrs = append(attrs, slog.String("oldest", fmt.Sprintf("%s %s on %s: %s", oldest[0].Protocol, oldest[0].Class, oldest[0].Listener, oldest[0].Why)))
+	}
+	return attrs
+}
+
+// run lives until the process may exit, and returns the exit code.
+func (a *app) run(ctx context.Context) int {
+	a.banner()
+	err := a.manager.Run(ctx)
+	if a.access != nil {
+		a.access.Close()
+	}
+	code := a.account(err)
+	a.registry.Close()
+	return code
+}
+
+// banner says in a few lines what runs here and what a stop will do.
+func (a *app) banner() {
+	v := buildVersion()
+	source := a.cfg.Policy.Dir
+	if a.opts.public {
+		source = "--public: every request of everybody is allowed"
+	}
+	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid())
+	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
+	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
+	a.log.Info("admin", "address", a.cfg.Admin.Address)
+	a.log.Info("on SIGTERM", "not_ready", "at once", "keep_accepting", fmt.Sprintf("%s to %s", a.cfg.LameDuck.Min, a.cfg.LameDuck.Max),
+		"finish_within", a.cfg.Drain.Timeout.String(), "then", "cut, named in the receipt")
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/health/cliprobe"
+)
+
+// newHealth is for ECS, Docker and exec probes: it needs no shell.
+func newHealth() *cobra.Command {
+	var ready, live, startup, asJSON bool
+	var file, addr string
+	o := cliprobe.Options{}
+	c := &cobra.Command{
+		Use:   "health",
+		Short: "Ask a running proxy whether it is ready, live or started",
+		Long: `Ask the probes listener of a running proxy. The address comes from the same
+configuration, environment (SLUICE_PROBES_ADDRESS) or flag as the proxy's.
+Exit codes: 0 yes, 1 no or no answer.`,
+		Example: `  sluice health                     # ready?
+  sluice health --live              # for a container health check that restarts
+  sluice health --ready --wait 30s  # until it is`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (ready && live) || (ready && startup) || (live && startup) {
+				return fail(exitFailed, fmt.Errorf("sluice: --ready, --live and --startup exclude each other"))
+			}
+			o.Probe = health.Ready
+			switch {
+			case live:
+				o.Probe = health.Live
+			case startup:
+				o.Probe = health.Startup
+			}
+			o.JSON = asJSON
+			o.Address = addr
+			if addr == "" {
+				a, err := probesAddress(file)
+				if err != nil {
+					return fail(exitFailed, err)
+				}
+				o.Address = a
+			}
+			if code := cliprobe.Check(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+				return fail(exitFailed, nil)
+			}
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&ready, "ready", false, "should balancers send? (the default)")
+	f.BoolVar(&live, "live", false, "should a supervisor leave it alone?")
+	f.BoolVar(&startup, "startup", false, "has it ever been ready?")
+	f.StringArrayVarP(&o.Exclude, "exclude", "e", nil, "leave this check out (repeatable)")
+	f.DurationVar(&o.Wait, "wait", 0, "ask again for so long until the answer is yes")
+	f.DurationVar(&o.Timeout, "timeout", 3*time.Second, "of one attempt")
+	f.BoolVar(&asJSON, "json", false, "print the verdict as JSON")
+	f.StringVarP(&file, "config", "c", os.Getenv("SLUICE_CONFIG"), "configuration file of the proxy; also SLUICE_CONFIG")
+	f.StringVar(&addr, "probes-address", "", "address of the probes listener (probes.address)")
+	return c
+}
+
+// probesAddress finds the address as the proxy does. A file with faults elsewhere is no
+// reason not to answer, so only this one value is looked for.
+func probesAddress(file string) (string, error) {
+	if v := os.Getenv(config.EnvName("probes.address")); v != "" {
+		return v, nil
+	}
+	if file == "" {
+		return config.Default().Probes.Address, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the configuration: %w", err)
+	}
+	cfg, err := config.Load(config.Source{Name: file, Text: text, Env: environment()})
+	if err != nil {
+		return "", err
+	}
+	return cfg.Probes.Address, nil
+}

@@ -1,0 +1,78 @@
+// Command sluice is a lightweight edge proxy that authenticates and authorizes every
+// request, refuses traffic until its policy is in force, and stops, restarts and
+// changes without losing one request. `sluice --help` lists its commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of every command; health has 0 and 1 only.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // flags, config or policy
+	exitCut    = 3 // run: drained, but something was cut
+)
+
+func main() { os.Exit(execute(os.Args[1:])) }
+
+// execute runs one command line and returns the exit code.
+func execute(args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exitOK
+	}
+	var code *exitError
+	if errors.As(err, &code) {
+		if code.err != nil {
+			fmt.Fprintln(os.Stderr, code.err)
+		}
+		return code.code
+	}
+	fmt.Fprintln(os.Stderr, "sluice:", err)
+	return exitUsage
+}
+
+// exitError carries an exit code through cobra. A nil err was already told.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+// fail ends a command with a code and a message.
+func fail(code int, err error) error { return &exitError{code, err} }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "An edge proxy that stops, restarts and changes without losing a request",
+		Long: `Sluice stands in front of your servers. It authenticates and authorizes every
+request, refuses traffic until its policy is in force, and on SIGTERM drains
+without losing one request, and says in a receipt what became of each.
+
+  sluice demo                                          a proxy, an upstream and a policy to play with
+  sluice run --listen :8080 --to 127.0.0.1:9000 --public
+  sluice run --config sluice.yaml`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(),
+		newPolicy(), newVersion())
+	return root
+}

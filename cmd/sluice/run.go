@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func newRun() *cobra.Command {
+	o := &options{}
+	var receipt string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the proxy",
+		Long: `Run the proxy until SIGTERM or SIGINT, then drain.
+
+  first signal    not ready at once, goes on accepting (lame duck), then drains
+  second signal   skips the lame duck
+  third signal    cuts what is left
+  SIGHUP          reads policy and keys again
+
+Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`,
+		Example: `  sluice run --listen :8080 --to 127.0.0.1:9000 --public
+  sluice run --listen :8080 --to 127.0.0.1:9000 --policy ./policy
+  sluice run --config sluice.yaml --drain-timeout 20s`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if receipt != "" {
+				*o.scalars["drain.receipt"] = receipt
+				if err := cmd.Flags().Set("drain-receipt", receipt); err != nil {
+					return err
+				}
+			}
+			cfg, err := o.load(cmd.Flags())
+			if err != nil {
+				return fail(exitUsage, err)
+			}
+			a, err := newApp(cfg, o, newLogger(os.Stderr, cfg.Log), os.Stdout)
+			if err != nil {
+				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
+			}
+			if code := a.run(context.Background()); code != exitOK {
+				return fail(code, nil)
+			}
+			return nil
+		},
+	}
+	o.bind(c.Flags(), true)
+	c.Flags().StringVar(&receipt, "receipt", "", "write the receipt of the drain to this file (drain.receipt)")
+	return c
+}

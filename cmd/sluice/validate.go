@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/config"
+)
+
+// newValidate checks everything that a start would: configuration, policy, keys.
+func newValidate() *cobra.Command {
+	o := &options{}
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Check configuration, policy and keys without starting anything",
+		Long: `Check the configuration, the policy that it names and the key file, and report
+every fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.file == "" {
+				return errors.New("validate needs --config FILE")
+			}
+			cfg, err := o.load(cmd.Flags())
+			var errs []error
+			if err != nil {
+				errs = append(errs, err)
+			} else {
+				errs = validateRest(cfg)
+			}
+			if asJSON {
+				return printFaults(cmd, errs)
+			}
+			if len(errs) > 0 {
+				return fail(exitUsage, errors.Join(errs...))
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: fine\n", o.file)
+			return err
+		},
+	}
+	o.bind(c.Flags(), false)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the faults as JSON")
+	return c
+}
+
+// validateRest checks what the configuration points at.
+func validateRest(cfg *config.Config) (errs []error) {
+	if name := cfg.Authenticate.APIKey.File; name != "" {
+		if err := authn.CheckFile(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {
+		if _, err := os.Stat(cfg.Policy.Dir); err != nil {
+			return append(errs, fmt.Errorf("policy.dir: %w", err))
+		}
+		if err := checkPolicyDir(cfg.Policy.Dir, cfg); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// printFaults prints errors that can be JSON as such, and the others as text.
+func printFaults(cmd *cobra.Command, errs []error) error {
+	out := struct {
+		OK     bool  `json:"ok"`
+		Faults []any `json:"faults"`
+	}{OK: len(errs) == 0, Faults: []any{}}
+	for _, err := range errs {
+		var m json.Marshaler
+		if errors.As(err, &m) {
+			out.Faults = append(out.Faults, m)
+		} else {
+			out.Faults = append(out.Faults, map[string]string{"message": strings.TrimSpace(err.Error())})
+		}
+	}
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(out); err != nil {
+		return err
+	}
+	if !out.OK {
+		return fail(exitUsage, nil)
+	}
+	return nil
+}
