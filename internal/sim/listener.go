@@ -5,8 +5,6 @@ import (
 	"time"
 )
 
-func durationOf(ns int64) time.Duration { return time.Duration(ns) }
-
 // synTimeout is how long a dialer goes on when its SYNs are dropped. Real kernels take
 // longer; no simulation needs that.
 const synTimeout = 3 * time.Second
@@ -65,7 +63,7 @@ func (ln *Listener) draw() {
 		return
 	}
 	ln.draws = true
-	ln.n.After(ln.n.delay()/2, func() {
+	ln.n.later(ln.n.delay()/2, func() {
 		ln.draws = false
 		if ln.closed || len(ln.queue) == 0 {
 			return
@@ -81,10 +79,10 @@ func (ln *Listener) draw() {
 
 // Dial connects to addr. The result's Connected event tells how it went.
 func (n *Net) Dial(addr string, ev Events) *Sock {
-	s := &Sock{n: n, ev: ev}
-	n.seq++
-	s.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n.seq >> 16), byte(n.seq >> 8), byte(n.seq)}), 40000)
-	n.After(n.delay(), func() { n.syn(addr, s, n.now.Add(synTimeout)) })
+	s := n.newSock(ev)
+	n.dials++
+	s.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n.dials >> 16), byte(n.dials >> 8), byte(n.dials)}), 40000)
+	n.later(n.delay(), func() { n.syn(addr, s, n.now.Add(synTimeout)) })
 	return s
 }
 
@@ -99,7 +97,7 @@ func (n *Net) syn(addr string, s *Sock, give time.Time) {
 		return
 	case ln == nil:
 		n.Count["refused"]++
-		n.After(n.delay(), func() { s.connected(ErrRefused) })
+		n.later(n.delay(), func() { s.connected(ErrRefused) })
 		return
 	case ln.shed:
 		n.Count["SYN shed"]++
@@ -107,11 +105,11 @@ func (n *Net) syn(addr string, s *Sock, give time.Time) {
 			s.connected(ErrTimeout)
 			return
 		}
-		n.After(time.Second, func() { n.syn(addr, s, give) })
+		n.later(time.Second, func() { n.syn(addr, s, give) })
 		return
 	}
 	// SYN-ACK and ACK: the handshake is done one round trip later, if the listener lives.
-	n.After(n.delay()*2, func() {
+	n.later(n.delay()*2, func() {
 		if s.closed {
 			return
 		}
@@ -120,7 +118,8 @@ func (n *Net) syn(addr string, s *Sock, give time.Time) {
 			s.connected(ErrReset)
 			return
 		}
-		far := &Sock{n: n, paused: true} // nobody reads it before it is accepted
+		far := n.newSock(Events{})
+		far.paused = true // nobody reads it before it is accepted
 		n.pair(s, far)
 		far.Addr = s.Addr
 		ln.queue = append(ln.queue, far)

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"time"
 )
@@ -12,13 +11,15 @@ var Epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 // Net is the network with its clock and scheduler.
 type Net struct {
 	Rand   *rand.Rand
-	now    time.Time
-	queue  events
-	seq    uint64
+	at     int64     // the time, in nanoseconds since Epoch
+	now    time.Time // the same
+	queue  schedule
 	events int
+	dials  uint64 // numbers the addresses of dialers
 
 	listeners map[string]*Listener
-	socks     int // open socket ends
+	socks     int      // open socket ends
+	segments  [][]byte // free memory of packets
 
 	// Shape of the network. Set before the run.
 	MinDelay, MaxDelay time.Duration
@@ -45,35 +46,6 @@ func (n *Net) Events() int { return n.events }
 // Open is the number of socket ends that are still open: 0 when nothing leaked.
 func (n *Net) Open() int { return n.socks }
 
-// After runs f once after d. The result prevents it, and says whether it did.
-func (n *Net) After(d time.Duration, f func()) (stop func() bool) {
-	n.seq++
-	e := &event{at: n.now.Add(max(d, 0)), seq: n.seq, f: f}
-	heap.Push(&n.queue, e)
-	return func() bool {
-		live := e.f != nil
-		e.f = nil
-		return live
-	}
-}
-
-// Step lets the next event happen; false if there is none.
-func (n *Net) Step() bool {
-	for len(n.queue) > 0 {
-		e := heap.Pop(&n.queue).(*event)
-		if e.f == nil {
-			continue
-		}
-		n.now = e.at
-		f := e.f
-		e.f = nil
-		n.events++
-		f()
-		return true
-	}
-	return false
-}
-
 // Run steps until done says so, nothing is left, or limit of simulated time passed.
 func (n *Net) Run(limit time.Duration, done func() bool) bool {
 	end := n.now.Add(limit)
@@ -90,36 +62,20 @@ func (n *Net) delay() time.Duration {
 	return n.MinDelay + time.Duration(n.Rand.Int64N(int64(n.MaxDelay-n.MinDelay)+1))
 }
 
+// segment is memory for the data of a packet.
+func (n *Net) segment() []byte {
+	if k := len(n.segments); k > 0 {
+		b := n.segments[k-1]
+		n.segments = n.segments[:k-1]
+		return b
+	}
+	return make([]byte, 0, 1024)
+}
+
 // Chance is true with probability p.
 func (n *Net) Chance(p float64) bool { return n.Rand.Float64() < p }
 
 // Between is a duration in [lo, hi), lo if that is empty.
 func (n *Net) Between(lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(n.Rand.Int64N(max(int64(hi-lo), 1)))
-}
-
-type event struct {
-	at  time.Time
-	seq uint64
-	f   func() // nil: cancelled
-}
-
-// events orders by time, then by age.
-type events []*event
-
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	if !q[i].at.Equal(q[j].at) {
-		return q[i].at.Before(q[j].at)
-	}
-	return q[i].seq < q[j].seq
-}
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(*event)) }
-func (q *events) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return e
 }

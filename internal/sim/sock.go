@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"net/netip"
+	"time"
 )
 
 // Errors that a socket ends with.
@@ -29,19 +30,59 @@ type Sock struct {
 	ev    Events
 	alive bool // connected, and neither reset nor released
 
-	out      []byte // written, not yet on its way
+	out      buffer // written, not yet on its way
 	inFlight int    // on its way or unread at the peer: the window
 	pumping  bool   // an event will send more of out
 	fin      bool   // CloseWrite
 	finSent  bool
-	closed   bool // Close: arriving data is answered by RST
-	lastOut  int64
+	closed   bool     // Close: arriving data is answered by RST
+	wire     []packet // on its way to us, in order
+	lastOut  int64    // when what was sent last arrives, in nanoseconds since Epoch
 
-	in      []byte // arrived, not read
+	in      buffer // arrived, not read
 	inEOF   bool   // FIN arrived
 	eofTold bool
 	paused  bool
 	reading bool // an event will read
+
+	// The methods of the same names, bound once.
+	transmitFunc, deliverFunc, arriveFunc func()
+}
+
+// packet is what travels: data, FIN or RST.
+type packet struct {
+	data []byte // nil: fin, or reset
+	fin  bool
+}
+
+// buffer is a queue of bytes that keeps its memory.
+type buffer struct {
+	b   []byte
+	off int // what is before was taken
+}
+
+func (q *buffer) len() int { return len(q.b) - q.off }
+
+func (q *buffer) add(b []byte) {
+	if q.off > 0 && len(q.b)+len(b) > cap(q.b) {
+		q.b, q.off = append(q.b[:0], q.b[q.off:]...), 0
+	}
+	q.b = append(q.b, b...)
+}
+
+// take removes n bytes; they are valid until the next add.
+func (q *buffer) take(n int) []byte {
+	b := q.b[q.off : q.off+n]
+	if q.off += n; q.off == len(q.b) {
+		q.b, q.off = q.b[:0], 0
+	}
+	return b
+}
+
+func (n *Net) newSock(ev Events) *Sock {
+	s := &Sock{n: n, ev: ev}
+	s.transmitFunc, s.deliverFunc, s.arriveFunc = s.transmit, s.deliver, s.arrive
+	return s
 }
 
 // pair makes two connected ends.
@@ -55,17 +96,17 @@ func (n *Net) pair(a, b *Sock) {
 func (s *Sock) Alive() bool { return s.alive }
 
 // Queued is the number of written bytes that are not on their way yet.
-func (s *Sock) Queued() int { return len(s.out) }
+func (s *Sock) Queued() int { return s.out.len() }
 
 // Unacked is the number of written bytes that the peer has not read.
-func (s *Sock) Unacked() int { return len(s.out) + s.inFlight }
+func (s *Sock) Unacked() int { return s.out.len() + s.inFlight }
 
 // Write queues a copy of b.
 func (s *Sock) Write(b []byte) {
 	if !s.alive || s.fin || s.closed {
 		return
 	}
-	s.out = append(s.out, b...)
+	s.out.add(b)
 	s.pump()
 }
 
@@ -95,7 +136,7 @@ func (s *Sock) Close() {
 	if !s.alive {
 		return
 	}
-	if len(s.in) > 0 {
+	if s.in.len() > 0 {
 		s.n.Count["reset by unread data"]++
 		s.Abort()
 		return
@@ -113,8 +154,7 @@ func (s *Sock) Abort() {
 		return
 	}
 	s.die()
-	p := s.peer
-	s.ordered(func() { p.reset() })
+	s.travel(packet{})
 }
 
 // die ends this end.
@@ -122,7 +162,7 @@ func (s *Sock) die() {
 	if s.alive {
 		s.alive = false
 		s.n.socks--
-		s.out, s.in = nil, nil
+		s.out, s.in = buffer{}, buffer{}
 	}
 }
 
@@ -144,14 +184,29 @@ func (s *Sock) reap() {
 	}
 }
 
-// ordered runs f after one way through the network, and after everything sent before.
-func (s *Sock) ordered(f func()) {
-	at := s.n.now.Add(s.n.delay())
-	if t := at.Sub(Epoch).Nanoseconds(); t > s.lastOut {
-		s.lastOut = t
-	}
+// travel sends p one way through the network; it arrives after everything sent before.
+func (s *Sock) travel(p packet) {
+	s.lastOut = max(s.lastOut, s.n.at+int64(s.n.delay()))
+	s.peer.wire = append(s.peer.wire, p)
 	// Equal times keep the order of scheduling.
-	s.n.After(Epoch.Add(durationOf(s.lastOut)).Sub(s.n.now), f)
+	s.n.later(time.Duration(s.lastOut-s.n.at), s.peer.arriveFunc)
+}
+
+// arrive takes the next packet from the wire.
+func (s *Sock) arrive() {
+	p := s.wire[0]
+	if s.wire = s.wire[1:]; len(s.wire) == 0 {
+		s.wire = nil
+	}
+	switch {
+	case p.data != nil:
+		s.arrived(p.data)
+		s.n.segments = append(s.n.segments, p.data[:0])
+	case p.fin:
+		s.finArrived()
+	default:
+		s.reset()
+	}
 }
 
 // pump sends a piece of what is queued, as the window allows, and goes on later.
@@ -160,30 +215,24 @@ func (s *Sock) pump() {
 		return
 	}
 	s.pumping = true
-	s.n.After(s.n.delay()/4, func() {
-		s.pumping = false
-		s.transmit()
-	})
+	s.n.later(s.n.delay()/4, s.transmitFunc)
 }
 
 func (s *Sock) transmit() {
+	s.pumping = false
 	if !s.alive {
 		return
 	}
-	if room := s.n.Window - s.inFlight; len(s.out) > 0 && room > 0 {
-		k := 1 + s.n.Rand.IntN(min(len(s.out), room))
+	if room := s.n.Window - s.inFlight; s.out.len() > 0 && room > 0 {
+		k := 1 + s.n.Rand.IntN(min(s.out.len(), room))
 		if s.n.Chance(0.6) {
-			k = min(len(s.out), room)
+			k = min(s.out.len(), room)
 		} else {
 			s.n.Count["short write"]++
 		}
-		seg := append([]byte(nil), s.out[:k]...)
-		s.out = s.out[k:]
 		s.inFlight += k
-		p := s.peer
-		s.ordered(func() { p.arrived(seg) })
-		if len(s.out) == 0 {
-			s.out = nil
+		s.travel(packet{data: append(s.n.segment(), s.out.take(k)...)})
+		if s.out.len() == 0 {
 			if f := s.ev.Room; f != nil {
 				f()
 			}
@@ -192,7 +241,7 @@ func (s *Sock) transmit() {
 	if !s.alive {
 		return
 	}
-	if len(s.out) > 0 {
+	if s.out.len() > 0 {
 		if s.inFlight < s.n.Window {
 			s.pump()
 		}
@@ -200,8 +249,7 @@ func (s *Sock) transmit() {
 	}
 	if s.fin && !s.finSent {
 		s.finSent = true
-		p := s.peer
-		s.ordered(func() { p.finArrived() })
+		s.travel(packet{fin: true})
 	}
 }
 
@@ -213,11 +261,10 @@ func (s *Sock) arrived(seg []byte) {
 		// Nobody will read this: TCP tells the sender by RST.
 		s.n.Count["reset by late data"]++
 		s.die()
-		p := s.peer
-		s.ordered(func() { p.reset() })
+		s.travel(packet{})
 		return
 	}
-	s.in = append(s.in, seg...)
+	s.in.add(seg)
 	s.read()
 }
 
@@ -239,31 +286,28 @@ func (s *Sock) read() {
 		return
 	}
 	s.reading = true
-	s.n.After(s.n.delay()/8, func() {
-		s.reading = false
-		s.deliver()
-	})
+	s.n.later(s.n.delay()/8, s.deliverFunc)
 }
 
 func (s *Sock) deliver() {
+	s.reading = false
 	if !s.alive || s.paused || s.closed {
 		return
 	}
-	if len(s.in) > 0 {
-		k := len(s.in)
+	if s.in.len() > 0 {
+		k := s.in.len()
 		if s.n.Chance(0.3) {
 			k = 1 + s.n.Rand.IntN(k)
 			s.n.Count["short read"]++
 		}
 		k = min(k, 32<<10)
-		b := s.in[:k]
-		s.in = s.in[k:]
+		b := s.in.take(k)
 		s.peer.inFlight -= k
 		s.peer.windowOpened()
 		if f := s.ev.Data; f != nil {
 			f(b)
 		}
-		if s.alive && (len(s.in) > 0 || s.inEOF) {
+		if s.alive && (s.in.len() > 0 || s.inEOF) {
 			s.read()
 		}
 		return
@@ -282,7 +326,7 @@ func (s *Sock) windowOpened() {
 	if !s.alive {
 		return
 	}
-	if len(s.out) > 0 || s.fin && !s.finSent {
+	if s.out.len() > 0 || s.fin && !s.finSent {
 		s.pump()
 	}
 	s.reap()
