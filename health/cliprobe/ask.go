@@ -12,7 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 
-	"github.com/sluiceproxy/sluice/health/httpprobe"
+	"github.com/sluiceproxy/sluice/health"
 )
 
 // client asks one question of one address.
@@ -24,9 +24,9 @@ type client struct {
 
 // client checks the options.
 func (o Options) client() (*client, error) {
-	path := httpprobe.Path(o.Probe)
-	if path == "" {
-		return nil, fmt.Errorf("there is no probe %v", o.Probe)
+	path, err := pathOf(o.Probe)
+	if err != nil {
+		return nil, err
 	}
 	addresses, err := targets(o.Address)
 	if err != nil {
@@ -39,6 +39,24 @@ func (o Options) client() (*client, error) {
 	u := url.URL{Scheme: "http", Host: addresses[0], Path: path, RawQuery: query.Encode()}
 	return &client{o: o, addresses: addresses, url: u.String()}, nil
 }
+
+// pathOf is where package httpprobe answers a probe.
+func pathOf(p health.Probe) (string, error) {
+	switch p {
+	case health.Startup:
+		return "/startupz", nil
+	case health.Ready:
+		return "/readyz", nil
+	case health.Serving:
+		return "/servingz", nil
+	case health.Live:
+		return "/livez", nil
+	}
+	return "", fmt.Errorf("there is no probe %v", p)
+}
+
+// maxAnswer bounds what is read of an answer, in bytes; ours are less than 10 KiB.
+const maxAnswer = 20 << 10
 
 // targets is where a listener with that address can be reached from this host.
 func targets(address string) ([]string, error) {
@@ -69,7 +87,7 @@ func (c *client) dial(ctx context.Context, network, _ string) (net.Conn, error) 
 func (c *client) ask(ctx context.Context) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
-	none := answer{probe: c.o.Probe}
+	none := c.o.nothing()
 
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
 	if err != nil {
@@ -86,13 +104,13 @@ func (c *client) ask(ctx context.Context) (answer, error) {
 		return none, c.unanswered(ctx, err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 2*httpprobe.MaxBody))
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return none, c.unanswered(ctx, err)
 	}
 
 	a := none
-	if err := json.Unmarshal(body, &a.Answer); err != nil || a.Answer.Probe != c.o.Probe.String() {
+	if err := json.Unmarshal(body, &a); err != nil || a.Name != c.o.Probe.String() {
 		return none, fmt.Errorf("%s answered %s and %.80q: that is not the probes listener of sluice", r.URL.Host, res.Status, bytes.TrimSpace(body))
 	}
 	// Deny unless code and body agree.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/health"
-	"github.com/sluiceproxy/sluice/health/httpprobe"
 )
 
 // Options of a check. Address is needed.
@@ -74,11 +73,11 @@ func Check(ctx context.Context, o Options, stdout, stderr io.Writer) (exit int) 
 func (o Options) until(ctx context.Context) (a answer, err error) {
 	c, err := o.client()
 	if err != nil {
-		return answer{probe: o.Probe}, err
+		return o.nothing(), err
 	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		next, nextErr := c.ask(ctx)
-		if nextErr == nil || ctx.Err() == nil || err == nil && a.Probe == "" {
+		if nextErr == nil || ctx.Err() == nil || err == nil && a.Name == "" {
 			a, err = next, nextErr // not the attempt that the end of Wait cut short
 		}
 		if err == nil && a.OK || o.Wait <= 0 || !sleep(ctx, pause) {
@@ -99,17 +98,21 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// answer is what the process said.
+// answer is what the process said: the JSON of package httpprobe. The two packages share
+// it on the wire only, and the tests of this one hold them together.
 type answer struct {
-	httpprobe.Answer
-	probe health.Probe
+	Name string `json:"probe"`
+	health.Verdict
+	Unknown   []string `json:"unknown_excludes,omitempty"`
+	Truncated bool     `json:"truncated,omitempty"`
 }
+
+// nothing is no answer to the question.
+func (o Options) nothing() answer { return answer{Verdict: health.Verdict{Probe: o.Probe}} }
 
 // text is the answer in one line.
 func (a answer) text() string {
-	v := a.Verdict
-	v.Probe = a.probe // is not in the JSON
-	text := v.String()
+	text := a.Verdict.String()
 	for _, name := range a.Unknown {
 		text += fmt.Sprintf("; no check is called %q", name)
 	}
@@ -118,13 +121,13 @@ func (a answer) text() string {
 
 // printJSON prints an answer, or the error in the same form.
 func printJSON(w io.Writer, a answer, err error) {
-	var v any = a.Answer
+	var v any = a
 	if err != nil {
 		v = struct {
 			Probe string `json:"probe"`
 			OK    bool   `json:"ok"`
 			Error string `json:"error"`
-		}{Probe: a.probe.String(), Error: err.Error()}
+		}{Probe: a.Probe.String(), Error: err.Error()}
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

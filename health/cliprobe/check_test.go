@@ -258,3 +258,15 @@ func TestWaitEndsWithYes(t *testing.T) {
 		<-ended
 	})
 }
+
+// Every probe is asked where package httpprobe answers it.
+func TestPathsAreThoseOfTheServer(t *testing.T) {
+	for _, p := range []health.Probe{health.Startup, health.Ready, health.Serving, health.Live} {
+		var asked string
+		port := serve(t, "127.0.0.1:0", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked = r.URL.Path }))
+		check(t, cliprobe.Options{Address: ":" + port, Probe: p})
+		if want := httpprobe.Path(p); asked != want {
+			t.Errorf("%v is asked at %q, want %q", p, asked, want)
+		}
+	}
+}
