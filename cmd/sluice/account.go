@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/health"
 )
 
 // terminationLog is where Kubernetes looks for a last message, and its limit.
@@ -45,14 +46,15 @@ func (a *app) account(failed error) int {
 	return exitOK
 }
 
-// trigger is why the process stopped, in the words of the transition log.
-func (a *app) trigger() string {
+// trigger is why the process stopped, in the words of the transition log: the edge that
+// began the stop, after whatever was undone before.
+func (a *app) trigger() (reason string) {
 	for _, t := range a.manager.Transitions() {
-		if t.To.String() == "LameDuck" || t.To.String() == "Draining" {
-			return t.Reason
+		if t.To == health.ProcessLameDuck || t.To == health.ProcessDraining && t.From != health.ProcessLameDuck {
+			reason = t.Reason
 		}
 	}
-	return ""
+	return reason
 }
 
 func (a *app) store(r drain.Receipt) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
 )
@@ -19,9 +20,29 @@ func (a *app) wireAdmin() error {
 	}
 	a.manager.Register(admin.NewProbes(admin.ProbesConfig{Address: a.cfg.Probes.Address, Health: a.registry, Names: names,
 		Metrics: metrics, Linger: a.cfg.Drain.Linger, Failed: a.manager.Failed, Log: a.log}))
+	server, err := admin.NewServer(admin.Config{Address: a.cfg.Admin.Address, TokenFile: a.cfg.Admin.TokenFile, Build: buildVersion(),
+		Hooks: a.hooks(names), Failed: a.manager.Failed, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.manager.Register(server)
 	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Log: a.log})
 	a.manager.Register(a.notifier)
 	return nil
+}
+
+// hooks are the process as the private listener sees it.
+func (a *app) hooks(names health.Naming) admin.Hooks {
+	return admin.Hooks{
+		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, Connections: a.tracker.Snapshot,
+		Receipt: a.receipt, Policy: a.policy, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo,
+		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
+	}
+}
+
+func (a *app) receipt() (drain.Receipt, bool) {
+	r := a.tracker.Receipt()
+	return r, r.Schema != 0 && len(r.Phases) > 0
 }
 
 // sources is where metrics are read.

@@ -83,7 +83,6 @@ func (a *app) wireProxy(accessTo io.Writer) {
 		a.log.Warn("accept failed; trying again", "listener", a.cfg.Listeners[listener].Name, "err", err)
 	}})
 	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Log: a.log})
-	a.registry.Declare(health.ProxyService, health.Informational)
 }
 
 // wireKeys makes the key file an init target: a proxy that cannot read its keys would

@@ -72,7 +72,7 @@ without losing one request, and says in a receipt what became of each.
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(),
+	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newDrain(), newReload(),
 		newPolicy(), newVersion())
 	return root
 }

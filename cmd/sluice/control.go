@@ -1,0 +1,195 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/config"
+)
+
+// The commands that talk to the admin listener of a running proxy.
+
+// target says where it is.
+type target struct {
+	file, addr, token string
+	asJSON            bool
+}
+
+func (t *target) bind(fs *pflag.FlagSet) {
+	fs.StringVarP(&t.file, "config", "c", os.Getenv("SLUICE_CONFIG"), "configuration file of the proxy; also SLUICE_CONFIG")
+	fs.StringVar(&t.addr, "admin-address", "", "address of the admin listener (admin.address)")
+	fs.StringVar(&t.token, "admin-token-file", "", "file with its token (admin.token_file)")
+	fs.BoolVar(&t.asJSON, "json", false, "print JSON")
+}
+
+// client finds the address and the token as the proxy does.
+func (t *target) client() (*admin.Client, error) {
+	addr, token := t.addr, t.token
+	if v := os.Getenv(config.EnvName("admin.address")); addr == "" && v != "" {
+		addr = v
+	}
+	if v := os.Getenv(config.EnvName("admin.token_file")); token == "" && v != "" {
+		token = v
+	}
+	if t.file != "" && (addr == "" || token == "") {
+		text, err := os.ReadFile(t.file)
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration: %w", err)
+		}
+		cfg, err := config.Load(config.Source{Name: t.file, Text: text, Env: environment()})
+		if err != nil {
+			return nil, err
+		}
+		if addr == "" {
+			addr = cfg.Admin.Address
+		}
+		if token == "" {
+			token = cfg.Admin.TokenFile
+		}
+	}
+	if addr == "" {
+		addr = config.Default().Admin.Address
+	}
+	return admin.NewClient(admin.ClientConfig{Address: addr, TokenFile: token})
+}
+
+func newStatus() *cobra.Command {
+	t := &target{}
+	c := &cobra.Command{
+		Use: "status", Short: "Show the state of a running proxy", Args: cobra.NoArgs,
+		Long: `Show the process state, the checks, the policy in force, and during a drain who is left.
+Exit codes: 0 answered, 1 no answer.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := t.client()
+			if err != nil {
+				return fail(exitUsage, err)
+			}
+			s, err := client.Status(cmd.Context())
+			if err != nil {
+				return fail(exitFailed, err)
+			}
+			if t.asJSON {
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			return printStatus(cmd.OutOrStdout(), s)
+		},
+	}
+	t.bind(c.Flags())
+	return c
+}
+
+func printStatus(out io.Writer, s admin.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "process\t%s since %s\n", s.Process.State, s.Process.Since.Format(time.DateTime))
+	fmt.Fprintf(w, "readiness\t%s\n", s.Readiness)
+	fmt.Fprintf(w, "policy\t%s from %s\n", orNone(s.Policy.Version), s.Policy.Source)
+	if r := s.Policy.Rejected; r != nil {
+		fmt.Fprintf(w, "rejected\tversion %s since %s: %s\n", r.Version, r.Since.Format(time.DateTime), r.Error)
+	}
+	fmt.Fprintf(w, "connections\t%s (%d admitted, %d refused so far)\n", s.Connections, s.Tracked, s.Refused)
+	if p := s.Drain; p.SecondsLeft > 0 {
+		fmt.Fprintf(w, "drain\t%s, %.1f s left, one more signal %s\n", p.Remaining, p.SecondsLeft, p.NextSignal)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Statuses)) {
+		c := s.Statuses[name]
+		fmt.Fprintf(w, "%s\t%s %s\n", name, c.Status, c.Error)
+	}
+	return w.Flush()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none in force"
+	}
+	return s
+}
+
+func newReload() *cobra.Command {
+	t := &target{}
+	c := &cobra.Command{
+		Use: "reload", Short: "Have a running proxy read policy and keys again", Args: cobra.NoArgs,
+		Long: `Have a running proxy read its policy and keys again, as SIGHUP does. If something is wrong
+with them, what is in force stays and every fault is printed. Exit codes: 0 reloaded, 1 refused.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := t.client()
+			if err != nil {
+				return fail(exitUsage, err)
+			}
+			if err := client.Reload(cmd.Context()); err != nil {
+				return fail(exitFailed, err)
+			}
+			if t.asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]bool{"ok": true})
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "reloaded")
+			return err
+		},
+	}
+	t.bind(c.Flags())
+	return c
+}
+
+func newDrain() *cobra.Command {
+	t := &target{}
+	var undo, ack, park bool
+	c := &cobra.Command{
+		Use: "drain", Short: "Drain a running proxy, or take that back", Args: cobra.NoArgs,
+		Long: `Begin to drain a running proxy as SIGTERM would, or take it back with --undo while it is
+still in its lame duck. With --park it stays when it is drained, until a signal comes.
+Exit codes: 0 done, 1 refused or no answer.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if undo && (ack || park) || ack && park {
+				return errors.New("--undo, --ack and --park exclude each other")
+			}
+			client, err := t.client()
+			if err != nil {
+				return fail(exitUsage, err)
+			}
+			action := admin.ActionStart
+			switch {
+			case undo:
+				action = admin.ActionUndo
+			case ack:
+				action = admin.ActionAcknowledge
+			}
+			p, err := client.Drain(cmd.Context(), action, park)
+			if err != nil {
+				return fail(exitFailed, err)
+			}
+			if t.asJSON {
+				return printJSON(cmd.OutOrStdout(), p)
+			}
+			switch {
+			case undo:
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "undone: serving again as soon as every service admits")
+			case ack:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "the lame duck is over: %s left\n", p.Remaining)
+			default:
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s left\n", p.State, p.Remaining)
+			}
+			return err
+		},
+	}
+	t.bind(c.Flags())
+	c.Flags().BoolVar(&undo, "undo", false, "go back to serving (in the lame duck only)")
+	c.Flags().BoolVar(&ack, "ack", false, "end the lame duck: balancers have stopped sending")
+	c.Flags().BoolVar(&park, "park", false, "stay when drained instead of exiting")
+	return c
+}
+
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
