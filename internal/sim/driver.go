@@ -12,6 +12,7 @@ type Driver struct {
 	n      *Net
 	shards []*shard
 	next   int // shard of the next accepted connection
+	closed bool
 	Faults DriverFaults
 }
 
@@ -39,7 +40,7 @@ func (n *Net) NewDriver(shards int, newHandler func(engine.Shard) engine.Handler
 func (d *Driver) Post(index int, v any) {
 	s := d.shards[index]
 	d.n.After(d.n.delay()/8, func() {
-		if !s.down {
+		if !s.down && !d.closed {
 			s.h.Notice(v)
 		}
 	})
@@ -48,6 +49,10 @@ func (d *Driver) Post(index int, v any) {
 // Accept carries the connections of ln to the handlers.
 func (d *Driver) Accept(index int, ln *Listener) {
 	ln.Accept(func(sock *Sock) {
+		if d.closed {
+			sock.Abort()
+			return
+		}
 		s := d.shards[d.next%len(d.shards)]
 		d.next++
 		c := s.alloc()
@@ -96,12 +101,14 @@ func (d *Driver) Conns() (n int) {
 	return n
 }
 
-// Close ends everything by force, as at process exit.
+// Close ends everything by force, as at process exit. What a handler dials in its
+// Closed calls ends at once as well.
 func (d *Driver) Close() {
+	d.closed = true
 	for _, s := range d.shards {
 		for _, c := range s.conns {
 			if c != nil {
-				s.Abort(c.id)
+				c.abort()
 			}
 		}
 	}
@@ -138,6 +145,7 @@ type conn struct {
 	id      engine.ConnID
 	sock    *Sock
 	closing bool
+	asked   bool          // closing, by the handler: it must not send
 	linger  time.Duration // of Close
 	finSent bool
 	eof     bool
@@ -280,6 +288,10 @@ func (s *shard) Dial(addr string, timeout time.Duration) engine.ConnID {
 		timeout = 10 * time.Second
 	}
 	c := s.alloc()
+	if s.d.closed {
+		c.abort()
+		return c.id
+	}
 	over := false
 	var sock *Sock
 	result := func(err error) {
@@ -310,10 +322,12 @@ func (s *shard) Send(id engine.ConnID, b []byte) {
 	if c == nil || len(b) == 0 {
 		return
 	}
-	if c.finSent || c.closing {
+	if c.finSent || c.asked {
 		panic("BUG: Send after CloseWrite or Close")
 	}
-	c.sock.Write(b)
+	if !c.closing {
+		c.sock.Write(b)
+	}
 }
 
 // Queued implements engine.Shard.
@@ -362,7 +376,7 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 	if c == nil || c.closing {
 		return
 	}
-	c.closing = true
+	c.closing, c.asked = true, true
 	for i := range c.stops {
 		c.disarm(i)
 	}
@@ -401,10 +415,13 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 
 // Abort implements engine.Shard.
 func (s *shard) Abort(id engine.ConnID) {
-	c := s.conn(id)
-	if c == nil {
-		return
+	if c := s.conn(id); c != nil {
+		c.asked = true
+		c.abort()
 	}
+}
+
+func (c *conn) abort() {
 	c.closing = true
 	for i := range c.stops {
 		c.disarm(i)
@@ -412,7 +429,7 @@ func (s *shard) Abort(id engine.ConnID) {
 	if c.sock != nil {
 		c.sock.Abort()
 	}
-	s.n.After(0, func() {
+	c.s.n.After(0, func() {
 		if c.live() {
 			c.end(ErrReset)
 		}
