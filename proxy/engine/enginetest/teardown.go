@@ -83,11 +83,21 @@ func testCloseUnderLoad(t *testing.T, f Factory) {
 		if e.kind == accepted {
 			down[sh.Index()][e.id] = true
 		}
-		if e.kind == closed && down[sh.Index()][e.id] {
-			// A handler that opens a connection because one was lost, even then.
+		mine := down[sh.Index()]
+		if e.kind == closed && mine[e.id] {
+			// A handler that answers one connection because another was lost, or opens
+			// one, even then: it cannot know that the driver is closing.
 			sh.Dial("127.0.0.1:1", time.Second)
+			delete(mine, e.id)
+			for other := range mine {
+				sh.Send(other, []byte("502"))
+				sh.Arm(other, engine.TimerRead, time.Millisecond)
+			}
 		}
-		return e.kind != accepted && (echo(sh, e) || e.kind == closed || e.kind == dialed)
+		if e.kind == eof { // echo answers it by CloseWrite
+			delete(mine, e.id)
+		}
+		return e.kind != accepted && (echo(sh, e) || e.kind == closed || e.kind == dialed || e.kind == fired)
 	})
 	ln := r.listen(0)
 	var wg sync.WaitGroup

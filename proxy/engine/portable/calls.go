@@ -63,10 +63,10 @@ func (s *shard) Send(id engine.ConnID, b []byte) {
 	if c == nil || len(b) == 0 {
 		return
 	}
-	if c.finSent || c.closing {
+	if c.finSent || c.asked {
 		panic("BUG: Send after CloseWrite or Close")
 	}
-	if c.writeErr != nil || c.broken != nil {
+	if c.closing || c.writeErr != nil || c.broken != nil {
 		c.lost += int64(len(b)) // Closed is on its way
 		return
 	}
@@ -114,6 +114,7 @@ func (s *shard) CloseWrite(id engine.ConnID) {
 // Close implements engine.Shard.
 func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 	if c := s.conn(id); c != nil && !c.closing {
+		c.asked = true
 		c.close(linger)
 	}
 }
@@ -121,6 +122,7 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 // Abort implements engine.Shard.
 func (s *shard) Abort(id engine.ConnID) {
 	if c := s.conn(id); c != nil {
+		c.asked = true
 		c.abort()
 	}
 }

@@ -38,6 +38,7 @@ type conn struct {
 	finSent bool   // CloseWrite was asked for
 
 	closing   bool
+	asked     bool // closing, by the handler and not by Driver.Close: it must not send
 	linger    time.Duration
 	discarded int64
 	running   int // goroutines left: the last one reports Closed
