@@ -34,6 +34,52 @@ func testUnlistenJoins(t *testing.T, f Factory) {
 	}
 }
 
+// held is a listener whose Accept has a connection and is late to return it.
+type held struct {
+	net.Listener
+	taken, release, closed chan struct{} // each closed once: by Accept, the test, Close
+	once                   sync.Once
+}
+
+func (h *held) Accept() (net.Conn, error) {
+	nc, err := h.Listener.Accept()
+	if err == nil {
+		close(h.taken)
+		<-h.release
+	}
+	return nc, err
+}
+
+func (h *held) Close() error {
+	err := h.Listener.Close()
+	h.once.Do(func() { close(h.closed) })
+	return err
+}
+
+// The moment between accept's return and Accepted belongs to the listener too.
+func testUnlistenWaits(t *testing.T, f Factory) {
+	r := start(t, f, Options{}, nil)
+	ln := &held{Listener: listen(t), taken: make(chan struct{}), release: make(chan struct{}), closed: make(chan struct{})}
+	if err := r.d.Listen(0, ln); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, ln)
+	<-ln.taken
+	done := make(chan int)
+	go func() { // ends with Unlisten
+		r.d.Unlisten(0)
+		done <- r.acceptances()
+	}()
+	<-ln.closed
+	for range 100 { // time for an Unlisten that does not wait
+		r.do(0, func(engine.Shard) {})
+	}
+	close(ln.release)
+	if n := <-done; n != 1 {
+		t.Errorf("%d Accepted calls when Unlisten returned, want 1", n)
+	}
+}
+
 // Clients dial as fast as they can while the listener goes: whoever got through is
 // served, everybody else is refused, nobody is reset.
 func testUnlistenStorm(t *testing.T, f Factory) {

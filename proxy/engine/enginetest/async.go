@@ -11,8 +11,13 @@ import (
 
 func testTimers(t *testing.T, f Factory) {
 	const short, long = 20 * time.Millisecond, 60 * time.Millisecond
-	r := start(t, f, Options{}, nil)
-	c, _ := r.pair(r.listen(0))
+	r := start(t, f, Options{}, func(sh engine.Shard, e event) bool {
+		if e.kind == received {
+			sh.Arm(e.id, engine.TimerState, time.Millisecond)
+		}
+		return e.kind == received
+	})
+	c, peer := r.pair(r.listen(0))
 	var armed time.Time
 	c.do(func(sh engine.Shard) {
 		armed = time.Now()
@@ -42,6 +47,10 @@ func testTimers(t *testing.T, f Factory) {
 		if e := c.next(fired); e.timer != engine.TimerState {
 			t.Fatalf("timer %d fired", e.timer)
 		}
+		write(t, peer, "x") // the same from within a call that bytes brought about
+		if e := c.next(fired); e.timer != engine.TimerState {
+			t.Fatalf("timer %d fired", e.timer)
+		}
 	}
 }
 
@@ -68,6 +77,33 @@ func testTimersEnd(t *testing.T, f Factory) {
 		if n := ended.pending(); n != 0 {
 			t.Errorf("%d events after Closed", n)
 		}
+	}
+}
+
+// Three timers are due at once; the first ends the connection.
+func testTimersEndTogether(t *testing.T, f Factory) {
+	var abort bool // owned by the loop
+	r := start(t, f, Options{}, func(sh engine.Shard, e event) bool {
+		switch {
+		case e.kind != fired:
+		case abort:
+			sh.Abort(e.id)
+		default:
+			sh.Close(e.id, time.Millisecond)
+		}
+		return false
+	})
+	ln := r.listen(0)
+	for _, cut := range []bool{false, true} {
+		c, _ := r.pair(ln)
+		c.do(func(sh engine.Shard) {
+			abort = cut
+			for k := range engine.NumTimers {
+				sh.Arm(c.id, k, time.Millisecond)
+			}
+		})
+		c.next(fired)
+		c.closed()
 	}
 }
 

@@ -58,6 +58,7 @@ var suite = []struct {
 	{"a stale ID does nothing", testStaleID},
 	{"timers fire once, never early", testTimers},
 	{"no timer fires after the end", testTimersEnd},
+	{"a timer that ends a connection is its last", testTimersEndTogether},
 	{"ask is bounded and answers on the loop", testAsk},
 	{"an answer to a closed connection is dropped", testAnswerDropped},
 	{"posts keep their order", testPostOrder},
@@ -65,6 +66,7 @@ var suite = []struct {
 	{"post after close does nothing", testPostAfterClose},
 
 	{"unlisten joins the accept loop", testUnlistenJoins},
+	{"unlisten waits for an accept that has returned", testUnlistenWaits},
 	{"unlisten under a dial storm resets nothing", testUnlistenStorm},
 	{"unlisten twice, and listen again", testUnlistenTwice},
 	{"connections outlive their listener", testOutlivesListener},

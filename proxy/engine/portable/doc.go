@@ -13,5 +13,10 @@
 // after Close no goroutine of the driver is left.
 //
 // Limits: two goroutines and one read buffer for each connection, Move is not
-// supported.
+// supported. Unlisten and Close wait for handler calls, so they must not be called from
+// within one. A write that fails while reading is paused ends the connection at once:
+// what the peer sent before is lost with it, but work for a peer that is gone ends.
+//
+// A Close that cannot flush within its linger resets, so that what was cut short looks
+// like it. A panic of a handler, or of a function of Ask, ends the process.
 package portable
