@@ -1,0 +1,71 @@
+# `make help` lists what there is. Everything runs on loopback and needs no server.
+GO      ?= go
+SEEDS   ?= 20000
+FUZZ    ?= 60s
+BIN     := bin/sluice
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
+# Every switch over a state names every state: a new one must be thought of everywhere.
+EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test check lint race sim-test e2e sim fuzz bench heavy cover clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what the tests need and this machine lacks (nginx, wrk, h2load, gcc)
+	./e2e/setup.sh
+
+build: ## build bin/sluice, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(BIN) ./cmd/sluice
+
+run: build ## run the proxy in front of a built-in upstream, with a policy to play with
+	./$(BIN) demo
+
+test: setup lint race sim-test e2e ## everything that must pass; installs what it needs first
+
+check: lint ## fast: lint, short race tests, e2e smoke
+	$(GO) test -race -short -timeout 300s ./...
+	cd e2e && $(GO) test -short -timeout 300s ./...
+
+lint: ## formatting, vet, static analysis, the arrows of the house
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt -l says:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	cd e2e && $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(EXHAUSTIVE) $(EXHAUSTIVE_FLAGS) ./...
+	$(GO) test -count=1 ./internal/house
+
+race: ## every package test under the race detector; allocation tests without it
+	$(GO) test -race -timeout 900s ./...
+	$(GO) test -count=1 -run 'Alloc' -timeout 300s ./proxy/... ./drain ./authz/...
+
+sim-test: ## $(SEEDS) histories of the whole proxy and every mutant, by simulation
+	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants|Replay|Regress' ./internal/sim/world -args -seeds $(SEEDS)
+
+e2e: ## the built binary with real clients and upstreams
+	cd e2e && $(GO) test -count=1 -timeout 1500s ./...
+
+sim: ## simulate for ever (Ctrl-C ends it); a failing seed prints its replay command
+	@from=1; while $(GO) test -count=1 -timeout 0 -run Histories ./internal/sim/world -args -seeds $(SEEDS) -from $$from; do \
+		from=$$((from + $(SEEDS))); echo "clean up to seed $$from"; done
+
+fuzz: ## every fuzz target for $(FUZZ)
+	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v '^./e2e' | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | sed 's/func //'); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$pkg; done; done
+
+bench: ## benchmarks of the hot paths, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./drain
+
+heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
+	mkdir -p bench/results
+	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
+
+cover: ## coverage of the product's packages
+	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func bin/cover.out | tail -1
+
+clean: ## remove what was built
+	rm -rf bin
