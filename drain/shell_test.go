@@ -281,7 +281,7 @@ func TestGoodbye(t *testing.T) {
 		check("at leave", false, false)
 		time.Sleep(drain.DefaultNoticeAfter - 1)
 		check("before notice", false, false)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		check("after notice", true, false)
 		if err := tr.Open(); err != nil {
 			t.Fatal(err)

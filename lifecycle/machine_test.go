@@ -10,17 +10,16 @@ import (
 // driver carries out the actions of a machine in virtual time and checks, at each one,
 // what must always hold.
 type driver struct {
-	t       *testing.T
-	m       *Machine
-	now     time.Time
-	next    time.Time
-	calls   []Action // under way; the last is the only one the machine waits for
-	ready   bool     // as published
-	undone  bool     // an undo was accepted since the last not-ready
-	served  bool
-	open    map[string]bool // services between Start and Close
-	stopped time.Time       // when the stop began; zero: not stopping
-	over    bool
+	t      *testing.T
+	m      *Machine
+	now    time.Time
+	next   time.Time
+	calls  []Action // under way; the last is the only one the machine waits for
+	ready  bool     // as published
+	undone bool     // an undo was accepted since the last not-ready
+	served bool
+	open   map[string]bool // services between Start and Close
+	over   bool
 }
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)

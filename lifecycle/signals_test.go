@@ -73,6 +73,7 @@ func TestSignalTable(t *testing.T) {
 						if got := edge.At.Sub(w.began); got != c.draining {
 							t.Errorf("draining after %v, want %v", got, c.draining)
 						}
+					default:
 					}
 				}
 				if lameDuck != c.lameDuck {

@@ -102,7 +102,7 @@ func ours(name []byte) bool {
 	}
 	// The plain spellings of these have an ID and are handled by it.
 	for _, n := range foldNames {
-		if len(n) == len(name) && fold(name, n) && plainID(name) == false {
+		if len(n) == len(name) && fold(name, n) && !plainID(name) {
 			return true
 		}
 	}

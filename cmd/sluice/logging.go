@@ -24,7 +24,7 @@ func newLogger(w *os.File, cfg config.Log) *slog.Logger {
 }
 
 func textHandler(w io.Writer, level slog.Level, plain bool) slog.Handler {
-	return tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: plain})
+	return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: plain})
 }
 
 // isTerminal reports whether f is a character device that a person may look at.

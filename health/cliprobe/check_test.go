@@ -124,7 +124,7 @@ func TestOnlyOursCounts(t *testing.T) {
 			w.WriteHeader(503)
 			fmt.Fprint(w, `{"probe":"ready","ok":true}`)
 		},
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/livez", 302) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/livez", http.StatusFound) },
 		"cut short": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
 			fmt.Fprint(w, `{"probe":"ready","ok":true}`)

@@ -17,21 +17,22 @@ const module = "github.com/sluiceproxy/sluice"
 // arrows lists, for each package (or tree, by "/..."), which of our packages it may
 // import. What is not listed imports nothing of ours. The longest match counts.
 var arrows = map[string][]string{
-	"cmd/...":                 {"*"},
-	"config":                  {"proxy", "authz/...", "drain", "lifecycle", "health", "internal/yaml"},
-	"lifecycle":               {"health"},
-	"lifecycle/...":           {"health", "lifecycle"},
-	"proxy":                   {"proxy/...", "authz", "authz/policy", "drain", "internal/synshed"},
-	"proxy/engine/...":        {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
-	"authz/...":               {"authz", "internal/yaml"},
-	"authz/policysync":        {"authz", "authz/policy"},
-	"health/...":              {"health"},
-	"admin":                   {"health", "health/...", "drain", "lifecycle", "proxy", "authz/policysync"},
-	"internal/sim":            {"proxy/engine"},
-	"internal/sim/world":      {"*"}, // tests of the whole
-	"internal/sim/world/...":  {"*"},
-	"bench/...":               {"*"},
-	"proxy/engine/enginetest": {"proxy/engine"},
+	"cmd/...":                     {"*"},
+	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/yaml"},
+	"lifecycle":                   {"health"},
+	"lifecycle/...":               {"health", "lifecycle"},
+	"proxy":                       {"proxy/...", "authz", "authz/policy", "drain", "internal/synshed"},
+	"proxy/engine/...":            {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
+	"authz/...":                   {"authz", "internal/yaml"},
+	"authz/policysync/sourcetest": {"authz/policysync"},
+	"authz/policysync":            {"authz", "authz/policy"},
+	"health/...":                  {"health"},
+	"admin":                       {"health", "health/...", "drain", "lifecycle", "proxy", "authz/policysync"},
+	"internal/sim":                {"proxy/engine"},
+	"internal/sim/world":          {"*"}, // tests of the whole
+	"internal/sim/world/...":      {"*"},
+	"bench/...":                   {"*"},
+	"proxy/engine/enginetest":     {"proxy/engine"},
 }
 
 type pkg struct {

@@ -130,9 +130,7 @@ func (c *converter) pieces(pieces []piece) bool {
 			ok = false
 		default:
 			i, found := top.at[p.under]
-			if ok = found && c.under(&root.items[i+1], group, n); !ok {
-				break
-			}
+			ok = found && c.under(&root.items[i+1], group, n)
 		}
 		if !ok && c.faults.Count() == 0 {
 			c.fault(n.Pos(), "this does not fit what is before it; indent all values more than their key")

@@ -65,6 +65,7 @@ func TestMatchPrecedence(t *testing.T) {
 			got = specs[i].Name
 		case MethodNotAllowed:
 			got += ": " + table.Allow(i)
+		case NotFound:
 		}
 		if got != tt.want {
 			t.Errorf("%s %s%s: %s, want %s", tt.method, tt.host, tt.path, got, tt.want)

@@ -107,7 +107,7 @@ func (t *Tunnel) EOF(from Side, now time.Time) (a Actions) {
 		if t.finishIfDelivered(&a) {
 			return a
 		}
-	case Breaking:
+	case Breaking, NotStarted, Flushing, Finished:
 		return a // its timer runs already
 	}
 	a.add(Action{Op: Arm, After: max(t.cfg.HalfOpen, 0)})
