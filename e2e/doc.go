@@ -1,0 +1,21 @@
+// Package e2e tests the built sluice binary from outside, as its clients, upstreams,
+// balancers and operators see it. It is a module of its own and imports nothing of the
+// product, so that it cannot know more than they do.
+//
+//	go test ./...                    # the default suite, under 6 minutes on 2 busy cores
+//	go test -short ./...             # smoke, under 40 seconds
+//	E2E_STOPS=100 E2E_HEAVY=1 go test -timeout 60m ./...
+//	E2E_RACE=1 go test ./...         # the binary under the race detector
+//
+// One file per guarantee, named after it: g1 nothing is forwarded before the policy, g2
+// the order of a stop, g3 nothing is lost, g4 everything is bounded, g5 the story is told
+// to the end, g6 liveness depends on nobody, g7 a reload cuts nothing, g9 it fails closed.
+//
+// Lost means: a request sent without a complete response, or a tunnel that was reset or
+// ended before its client ended it. A refused dial is not lost, but counted. What a stop
+// must look like is one function over what was observed ([judge] in timeline_test.go);
+// three cheats (folder cheat) show that it can say no.
+//
+// Every process listens on ports that the kernel picks, in a directory of its own, and
+// ends with its test; every wait has a deadline.
+package e2e

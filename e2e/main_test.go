@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// binaries are the programs under test, built once by TestMain.
+type binaries struct {
+	sluice string
+	cheat  string
+}
+
+// built is written by TestMain before any test runs, and only read after.
+var built binaries
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "sluice-e2e-")
+	if err == nil {
+		err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+func build(dir string) error {
+	built = binaries{sluice: filepath.Join(dir, "sluice"), cheat: filepath.Join(dir, "cheat")}
+	args := []string{"build", "-o", built.sluice}
+	if os.Getenv("E2E_RACE") != "" {
+		args = append(args, "-race")
+	}
+	for _, b := range []struct {
+		dir  string
+		args []string
+	}{
+		{"..", append(args, "./cmd/sluice")},
+		{".", []string{"build", "-o", built.cheat, "./cheat"}},
+	} {
+		cmd := exec.Command("go", b.args...)
+		cmd.Dir = b.dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go %v: %w\n%s", b.args, err, out)
+		}
+	}
+	return nil
+}
+
+// heavy reports whether the long form of the suite was asked for.
+func heavy() bool { return os.Getenv("E2E_HEAVY") != "" }
+
+// stops is how often each stop under load is repeated.
+func stops(t *testing.T) int {
+	t.Helper()
+	if testing.Short() {
+		return 1
+	}
+	n, err := strconv.Atoi(os.Getenv("E2E_STOPS"))
+	switch {
+	case err == nil && n > 0:
+		return n
+	case heavy():
+		return 100
+	}
+	return 10
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks: real clients and upstreams, and a
+# C compiler for the race detector. Debian and its relatives; elsewhere it says what is missing.
+set -euo pipefail
+need=()
+command -v nginx  >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || need+=(nginx-light)
+command -v wrk    >/dev/null 2>&1 || need+=(wrk)
+command -v h2load >/dev/null 2>&1 || need+=(nghttp2-client)
+command -v curl   >/dev/null 2>&1 || need+=(curl ca-certificates)
+command -v gcc    >/dev/null 2>&1 || need+=(gcc libc6-dev)
+[ ${#need[@]} -gt 0 ] || exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "setup: please install: ${need[*]}" >&2
+  exit 1
+fi
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends "${need[@]}"
