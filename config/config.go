@@ -11,7 +11,7 @@ import (
 // Config is the whole file, version 1. [Default] has the defaults; a Config that came
 // from [Load] is complete and valid.
 type Config struct {
-	Version        int          `yaml:"version"`
+	Version        int          `yaml:"version"` // of the format; 1
 	Listeners      []Listener   `yaml:"listeners"`
 	TrustedProxies []Prefix     `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy       `yaml:"policy"`
@@ -56,12 +56,12 @@ func (p *Prefix) UnmarshalText(b []byte) error {
 
 // Policy says where routes and rules come from.
 type Policy struct {
-	Dir       string        `yaml:"dir"`
-	Layout    string        `yaml:"layout" enum:"plain,objects"` // plain: YAML files; objects: signed head and content-addressed objects
-	Poll      time.Duration `yaml:"poll"`                        // how often the directory is read even if nothing was notified
-	StateDir  string        `yaml:"state_dir"`                   // where the last known good version is kept; empty: nowhere
-	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"`
-	MaxAge    time.Duration `yaml:"max_age"` // of a last known good version that may be started from
+	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless --to --public
+	Layout    string        `yaml:"layout" enum:"plain,objects"`              // plain: YAML files; objects: a head manifest and content-addressed objects
+	Poll      time.Duration `yaml:"poll"`                                     // how often the directory is read even if nothing was notified
+	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
+	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
+	MaxAge    time.Duration `yaml:"max_age"`                                  // of a last known good version that may be started from
 }
 
 // Authenticate configures the authenticators that routes may name.
@@ -76,24 +76,24 @@ type APIKey struct {
 
 // Start says what listeners do before the policy is in force.
 type Start struct {
-	Mode string `yaml:"mode" enum:"refuse,hold"`
+	Mode string `yaml:"mode" enum:"refuse,hold"` // refuse: answer 503 and the reason; hold: let the kernel queue
 }
 
 // LameDuck is the time between not ready and not accepting.
 type LameDuck struct {
-	Min         time.Duration `yaml:"min"`
-	Quiet       time.Duration `yaml:"quiet"` // without a new connection that carried a request; 0: always wait for max
-	Max         time.Duration `yaml:"max"`
+	Min         time.Duration `yaml:"min"`          // not ready, still accepting: at least so long
+	Quiet       time.Duration `yaml:"quiet"`        // without a new connection that carried a request; 0: always wait for max
+	Max         time.Duration `yaml:"max"`          // and at most so long
 	NoticeAfter time.Duration `yaml:"notice_after"` // when clients are first told to leave; default half of min
 }
 
 // Drain is the time between not accepting and the end.
 type Drain struct {
-	Timeout   time.Duration `yaml:"timeout"`
-	IdleClose time.Duration `yaml:"idle_close"`
-	Flush     time.Duration `yaml:"flush"`
-	Linger    time.Duration `yaml:"linger"`
-	Receipt   string        `yaml:"receipt"` // file; empty: log only
+	Timeout   time.Duration `yaml:"timeout"`    // from the closing of the listeners; then the rest is cut
+	IdleClose time.Duration `yaml:"idle_close"` // how long a connection may stay idle while draining
+	Flush     time.Duration `yaml:"flush"`      // how long a close waits for the kernel to send what is queued
+	Linger    time.Duration `yaml:"linger"`     // how long the probes listener waits for a last scrape
+	Receipt   string        `yaml:"receipt"`    // file; empty: log only
 }
 
 // Platform is what the process lives under.
@@ -103,13 +103,13 @@ type Platform struct {
 
 // Probes is the open, read-only listener: probes and metrics.
 type Probes struct {
-	Address string `yaml:"address"`
+	Address string `yaml:"address"` // host:port; an empty host is every address of both families
 }
 
 // Admin is the private listener.
 type Admin struct {
-	Address   string `yaml:"address"`    // loopback host:port, or unix:/path
-	TokenFile string `yaml:"token_file"` // needed unless the address is loopback or a unix socket
+	Address   string `yaml:"address"`    // loopback host:port, or unix:/path (mode 0600)
+	TokenFile string `yaml:"token_file"` // token for every request; without it a loopback address only reads, and any other but a unix socket is refused
 }
 
 // Limits bounds what a peer may cost.

@@ -109,6 +109,18 @@ func ours(name []byte) bool {
 	return false
 }
 
+// cleanTrailers drops the trailer fields that only we may set: a server that merges
+// trailers into the head would take them for ours. The result is valid until the next call.
+func (l *loop) cleanTrailers(fields []h1.Field) []h1.Field {
+	l.trailers = l.trailers[:0]
+	for i := range fields {
+		if !ours(fields[i].Name) && !fields[i].Hop {
+			l.trailers = append(l.trailers, fields[i])
+		}
+	}
+	return l.trailers
+}
+
 var foldNames = [...]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
 	"x-request-id", "x-real-ip"}
 

@@ -113,7 +113,7 @@ func (c *httpConn) forwardBody(b []byte) int {
 	}
 	if x.body.Done() {
 		if x.chunked {
-			c.l.out = h1.AppendLastChunk(c.l.out[:0], x.body.Trailers())
+			c.l.out = h1.AppendLastChunk(c.l.out[:0], c.l.cleanTrailers(x.body.Trailers()))
 			u.send(c.l.out)
 		}
 		x.reqDone = true

@@ -41,13 +41,14 @@ type loop struct {
 	askedAt        atomic.Int64 // Unix nanoseconds of the ping that is open
 
 	// Scratch, valid during one call.
-	req     h1.Request
-	resp    h1.Response
-	areq    authz.Request
-	out     []byte
-	pathBuf []byte
-	hostBuf []byte
-	port    int
+	req      h1.Request
+	resp     h1.Response
+	areq     authz.Request
+	out      []byte
+	trailers []h1.Field
+	pathBuf  []byte
+	hostBuf  []byte
+	port     int
 
 	buffers [][]byte // free list
 }

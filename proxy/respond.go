@@ -96,7 +96,7 @@ func (u *upConn) consumeBody(b []byte) {
 	}
 	done := u.body.Done()
 	if done && x.respChunk {
-		l.out = h1.AppendLastChunk(l.out, u.body.Trailers())
+		l.out = h1.AppendLastChunk(l.out, l.cleanTrailers(u.body.Trailers()))
 	}
 	c.sendOut(l.out)
 	l.out = l.out[:0]
@@ -114,7 +114,7 @@ func (u *upConn) consumeBody(b []byte) {
 // finishResponse ends a response whose body lasted until the upstream's FIN.
 func (u *upConn) finishResponse(rest []byte) {
 	if u.c.x.respChunk {
-		u.l.out = h1.AppendLastChunk(u.l.out[:0], u.body.Trailers())
+		u.l.out = h1.AppendLastChunk(u.l.out[:0], u.l.cleanTrailers(u.body.Trailers()))
 		u.c.sendOut(u.l.out)
 	}
 	u.endResponse(rest)

@@ -202,7 +202,7 @@ func TestChunkedBothWaysAndTrailers(t *testing.T) {
 		}})
 	})
 	c := w.dial("web")
-	c.Write([]byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"))
+	c.Write([]byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nX_Sluice.User: evil\r\nX-T: 1\r\n\r\n"))
 	w.until("the response", c.has("0\r\nX-U: 2\r\n\r\n"))
 	if len(w.upReqs) != 1 || !strings.Contains(w.upReqs[0], "hello") || strings.Contains(w.upReqs[0], "x=y") {
 		t.Errorf("upstream got %q", w.upReqs)

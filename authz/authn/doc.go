@@ -5,10 +5,9 @@
 //	if _, err := keys.Load(); err != nil { // and again whenever the file changed
 //		log.Print(err)                 // every fault with its place; the last good keys stay
 //	}
-//	chain := authn.NewChain(keys)
-//	id, v := chain.Try(&req)
+//	id, v := keys.Try(&req)
 //	if v == authz.Pending {
-//		id, v = chain.Resolve(req.Clone(chain.Fields()...)) // off the loop
+//		id, v = keys.Resolve(req.Clone(keys.Fields()...)) // off the loop
 //	}
 //
 // # The key file

@@ -28,9 +28,8 @@ func Example() {
 	if _, err := keys.Load(); err != nil {
 		fmt.Println(err)
 	}
-	chain := authn.NewChain(keys)
 	for _, h := range []header{{}, {"authorization": "Bearer key"}, {"x-api-key": "guess"}} {
-		id, v := chain.Try(&authz.Request{Fields: h})
+		id, v := keys.Try(&authz.Request{Fields: h})
 		fmt.Println(v, id != nil)
 	}
 	// Output:

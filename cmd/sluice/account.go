@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -34,6 +35,7 @@ func (a *app) account(failed error) int {
 	host, _ := os.Hostname()
 	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
 	r.Trigger = a.trigger()
+	a.explainLameDuck(&r)
 	a.log.Info("receipt", "summary", r.String(), "receipt", r)
 	a.store(r)
 	switch {
@@ -55,6 +57,21 @@ func (a *app) trigger() (reason string) {
 		}
 	}
 	return reason
+}
+
+// explainLameDuck says what ended the lame duck: quiet, max, a second signal, ... The
+// tracker only saw that draining began.
+func (a *app) explainLameDuck(r *drain.Receipt) {
+	for _, t := range a.manager.Transitions() {
+		if t.From != health.ProcessLameDuck || t.To != health.ProcessDraining {
+			continue
+		}
+		for i := range r.Phases {
+			if r.Phases[i].Name == drain.PhaseLameDuck {
+				r.Phases[i].EndedBy = strings.TrimPrefix(t.Reason, "lame duck: ")
+			}
+		}
+	}
 }
 
 func (a *app) store(r drain.Receipt) {

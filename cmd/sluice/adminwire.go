@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sluiceproxy/sluice/admin"
@@ -26,7 +27,7 @@ func (a *app) wireAdmin() error {
 		return err
 	}
 	a.manager.Register(server)
-	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Log: a.log})
+	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Status: a.statusLine, Log: a.log})
 	a.manager.Register(a.notifier)
 	return nil
 }
@@ -58,6 +59,20 @@ func (a *app) reloadCounts() admin.Reloads {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.reloads
+}
+
+// statusLine is what `systemctl status` shows.
+func (a *app) statusLine() string {
+	v := a.registry.Snapshot().Verdict(health.Ready)
+	s := a.tracker.Stats()
+	line := fmt.Sprintf("%s, %s", v.Process.State.Label(), s.Connections)
+	if d, ok := a.tracker.Deadline(); ok {
+		return fmt.Sprintf("%s, %s left", line, time.Until(d).Round(time.Second))
+	}
+	if !v.OK {
+		return line + "; " + v.String()
+	}
+	return line
 }
 
 // alive feeds the watchdog: the loops turn.
