@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,6 +30,7 @@ type setup struct {
 	lameDuck string // value of lame_duck; "default" leaves it out
 	drain    string // value of drain; "default" leaves it out
 	extra    string // more top-level lines
+	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	env      []string
 }
 
@@ -55,7 +57,8 @@ func prepare(t *testing.T, c setup) string {
 	t.Helper()
 	dir := t.TempDir()
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: \"127.0.0.1:0\"}\n- {name: raw, address: \"127.0.0.1:0\", protocol: tcp}\n")
+	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q}\n- {name: raw, address: %q, protocol: tcp}\n",
+		cmp.Or(c.web, "127.0.0.1:0"), cmp.Or(c.raw, "127.0.0.1:0"))
 	fmt.Fprintf(&b, "policy: {dir: %q, poll: 1s}\n", filepath.Join(dir, "policy"))
 	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}}\n", filepath.Join(dir, "keys.yaml"))
 	for _, section := range []struct{ name, value, usual string }{
