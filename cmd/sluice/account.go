@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -94,6 +95,34 @@ func (a *app) store(r drain.Receipt) {
 			a.log.Error("the termination log was not written", "err", err)
 		}
 	}
+}
+
+// maxReceipt bounds what is read of an old receipt: two lists of 1,000 holders fit.
+const maxReceipt = 4 << 20
+
+// lastDrain reads the receipt that the life before this one left, for sluice_last_drain_*.
+// None and a broken one are nil: a start does not depend on how the last one ended.
+func (a *app) lastDrain() *drain.Receipt {
+	if a.cfg.Drain.Receipt == "" {
+		return nil
+	}
+	f, err := os.Open(a.cfg.Drain.Receipt)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var r drain.Receipt
+	if err == nil {
+		defer f.Close()
+		err = json.NewDecoder(io.LimitReader(f, maxReceipt)).Decode(&r)
+	}
+	if err == nil && r.Schema != drain.ReceiptSchema {
+		err = fmt.Errorf("schema %d, this program reads %d", r.Schema, drain.ReceiptSchema)
+	}
+	if err != nil {
+		a.log.Warn("the last receipt cannot be read; its metrics stay empty", "file", a.cfg.Drain.Receipt, "err", err)
+		return nil
+	}
+	return &r
 }
 
 // writeFile replaces a file in one step, so that nobody reads half a receipt.

@@ -50,7 +50,7 @@ func (a *app) receipt() (drain.Receipt, bool) {
 func (a *app) sources() admin.Sources {
 	return admin.Sources{
 		Build: buildVersion(), Health: a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
-		Receipt: a.tracker.Receipt, Proxy: a.server.Stats, Policy: a.policy, Reloads: a.reloadCounts,
+		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(), Proxy: a.server.Stats, Policy: a.policy, Reloads: a.reloadCounts,
 		Listeners: a.cfg.ProxyConfig().Listeners, Reasons: policy.Reasons(), Log: a.log,
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 func newConfig() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	runGroup(c)
 	c.AddCommand(newConfigShow())
 	return c
 }

@@ -70,9 +70,16 @@ without losing one request, and says in a receipt what became of each.
   sluice run --config sluice.yaml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
+	runGroup(root)
 	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newDrain(), newReload(),
 		newPolicy(), newVersion())
 	return root
+}
+
+// runGroup makes a command that only holds others refuse a word that is none of them:
+// without a RunE cobra prints the help and calls that a success.
+func runGroup(c *cobra.Command) {
+	c.Args = cobra.NoArgs
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }

@@ -17,7 +17,8 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	c := &cobra.Command{Use: "policy", Short: "Work with policies", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "policy", Short: "Work with policies"}
+	runGroup(c)
 	var asJSON bool
 	check := &cobra.Command{
 		Use:   "check DIR|FILE...",
