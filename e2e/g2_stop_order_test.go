@@ -51,7 +51,7 @@ func TestG2TheLogTellsTheOrder(t *testing.T) {
 	}
 	last := signal
 	for _, step := range []string{"lame duck", "draining", "listener closed", "stopped", "receipt"} {
-		rec, _ := s.find(0, msg(step))
+		rec := s.find(msg(step))
 		if rec == nil {
 			t.Fatalf("the log has no %q", step)
 		}

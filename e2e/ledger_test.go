@@ -41,6 +41,19 @@ func (l *ledger) complete(began time.Time) {
 	}
 }
 
+// begin renews the deadline of a connection and says when an exchange began on it.
+func (l *ledger) begin(w *wire) time.Time {
+	now := time.Now()
+	_ = w.SetDeadline(now.Add(patience))
+	return now
+}
+
+func (l *ledger) total() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.done
+}
+
 func (l *ledger) lose(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,8 +143,7 @@ func exchanges(l *ledger, addr string, quit <-chan struct{}, request, want strin
 				return
 			}
 		}
-		began := time.Now()
-		_ = w.SetDeadline(began.Add(patience))
+		began := l.begin(w)
 		a, err := w.ask(request)
 		switch {
 		case err != nil:

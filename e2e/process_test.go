@@ -93,16 +93,28 @@ func (p *process) watch(r io.ReadCloser) {
 	close(p.exited)
 }
 
-// find returns the first record from index from on that match accepts, and the index behind it.
-func (p *process) find(from int, match func(record) bool) (record, int) {
+// find returns the first record that match accepts; nil if there is none.
+func (p *process) find(match func(record) bool) record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := from; i < len(p.records); i++ {
-		if match(p.records[i]) {
-			return p.records[i], i + 1
+	for _, r := range p.records {
+		if match(r) {
+			return r
 		}
 	}
-	return nil, from
+	return nil
+}
+
+// count says how many records match.
+func (p *process) count(match func(record) bool) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.records {
+		if match(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // await waits for a record.
@@ -114,13 +126,13 @@ func (p *process) await(t *testing.T, what string, match func(record) bool) reco
 		p.mu.Lock()
 		grown := p.grown
 		p.mu.Unlock()
-		if rec, _ := p.find(0, match); rec != nil {
+		if rec := p.find(match); rec != nil {
 			return rec
 		}
 		select {
 		case <-grown:
 		case <-p.exited:
-			if rec, _ := p.find(0, match); rec != nil {
+			if rec := p.find(match); rec != nil {
 				return rec
 			}
 			t.Fatalf("the process exited with %d before %s", p.code, what)

@@ -320,3 +320,13 @@ func dial(t *testing.T, addr string) net.Conn {
 	_ = c.SetDeadline(time.Now().Add(3 * patience))
 	return c
 }
+
+// read returns the text of a file.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
