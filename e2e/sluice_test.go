@@ -47,7 +47,6 @@ type sluice struct {
 	web    string // address of the http listener
 	raw    string // address of the tcp listener
 	probes string
-	client *http.Client // for probes and admin; one connection each, closed with the test
 }
 
 func (s *sluice) file(name string) string { return filepath.Join(s.dir, name) }
@@ -135,8 +134,6 @@ func run(t *testing.T, c setup) *sluice {
 	s.web = s.listening(t, "listener", "web")
 	s.raw = s.listening(t, "listener", "raw")
 	s.probes = s.listening(t, "component", "probes")
-	s.client = &http.Client{Timeout: patience, Transport: &http.Transport{}}
-	t.Cleanup(s.client.CloseIdleConnections)
 	return s
 }
 
@@ -162,7 +159,8 @@ func serve(t *testing.T, up *upstream, c setup) *sluice {
 // probe asks the probes listener.
 func (s *sluice) probe(t *testing.T, path string) (int, string) {
 	t.Helper()
-	resp, err := s.client.Get("http://" + s.probes + path)
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + s.probes + path)
 	if err != nil {
 		t.Fatalf("probe %s: %v", path, err)
 	}
