@@ -30,6 +30,7 @@ type setup struct {
 	lameDuck string // value of lame_duck; "default" leaves it out
 	drain    string // value of drain; "default" leaves it out
 	extra    string // more top-level lines
+	poll     string // policy.poll; empty: 1s
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	env      []string
 }
@@ -58,7 +59,7 @@ func prepare(t *testing.T, c setup) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q}\n- {name: raw, address: %q, protocol: tcp}\n",
 		cmp.Or(c.web, "127.0.0.1:0"), cmp.Or(c.raw, "127.0.0.1:0"))
-	fmt.Fprintf(&b, "policy: {dir: %q, poll: 1s}\n", filepath.Join(dir, "policy"))
+	fmt.Fprintf(&b, "policy: {dir: %q, poll: %s}\n", filepath.Join(dir, "policy"), cmp.Or(c.poll, "1s"))
 	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}}\n", filepath.Join(dir, "keys.yaml"))
 	for _, section := range []struct{ name, value, usual string }{
 		{"lame_duck", c.lameDuck, shortDuck}, {"drain", c.drain, shortDrain},
