@@ -297,6 +297,7 @@ func (s *shard) Dial(addr string, timeout time.Duration) engine.ConnID {
 	result := func(err error) {
 		if over || !c.live() {
 			over = true
+			sock.Close() // given up while it was being made
 			return
 		}
 		over = true

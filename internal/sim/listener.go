@@ -80,6 +80,7 @@ func (ln *Listener) draw() {
 // Dial connects to addr. The result's Connected event tells how it went.
 func (n *Net) Dial(addr string, ev Events) *Sock {
 	s := n.newSock(ev)
+	s.To = addr
 	n.dials++
 	s.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n.dials >> 16), byte(n.dials >> 8), byte(n.dials)}), 40000)
 	n.later(n.delay(), func() { n.syn(addr, s, n.now.Add(synTimeout)) })

@@ -25,6 +25,9 @@ type Net struct {
 	MinDelay, MaxDelay time.Duration
 	Window             int // bytes that one direction takes before its writer must wait
 
+	// Tap sees every Write of a living socket, before it has any effect; nil: nobody looks.
+	Tap func(s *Sock, b []byte)
+
 	// Counts of what was injected or happened, by name: the fault histogram.
 	Count map[string]int
 }

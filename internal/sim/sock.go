@@ -25,7 +25,8 @@ type Events struct {
 // Sock is one end of a simulated TCP connection.
 type Sock struct {
 	n     *Net
-	Addr  netip.AddrPort // our own address, for identification
+	Addr  netip.AddrPort // our own address, for identification; both ends have the dialer's
+	To    string         // the address that was dialed; empty at the accepting end
 	peer  *Sock
 	ev    Events
 	alive bool // connected, and neither reset nor released
@@ -92,6 +93,9 @@ func (n *Net) pair(a, b *Sock) {
 	n.socks += 2
 }
 
+// Peer is the other end; nil before the connection stands.
+func (s *Sock) Peer() *Sock { return s.peer }
+
 // Alive reports whether the socket is connected: not reset and not fully closed.
 func (s *Sock) Alive() bool { return s.alive }
 
@@ -105,6 +109,9 @@ func (s *Sock) Unacked() int { return s.out.len() + s.inFlight }
 func (s *Sock) Write(b []byte) {
 	if !s.alive || s.fin || s.closed {
 		return
+	}
+	if s.n.Tap != nil {
+		s.n.Tap(s, b)
 	}
 	s.out.add(b)
 	s.pump()
@@ -250,6 +257,7 @@ func (s *Sock) transmit() {
 	if s.fin && !s.finSent {
 		s.finSent = true
 		s.travel(packet{fin: true})
+		s.reap()
 	}
 }
 

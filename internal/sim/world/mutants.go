@@ -11,7 +11,8 @@ import (
 // Mutant breaks none.
 type Mutant struct {
 	Name      string
-	Breaks    string // the invariant or remedy
+	Breaks    string   // the invariant or remedy
+	Shows     []string // one of these is in the text of a violation that it causes
 	Drain     drain.Faults
 	Lifecycle lifecycle.Faults
 	Proxy     proxy.Faults
@@ -21,26 +22,28 @@ type Mutant struct {
 // Mutants lists those that the simulation must catch.
 func Mutants() []Mutant {
 	return []Mutant{
-		{Name: "count_without_state", Breaks: "invariant 1: Track checks the state and counts under one lock", Drain: drain.Faults{CountWithoutState: true}},
-		{Name: "no_join", Breaks: "invariant 2: accept loops are joined before Draining", Driver: sim.DriverFaults{NoJoin: true}},
-		{Name: "ignore_goodbye", Breaks: "invariant 3: a connection looks at Draining again", Proxy: proxy.Faults{IgnoreGoodbye: true}},
-		{Name: "goodbye_never", Breaks: "goodbyes are said", Drain: drain.Faults{GoodbyeNever: true}},
-		{Name: "no_gate", Breaks: "invariant 4: nothing before the first snapshot", Lifecycle: lifecycle.Faults{AdmitEarly: true}, Proxy: proxy.Faults{ServeWithoutPolicy: true}},
-		{Name: "ready_late", Breaks: "invariant 5: readiness flips before a listener closes", Lifecycle: lifecycle.Faults{ReadyLate: true}},
-		{Name: "lame_duck_skipped", Breaks: "the door stays open for lame_duck.min", Lifecycle: lifecycle.Faults{LameDuckSkipped: true}},
-		{Name: "quiesce_early", Breaks: "invariant 6: quiescence is the last handle", Drain: drain.Faults{QuiesceEarly: true}},
-		{Name: "tunnel_forgotten", Breaks: "invariant 7: tunnels keep their handle", Drain: drain.Faults{TunnelForgotten: true}},
-		{Name: "idle_close_first", Breaks: "idle connections are not closed first", Drain: drain.Faults{IdleCloseFirst: true}},
-		{Name: "no_shed", Breaks: "the listener is closed without resetting a handshake", Driver: sim.DriverFaults{NoShed: true}},
-		{Name: "no_linger", Breaks: "a close reads to EOF, so that RST overtakes no response", Driver: sim.DriverFaults{NoLinger: true}},
-		{Name: "abort_on_close", Breaks: "connections are closed in good order", Proxy: proxy.Faults{AbortOnClose: true}},
-		{Name: "retry_post", Breaks: "what may have been executed is not sent again", Proxy: proxy.Faults{RetryPOST: true}},
-		{Name: "reuse_dirty", Breaks: "a connection with unread bytes is not pooled", Proxy: proxy.Faults{ReuseDirty: true}},
-		{Name: "hide_truncation", Breaks: "a truncated response looks truncated", Proxy: proxy.Faults{HideTruncation: true}},
-		{Name: "drop_held", Breaks: "pipelined requests are served", Proxy: proxy.Faults{DropHeld: true}},
-		{Name: "skip_authorize", Breaks: "every exchange is authorised", Proxy: proxy.Faults{SkipAuthorize: true}},
-		{Name: "late_half_close", Breaks: "half-close is passed on", Proxy: proxy.Faults{LateHalfClose: true}},
-		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Drain: drain.Faults{NoDeadline: true}},
-		{Name: "receipt_forgets", Breaks: "what was cut is named", Drain: drain.Faults{ReceiptForgetsCut: true}},
+		{Name: "count_without_state", Breaks: "invariant 1: Track checks the state and counts under one lock", Shows: []string{"invariant 1"}, Drain: drain.Faults{CountWithoutState: true}},
+		{Name: "no_join", Breaks: "invariant 2: accept loops are joined before Draining", Shows: []string{"invariant 2"}, Driver: sim.DriverFaults{NoJoin: true}},
+		{Name: "ignore_goodbye", Breaks: "invariant 3: a connection looks at Draining again", Shows: []string{"does not say it"}, Proxy: proxy.Faults{IgnoreGoodbye: true}},
+		{Name: "goodbye_never", Breaks: "goodbyes are said", Shows: []string{"does not say it"}, Drain: drain.Faults{GoodbyeNever: true}},
+		{Name: "no_gate", Breaks: "invariant 4: nothing before the first snapshot", Shows: []string{"invariant 4"}, Lifecycle: lifecycle.Faults{AdmitEarly: true}, Proxy: proxy.Faults{ServeWithoutPolicy: true}},
+		{Name: "admit_early", Breaks: "nothing is admitted before every target is ready", Shows: []string{"ready without"}, Lifecycle: lifecycle.Faults{AdmitEarly: true}},
+		{Name: "ready_late", Breaks: "invariant 5: readiness flips before a listener closes", Shows: []string{"invariant 5"}, Lifecycle: lifecycle.Faults{ReadyLate: true}},
+		{Name: "lame_duck_skipped", Breaks: "the door stays open for lame_duck.min", Shows: []string{"less than lame_duck.min"}, Lifecycle: lifecycle.Faults{LameDuckSkipped: true}},
+		{Name: "quiesce_early", Breaks: "invariant 6: quiescence is the last handle", Shows: []string{"invariant 6"}, Drain: drain.Faults{QuiesceEarly: true}},
+		{Name: "tunnel_forgotten", Breaks: "invariant 7: tunnels keep their handle", Shows: []string{"invariant 7"}, Drain: drain.Faults{TunnelForgotten: true}},
+		{Name: "idle_close_first", Breaks: "idle connections are not closed first", Shows: []string{"closed idle"}, Drain: drain.Faults{IdleCloseFirst: true}},
+		{Name: "evict_active", Breaks: "a request that came before the eviction is served", Shows: []string{"lost"}, Proxy: proxy.Faults{EvictActive: true}},
+		{Name: "no_shed", Breaks: "the listener is closed without resetting a handshake", Shows: []string{"a handshake was reset", "in its queue"}, Driver: sim.DriverFaults{NoShed: true}},
+		{Name: "no_linger", Breaks: "a close reads to EOF, so that RST overtakes no response", Shows: []string{"lost", "was reset"}, Driver: sim.DriverFaults{NoLinger: true}},
+		{Name: "abort_on_close", Breaks: "connections are closed in good order", Shows: []string{"lost", "was reset"}, Proxy: proxy.Faults{AbortOnClose: true}},
+		{Name: "retry_post", Breaks: "what may have been executed is not sent again", Shows: []string{"executed 2 times"}, Proxy: proxy.Faults{RetryPOST: true}},
+		{Name: "reuse_dirty", Breaks: "a connection whose exchange is unfinished is not pooled", Shows: []string{"an upstream got a malformed", "reached the upstream as"}, Proxy: proxy.Faults{ReuseDirty: true}},
+		{Name: "hide_truncation", Breaks: "a truncated response looks truncated", Shows: []string{"looks whole"}, Proxy: proxy.Faults{HideTruncation: true}},
+		{Name: "drop_held", Breaks: "pipelined requests are served", Shows: []string{"lost"}, Proxy: proxy.Faults{DropHeld: true}},
+		{Name: "skip_authorize", Breaks: "every exchange is authorised", Shows: []string{"was not allowed", "allows it"}, Proxy: proxy.Faults{SkipAuthorize: true}},
+		{Name: "late_half_close", Breaks: "half-close is passed on", Shows: []string{"lost: tunnel"}, Proxy: proxy.Faults{LateHalfClose: true}},
+		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Shows: []string{"past its deadline"}, Drain: drain.Faults{NoDeadline: true}},
+		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

@@ -1,7 +1,7 @@
 package world
 
 import (
-	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/sluiceproxy/sluice/internal/sim"
@@ -10,37 +10,46 @@ import (
 // tunnelClient sends through a raw TCP listener, wants everything back, and says
 // goodbye by half-close.
 type tunnelClient struct {
-	w     *world
-	sock  *sim.Sock
-	sent  []byte
-	got   []byte
-	left  int
-	fin   bool
-	ended string // how; "": not yet
-	live  bool
+	w       *world
+	num     int
+	sock    *sim.Sock
+	sent    []byte
+	match   matcher
+	left    int // messages
+	most    int // bytes of a message
+	fin     bool
+	ended   string // how; "": not yet
+	dialed  time.Time
+	carrier *carrier // the connection to the upstream, once its first bytes were seen
 }
+
+// A tunnel begins with its mark and its number, so that both ends know whose it is.
+const (
+	tunnelMark = '>'
+	tunnelHead = 6
+)
 
 func newTunnelClient(w *world) {
 	if w.quiet {
 		return
 	}
-	t := &tunnelClient{w: w, left: 1 + w.net.Rand.IntN(12)}
-	if w.net.Chance(0.1) {
+	t := &tunnelClient{w: w, num: len(w.tunnels), left: 1 + w.net.Rand.IntN(12), most: 3000, dialed: w.net.Now()}
+	if w.net.Chance(0.12) {
 		w.net.Count["endless tunnel"]++
-		t.left = 1 << 30
+		t.left, t.most = 1<<30, 300
 	}
 	w.tunnels = append(w.tunnels, t)
 	t.sock = w.net.Dial(tcpAddr, sim.Events{
 		Connected: func(err error) {
 			if err != nil {
 				t.ended = "refused"
+				w.notConnected(err)
 				return
 			}
-			t.live = true
-			t.write([]byte("raw"))
+			t.write(fmt.Appendf(nil, "%c%0*d", tunnelMark, tunnelHead-1, t.num))
 			t.say()
 		},
-		Data:  func(b []byte) { t.got = append(t.got, b...) },
+		Data:  func(b []byte) { t.match.want = t.sent; t.match.add(b) },
 		EOF:   func() { t.end("eof") },
 		Reset: func() { t.end("reset") },
 	})
@@ -61,7 +70,7 @@ func (t *tunnelClient) say() {
 		return
 	}
 	t.left--
-	t.write(body("t", 1+t.w.net.Rand.IntN(3000)))
+	t.write(body(t.num+t.left, 1+t.w.net.Rand.IntN(t.most)))
 	t.w.net.After(t.w.net.Between(0, 300*time.Millisecond), t.say)
 }
 
@@ -70,25 +79,25 @@ func (t *tunnelClient) end(how string) {
 		return
 	}
 	t.ended = how
-	t.w.trace("tunnel %s: %d of %d bytes back", how, len(t.got), len(t.sent))
-	t.sock.Close()
 	w := t.w
-	whole := how == "eof" && t.fin && bytes.Equal(t.got, t.sent)
+	w.trace("tunnel %d %s: %d of %d bytes back", t.num, how, t.match.n, len(t.sent))
+	t.sock.Close()
 	switch {
-	case whole:
-	case len(t.got) == 0 && (w.enforced == 0 || !t.fin && w.refusesTCP(t)):
-		// refused before the policy: closed without a byte
-	case w.cutNow, w.upstreamFaults > 0 && len(w.ups) > 0 && w.restarted():
-	case !w.deadline.IsZero() && !w.net.Now().Before(w.deadline.Add(-2*time.Second)):
+	case how == "eof" && t.fin && t.match.whole():
+	case t.match.bad:
+		w.violate("tunnel %d got bytes that were not sent through it", t.num)
+	case how == "eof" && t.match.n == 0 && w.refusesTunnel(t):
+	case t.carrier != nil && t.carrier.broken():
+	case t.carrier == nil && (w.ups[0].wasDown(t.dialed) || w.ups[1].wasDown(t.dialed)):
+	case w.cutNow():
+		w.claims = append(w.claims, claim{t.sock.Addr, fmt.Sprintf("tunnel %d", t.num), false})
 	default:
-		w.violate("lost: a tunnel ended by %s with %d of %d bytes back (fin %v)", how, len(t.got), len(t.sent), t.fin)
+		w.violate("lost: tunnel %d ended by %s with %d of %d bytes back (fin %v)", t.num, how, t.match.n, len(t.sent), t.fin)
 	}
 }
 
-func (w *world) restarted() bool { return w.net.Count["upstream restart"] > 0 }
-
-// refusesTCP: closed before anything was forwarded is a refusal, not a loss; judged only
-// while the proxy was not admitting.
-func (w *world) refusesTCP(*tunnelClient) bool {
-	return w.admittedAt.IsZero() || w.net.Now().Before(w.admittedAt.Add(2*time.Second))
+// refusesTunnel: a tunnel that was accepted before anything was admitted is closed.
+func (w *world) refusesTunnel(t *tunnelClient) bool {
+	at, ok := w.accepted[t.sock.Addr]
+	return ok && (w.admittedAt.IsZero() || at.Before(w.admittedAt))
 }

@@ -1,0 +1,142 @@
+package world
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/internal/sim"
+)
+
+// request is a line of the ledger: what a client sent and what became of it.
+type request struct {
+	num        int
+	method     string
+	path       string // "pub", "key", "no" or "flip"
+	key        string
+	bodyLen    int
+	respLen    int // what a sound upstream answers with
+	sentAt     time.Time
+	answered   bool // a complete response came
+	answeredAt time.Time
+	status     int
+	excused    bool       // no complete response is owed: the client broke off, or was told to go elsewhere
+	goodbye    bool       // its response has to tell the client to leave
+	executed   int        // how often an upstream took it whole
+	carriers   []*carrier // upstream connections that the proxy wrote it to
+	sound      *carrier   // the one on which the upstream answered it in full; nil: none did
+	flawed     bool       // an upstream answered with a fault, or never
+	early      bool       // an upstream answered before it had read the request
+}
+
+// carrier is a connection of the proxy to an upstream, as the omniscient see it: the
+// network is tapped where the proxy writes.
+type carrier struct {
+	sock   *sim.Sock // the proxy's end
+	conn   *upConn   // the upstream's end; nil until it was accepted
+	broke  bool      // the upstream ended it when the proxy could still use it
+	head   []byte    // the first bytes, until it is known what it carries
+	tunnel bool
+}
+
+// broken reports whether the upstream ended the connection, or its listener did so
+// before it was accepted.
+func (c *carrier) broken() bool {
+	far := c.sock.Peer()
+	return c.broke || c.conn == nil && far != nil && !far.Alive()
+}
+
+// tap sees every byte that the proxy writes to an upstream, and notes who is on which
+// connection. A head is written in one piece.
+func (w *world) tap(s *sim.Sock, b []byte) {
+	if s.To != upAddrs[0] && s.To != upAddrs[1] {
+		return
+	}
+	c := w.carriers[s]
+	if c == nil {
+		c = &carrier{sock: s}
+		w.carriers[s] = c
+		c.tunnel = b[0] == tunnelMark
+	}
+	switch {
+	case c.tunnel:
+		if len(c.head) < tunnelHead {
+			c.head = append(c.head, b[:min(len(b), tunnelHead-len(c.head))]...)
+		}
+		if n, ok := numberAfter(c.head, tunnelMark); ok && len(c.head) == tunnelHead {
+			w.tunnels[n].carrier = c
+		}
+	case b[0] == 'G' || b[0] == 'H' || b[0] == 'P':
+		w.carries(c, b)
+	}
+}
+
+// carries notes that a request head goes out on c: is the endpoint in the policy?
+func (w *world) carries(c *carrier, head []byte) {
+	path := head[:min(len(head), 40)]
+	for i, ch := range path {
+		if ch == '?' {
+			path = path[:i]
+			break
+		}
+	}
+	n, ok := numberAfter(path, '/')
+	if !ok || n >= len(w.requests) {
+		w.violate("the proxy sent %q to an upstream", head[:min(len(head), 60)])
+		return
+	}
+	r := w.requests[n]
+	r.carriers = append(r.carriers, c)
+	if c.sock.To == upAddrs[1] && !w.inForce(r.sentAt, odd) {
+		w.violate("r%d went to an endpoint that had left the policy", n)
+	}
+}
+
+// upstreamsFault reports whether an upstream, and nobody else, kept r from its response.
+func (r *request) upstreamsFault() bool {
+	if r.flawed {
+		return true
+	}
+	for _, c := range r.carriers {
+		if c != r.sound && c.broken() {
+			return true
+		}
+	}
+	return false
+}
+
+// unreachable reports whether a dial on behalf of something that began at since may
+// have found no upstream: one that was the only one in force was down.
+func (w *world) unreachable(since time.Time) bool {
+	for i, u := range w.ups {
+		alone := i == 0 && w.inForce(since, even)
+		if alone && u.wasDown(since) {
+			return true
+		}
+	}
+	return false
+}
+
+// claim is something that was cut at the deadline, seen by a client: the receipt has
+// to name its connection.
+type claim struct {
+	peer    netip.AddrPort
+	what    string
+	request bool // sent in full: an exchange was interrupted
+}
+
+// cutNow reports whether the drain may cut at this moment.
+func (w *world) cutNow() bool {
+	return !w.cancelled.IsZero() || !w.deadline.IsZero() && !w.net.Now().Before(w.deadline.Add(-drain.DefaultSettle))
+}
+
+// lost: a request was sent and no complete response came.
+func (w *world) lost(c *client, r *request, how string) {
+	switch {
+	case r.excused || r.upstreamsFault():
+	case w.cutNow():
+		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
+	default:
+		w.violate("lost: %s %s/r%d (%s, executed %d times)", r.method, r.path, r.num, how, r.executed)
+	}
+}

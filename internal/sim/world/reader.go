@@ -1,0 +1,239 @@
+package world
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/internal/sim"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
+
+// What a client reads, and what it thinks of it.
+
+func (c *client) data(b []byte) {
+	c.got = append(c.got, b...)
+	for !c.ended && c.parse() {
+	}
+	// Some clients read late, so that data waits in the network.
+	if !c.ended && c.w.net.Chance(0.05) {
+		c.w.net.Count["slow reader"]++
+		sock := c.sock
+		sock.Pause()
+		c.w.net.After(c.w.net.Between(0, 700*time.Millisecond), sock.Resume)
+	}
+}
+
+// parse takes one step through what came; false: more is needed.
+func (c *client) parse() bool {
+	if len(c.pending) == 0 {
+		if len(c.got) > 0 {
+			c.w.violate("a client got %q without having asked", c.got[:min(60, len(c.got))])
+			c.stop()
+		}
+		return false
+	}
+	r := c.pending[0]
+	if !c.inBody {
+		n, err := c.resp.Parse(c.got, r.method == "HEAD", h1.Limits{})
+		if err != nil {
+			c.w.violate("r%d: the response is malformed: %v: %q", r.num, err, c.got[:min(80, len(c.got))])
+			c.stop()
+			return false
+		}
+		if n == 0 {
+			return false
+		}
+		if c.resp.Status >= 200 {
+			c.responds(r)
+		}
+		c.got = c.got[n:]
+		return true
+	}
+	for len(c.got) > 0 && !c.body.Done() {
+		data, n, err := c.body.Next(c.got)
+		if err != nil {
+			c.w.violate("r%d: the response body is malformed: %v", r.num, err)
+			c.stop()
+			return false
+		}
+		c.match.add(data)
+		c.got = c.got[n:]
+	}
+	if !c.body.Done() {
+		return false
+	}
+	c.answered(r)
+	return true
+}
+
+// responds: the head of the response to r was read, and is still in c.got.
+func (c *client) responds(r *request) {
+	w := c.w
+	r.status = c.resp.Status
+	c.told = !c.resp.KeepAlive
+	c.body.Reset(c.resp.Body, c.resp.Length)
+	c.inBody = true
+	c.match = matcher{want: body(r.num, r.respLen)}
+	if r.method == "HEAD" {
+		c.match.want = nil
+	}
+	if r.status != 200 {
+		reason, _ := c.resp.Field("x-sluice-reason")
+		w.judgeRefusal(c, r, string(reason))
+		return
+	}
+	of, _ := c.resp.Field("x-for")
+	if n, ok := numberAfter(of, 'r'); !ok || n != r.num {
+		w.violate("r%d got the response to %q", r.num, of)
+	}
+	switch {
+	case r.path == "no", r.path == "key" && r.key != goodKey:
+		w.violate("r%d was not allowed and got 200", r.num)
+	case r.path == "flip" && !w.inForce(r.sentAt, odd):
+		w.violate("r%d got 200 and no version in force meanwhile allows it", r.num)
+	}
+}
+
+// answered: a complete response to r.
+func (c *client) answered(r *request) {
+	w := c.w
+	c.pending = c.pending[1:]
+	c.inBody = false
+	r.answered, r.answeredAt = true, w.net.Now()
+	w.trace("client %v has %d for r%d (close %v)", c.sock.Addr, r.status, r.num, c.told)
+	switch {
+	case r.status != 200 || c.match.whole():
+	case r.flawed && r.sound == nil:
+		w.violate("r%d: a truncated response (%d of %d bytes) looks whole", r.num, c.match.n, len(c.match.want))
+	default:
+		w.violate("r%d got another body: %d bytes, want %d", r.num, c.match.n, len(c.match.want))
+	}
+	if c.told {
+		c.dismissed(r)
+		return
+	}
+	if r.goodbye && len(c.pending) == 0 && r.sentAt.After(w.undoneAt) && w.tracker.State() >= drain.Leaving {
+		w.violate("r%d was sent during the goodbye, and its response does not say it", r.num)
+	}
+	switch {
+	case len(c.pending) > 0:
+	case c.left > 0 && c.kind == perRequest:
+		c.stop()
+		c.again()
+	case c.left > 0:
+		w.net.After(w.net.Between(0, 400*time.Millisecond), c.send)
+	case w.net.Chance(0.5):
+		c.stop()
+	}
+}
+
+// dismissed: the response to r told the client to leave. What it sent behind r is to be
+// sent again (RFC 9112 section 9.3.2); but nobody is told to leave without a reason.
+func (c *client) dismissed(r *request) {
+	w := c.w
+	serves := w.left.IsZero() && w.doorShut.IsZero() && r.sentAt.After(w.undoneAt)
+	if serves && r.status == 200 && r.sound != nil && !r.early {
+		w.violate("r%d: the client was told to leave although the proxy serves", r.num)
+	}
+	for _, p := range c.pending {
+		p.excused = true
+	}
+	c.pending = nil
+	c.stop()
+	c.again()
+}
+
+// again goes on with a new connection, after a while.
+func (c *client) again() {
+	if c.left > 0 && !c.w.quiet && c.kind != rude {
+		c.w.net.After(c.w.net.Between(0, 200*time.Millisecond), c.connect)
+	}
+}
+
+// stop closes our side in good order.
+func (c *client) stop() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.sock.CloseWrite()
+	sock := c.sock
+	sock.SetEvents(sim.Events{EOF: sock.Close, Reset: func() {}})
+	sock.Resume()
+	c.w.net.After(20*time.Second, sock.Close)
+	c.w.parted = append(c.w.parted, c.w.net.Now())
+}
+
+// end: the proxy closed, or reset.
+func (c *client) end(how string) {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if c.inBody && how == "closed" && c.body.EOF() == nil && len(c.pending) > 0 {
+		c.answered(c.pending[0]) // the body lasted until the close
+	}
+	if len(c.pending) == 0 && c.kind != halfOpen { // whoever sent FIN gets one
+		c.w.closedIdle(how)
+	}
+	for i, r := range c.pending {
+		c.w.trace("client %v: r%d %s", c.sock.Addr, r.num, how)
+		if i > 0 && c.pending[0].upstreamsFault() {
+			r.excused = true // behind a response that an upstream cut short
+		}
+		c.w.lost(c, r, how)
+	}
+	c.pending = nil
+	c.sock.Close()
+	c.again()
+}
+
+// closedIdle: the proxy ended a connection on which nothing was owed.
+func (w *world) closedIdle(how string) {
+	if how == "reset" {
+		w.violate("an idle connection was reset")
+	}
+	if w.drainBegan.IsZero() || !w.exited.IsZero() || w.admittedAt.IsZero() {
+		return
+	}
+	w.idleEnds++
+	lasted, budget := w.net.Now().Sub(w.drainBegan), w.deadline.Sub(w.drainBegan)
+	if w.cancelled.IsZero() && lasted < min(drain.DefaultIdleClose, budget/3) {
+		w.violate("a connection was closed idle %v after draining began", lasted)
+	}
+}
+
+// judgeRefusal asks whether a refusal was deserved.
+func (w *world) judgeRefusal(c *client, r *request, reason string) {
+	unfair := func() { w.violate("r%d (%s, key %q) got %d (%s)", r.num, r.path, r.key, r.status, reason) }
+	switch {
+	case r.status == 503 && reason == "draining":
+		if !w.admittedAt.IsZero() {
+			w.violate("r%d reached us and was refused because of the drain", r.num)
+		}
+	case r.status == 503 && reason == "policy_unsynced":
+		if !w.admittedAt.IsZero() && r.sentAt.After(w.admittedAt) {
+			w.violate("r%d was refused for want of a policy that is in force", r.num)
+		}
+	case r.status == 503 && reason == "drain_deadline":
+		if !w.cutNow() && w.exited.IsZero() {
+			w.violate("r%d was cut before the deadline", r.num)
+		}
+		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), true})
+	case r.status == 403 && r.path == "no", r.status == 401 && r.path == "key" && r.key != goodKey:
+	case r.status == 403 && r.path == "flip":
+		if !w.inForce(r.sentAt, even) {
+			w.violate("r%d was refused and no version in force meanwhile refuses it", r.num)
+		}
+	case r.status == 502 && reason == "connect_failed":
+		if !w.unreachable(r.sentAt) {
+			w.violate("r%d got 502 (connect_failed) although an upstream listened", r.num)
+		}
+	case r.status == 502, r.status == 504:
+		if !r.upstreamsFault() {
+			w.violate("r%d got %d (%s) although every upstream was well", r.num, r.status, reason)
+		}
+	default:
+		unfair()
+	}
+}
