@@ -58,7 +58,7 @@ func (c *httpConn) connect(avoid *upstream.Endpoint) {
 func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
 	x := &c.x
 	x.up = nil
-	if x.tries < maxTries && len(x.route.Cluster.Endpoints()) > 1 {
+	if x.tries < maxTries && x.route.Cluster.HasOther(ep) {
 		c.connect(ep)
 		return
 	}

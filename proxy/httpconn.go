@@ -69,6 +69,7 @@ type httpConn struct {
 	linger      time.Duration // of the close
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
+	hurried     bool // aborted at the deadline while it was closing
 
 	x exchange
 }
@@ -272,8 +273,7 @@ func (c *httpConn) sent() {
 	c.flushed()
 	switch {
 	case c.state == flushing:
-		c.delivered()
-		c.shut()
+		c.shut() // and stays active in the account until the client has read it all
 	case c.undelivered:
 		c.delivered()
 	}
@@ -282,13 +282,14 @@ func (c *httpConn) sent() {
 	}
 }
 
-// delivered makes the connection idle in the account: the last response has left.
+// delivered makes the connection idle in the account: the last response has left. One
+// that is cut stays active: the 503 that it got is no finished exchange.
 func (c *httpConn) delivered() {
 	if !c.undelivered {
 		return
 	}
 	c.undelivered = false
-	if c.handle != nil {
+	if c.handle != nil && !(c.decided && c.outcome == drain.Cut) {
 		c.handle.Idle()
 	}
 }
@@ -344,6 +345,7 @@ func (c *httpConn) evict(cause drain.Cause) {
 	case c.state == closing:
 		// It is on its way; at the deadline there is no more time for politeness.
 		if cause == drain.CauseDeadline {
+			c.hurried = true
 			c.l.sh.Abort(c.id)
 		}
 	case idle && c.undelivered && cause == drain.CauseIdle:
@@ -409,6 +411,9 @@ func (c *httpConn) closed(end engine.End) {
 	}
 	if outcome == drain.Completed && end.Err != nil && end.Unsent > 0 {
 		outcome = drain.Errored // the last response did not arrive in full
+		if c.hurried {
+			outcome = drain.Cut
+		}
 	}
 	c.ln.closed(outcome)
 	c.l.open.Add(-1)

@@ -149,7 +149,7 @@ func (d *tcpDial) dialed(err error) {
 	if err != nil {
 		d.ep.ConnectErrs.Add(1)
 		d.giveUp()
-		if c.tries < maxTries && len(c.route.Cluster.Endpoints()) > 1 {
+		if c.tries < maxTries && c.route.Cluster.HasOther(d.ep) {
 			c.connect(d.ep)
 			return
 		}

@@ -82,11 +82,12 @@ func (u *upConn) dialed(err error) {
 	u.start(c)
 }
 
-// detach ends the association with the exchange.
+// detach ends the association with the exchange. The client is read again: what is left
+// of its request is dropped, and nobody else would resume it.
 func (u *upConn) detach() {
-	if u.c != nil {
-		u.c.x.up = nil
-		u.c = nil
+	if c := u.c; c != nil {
+		u.c, c.x.up = nil, nil
+		c.resume(pausePressure)
 		u.ep.Active.Add(-1)
 	}
 	u.arm(engine.TimerRead, 0)

@@ -92,6 +92,17 @@ func (c *Cluster) Config() *Config { return &c.now.Load().cfg }
 // Endpoints in force. Do not modify.
 func (c *Cluster) Endpoints() []*Endpoint { return c.now.Load().endpoints }
 
+// HasOther reports whether the cluster has an endpoint other than e, which may have left
+// it meanwhile.
+func (c *Cluster) HasOther(e *Endpoint) bool {
+	for _, other := range c.now.Load().endpoints {
+		if other != e {
+			return true
+		}
+	}
+	return false
+}
+
 // Pick chooses the next endpoint round robin, other than avoid if there is another.
 // Nil if the cluster has none.
 func (c *Cluster) Pick(avoid *Endpoint) *Endpoint {
