@@ -253,7 +253,10 @@ type receipt struct {
 	Initial struct {
 		Handshake, Idle, Active, Tunnel int
 	} `json:"initial"`
-	Refused   int `json:"refused"`
+	Refused  int `json:"refused"`
+	Outcomes struct {
+		IdleClosed int `json:"idle_closed"`
+	} `json:"outcomes"`
 	Exchanges struct {
 		LameDuck    int `json:"finished_in_lame_duck"`
 		Draining    int `json:"finished_while_draining"`
