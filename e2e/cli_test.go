@@ -15,6 +15,7 @@ import (
 
 // TestCommandsWithoutAProxy is a table of what can be asked when nothing runs.
 func TestCommandsWithoutAProxy(t *testing.T) {
+	t.Parallel()
 	dir := prepare(t, setup{policy: policyFor("127.0.0.1:9", "127.0.0.1:9", "v1")})
 	file := filepath.Join(dir, "sluice.yaml")
 	broken := filepath.Join(dir, "broken.yaml")
@@ -68,6 +69,7 @@ func TestCommandsWithoutAProxy(t *testing.T) {
 
 // TestCommandsWithAProxy asks a running one, from its start to its end.
 func TestCommandsWithAProxy(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := run(t, setup{lameDuck: "{min: 8s, max: 8s}"})
 	health := func(code int, args ...string) string {
@@ -113,6 +115,7 @@ func TestCommandsWithAProxy(t *testing.T) {
 
 // TestParkedDrain stays in Drained until a signal comes.
 func TestParkedDrain(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	if out, code := s.cli(t, "drain", "--park", "-c", s.file("sluice.yaml")); code != 0 {
@@ -139,6 +142,7 @@ func TestParkedDrain(t *testing.T) {
 
 // TestDemo plays the whole of it. It needs the port of its probes.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	out, code := command(t, "demo", "--once", "--listen", "127.0.0.1:0")
 	if strings.Contains(out, "address already in use") {
 		t.Skip("somebody has the port of the demo's probes")
@@ -155,6 +159,7 @@ func TestDemo(t *testing.T) {
 
 // TestQuickStart runs without a file.
 func TestQuickStart(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	p := launch(t, []string{"SLUICE_ADMIN_ADDRESS=unix:" + filepath.Join(t.TempDir(), "admin.sock"), "SLUICE_PROBES_ADDRESS=127.0.0.1:0",
 		"SLUICE_LAME_DUCK_MIN=10ms", "SLUICE_LAME_DUCK_MAX=10ms", "SLUICE_LAME_DUCK_NOTICE_AFTER=5ms"},
@@ -172,6 +177,7 @@ func TestQuickStart(t *testing.T) {
 
 // TestLastReceiptAtTheNextStart: what the last stop did is in the metrics of the next start.
 func TestLastReceiptAtTheNextStart(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	s.signal(t, syscall.SIGTERM)

@@ -14,6 +14,7 @@ import (
 // Real clients against a real origin: curl, wrk, h2load and raw sockets, nginx behind.
 
 func TestCurl(t *testing.T) {
+	t.Parallel()
 	origin := newNginx(t)
 	s := serve(t, newUpstream(t), setup{policy: policyFor(origin.addr, origin.addr, "v1")})
 	url, dir := "http://"+s.web, t.TempDir()
@@ -64,7 +65,7 @@ func TestLargeDownload(t *testing.T) {
 func TestWrk(t *testing.T) {
 	origin := newNginx(t)
 	s := serve(t, newUpstream(t), setup{policy: policyFor(origin.addr, origin.addr, "v1")})
-	out := do(t, "wrk", "-t1", "-c64", "-d2s", "-H", "X-Api-Key: "+goodKey, "http://"+s.web+"/private")
+	out := do(t, "wrk", "-t1", "-c64", "-d1s", "-H", "X-Api-Key: "+goodKey, "http://"+s.web+"/private")
 	if strings.Contains(out, "Socket errors") || strings.Contains(out, "Non-2xx") {
 		t.Errorf("wrk saw errors:\n%s", out)
 	}
@@ -95,6 +96,7 @@ func h2load(t *testing.T, s *sluice, n, connections int) {
 
 // TestRawSockets: what no library would send, and HTTP allows.
 func TestRawSockets(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	for _, c := range []struct {

@@ -17,5 +17,6 @@
 // three cheats (folder cheat) show that it can say no.
 //
 // Every process listens on ports that the kernel picks, in a directory of its own, and
-// ends with its test; every wait has a deadline.
+// ends with its test; every wait has a deadline. Tests that mostly wait run beside each
+// other (t.Parallel); those that load the machine or measure it run alone.
 package e2e

@@ -24,6 +24,7 @@ const brokenWords = "nowhere"
 // TestG1KnockerFromBeforeTheStart knocks 50 times a second, by HTTP and by TCP, from
 // before the process exists, through policy absent and broken, to good.
 func TestG1KnockerFromBeforeTheStart(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"refuse", "hold"} {
 		t.Run(mode, func(t *testing.T) { knockThrough(t, mode) })
 	}

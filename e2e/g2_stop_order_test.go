@@ -43,6 +43,7 @@ func TestG2CheatsAreNoticed(t *testing.T) {
 
 // TestG2TheLogTellsTheOrder reads the story of a stop from the log and the receipt.
 func TestG2TheLogTellsTheOrder(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	signal := s.signal(t, syscall.SIGTERM)
@@ -69,6 +70,7 @@ func TestG2TheLogTellsTheOrder(t *testing.T) {
 
 // TestG2SecondSignalSkipsTheLameDuck, and what came with it finishes all the same.
 func TestG2SecondSignalSkipsTheLameDuck(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{lameDuck: "{min: 10s, max: 10s}"})
 	w, err := connect(s.web, patience)
@@ -102,6 +104,7 @@ func TestG2SecondSignalSkipsTheLameDuck(t *testing.T) {
 
 // TestG2ThirdSignalCuts what is left, and says so.
 func TestG2ThirdSignalCuts(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{lameDuck: "{min: 5s, max: 5s}", drain: "{timeout: 15s}"})
 	w, err := connect(s.web, patience)
@@ -132,6 +135,7 @@ func TestG2ThirdSignalCuts(t *testing.T) {
 
 // TestG2InterruptIsTerminate where nobody sits at a terminal.
 func TestG2InterruptIsTerminate(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	s.signal(t, syscall.SIGINT)
@@ -150,6 +154,7 @@ func TestG2InterruptIsTerminate(t *testing.T) {
 // TestG2SignalWhileStarting ends a proxy that never had a policy, with a clear answer to
 // those who came.
 func TestG2SignalWhileStarting(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"refuse", "hold"} {
 		t.Run(mode, func(t *testing.T) {
 			s := run(t, setup{extra: "start: {mode: " + mode + "}"})

@@ -25,6 +25,7 @@ func (s *sluice) settle(t *testing.T) {
 
 // TestG3HalfARequestFinishesInTheDrain: half a head, half a body by length, half a chunk.
 func TestG3HalfARequestFinishesInTheDrain(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	parts := []struct{ name, first, rest, want string }{
@@ -64,6 +65,7 @@ func TestG3HalfARequestFinishesInTheDrain(t *testing.T) {
 // request is served and told to leave; who stays idle is closed in good order, which
 // counts as no cut.
 func TestG3IdleConnectionsAreServedOnceMore(t *testing.T) {
+	t.Parallel()
 	const each = 20
 	up := newUpstream(t)
 	s := serve(t, up, setup{drain: "{timeout: 10s, idle_close: 2s}"})
@@ -107,6 +109,7 @@ func TestG3IdleConnectionsAreServedOnceMore(t *testing.T) {
 
 // TestG3TheReceiptAgreesWithTheLedger: what the clients counted is what the proxy says.
 func TestG3TheReceiptAgreesWithTheLedger(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	var slow []<-chan reply

@@ -23,6 +23,7 @@ func slowness() (response, budget, tooShort time.Duration) {
 
 // TestG4SlowResponseInTheBudgetFinishes, and the process ends right after it.
 func TestG4SlowResponseInTheBudgetFinishes(t *testing.T) {
+	t.Parallel()
 	d, budget, _ := slowness()
 	up := newUpstream(t)
 	s := serve(t, up, setup{drain: "{timeout: " + budget.String() + ", idle_close: 500ms}", extra: "platform: {stop_timeout: 45s}"})
@@ -49,6 +50,7 @@ func TestG4SlowResponseInTheBudgetFinishes(t *testing.T) {
 
 // TestG4SlowResponsePastTheBudgetIsCut at the deadline, and named.
 func TestG4SlowResponsePastTheBudgetIsCut(t *testing.T) {
+	t.Parallel()
 	d, _, timeout := slowness()
 	up := newUpstream(t)
 	s := serve(t, up, setup{drain: "{timeout: " + timeout.String() + ", idle_close: 500ms}"})
@@ -63,6 +65,7 @@ func TestG4SlowResponsePastTheBudgetIsCut(t *testing.T) {
 
 // TestG4EndlessTunnelIsCut: one by Upgrade, one by TCP.
 func TestG4EndlessTunnelIsCut(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, upgrade, listener, route string }{
 		{"upgrade", get("/tunnel", "Connection: Upgrade", "Upgrade: echo"), "web", "open-v1"},
 		{"tcp", "", "raw", ""},
@@ -83,6 +86,7 @@ func TestG4EndlessTunnelIsCut(t *testing.T) {
 // TestG4HalfARequestIsBounded: a head or a body that never ends holds the drain until
 // its own limit or the deadline, whichever is first, and no longer.
 func TestG4HalfARequestIsBounded(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, half string }{
 		{"half a head", "GET / HTTP/1.1\r\nHost: app.exam"},
 		{"half a body", "POST /echo HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 100\r\n\r\nhalf"},

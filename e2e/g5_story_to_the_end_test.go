@@ -15,6 +15,7 @@ import (
 
 // TestG5MetricsAndStatusWhileDraining scrapes while one tunnel holds the drain.
 func TestG5MetricsAndStatusWhileDraining(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{drain: "{timeout: 12s, idle_close: 500ms}"})
 	w := tunnel(t, s, "raw", "")
@@ -62,6 +63,7 @@ func TestG5MetricsAndStatusWhileDraining(t *testing.T) {
 // TestG5ObserversHoldNothingUp: open probe, scrape and admin connections, busy, idle and
 // half-way through a request, do not keep the process alive (invariant 9).
 func TestG5ObserversHoldNothingUp(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	idle, half, admin := dial(t, s.probes), dial(t, s.probes), dialUnix(t, s.file("admin.sock"))
@@ -104,6 +106,7 @@ func dialUnix(t *testing.T, path string) net.Conn {
 
 // TestG5TheReceiptIsTheSameEverywhere: in the file and in the log.
 func TestG5TheReceiptIsTheSameEverywhere(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	if a, err := once(s.web, get("/")); err != nil || a.status != 200 {

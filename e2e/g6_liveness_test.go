@@ -12,6 +12,7 @@ import (
 
 // TestG6PolicySourceGone removes the directory of the policy under a running proxy.
 func TestG6PolicySourceGone(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	if err := os.Rename(s.file("policy"), s.file("gone")); err != nil {
@@ -37,6 +38,7 @@ func TestG6PolicySourceGone(t *testing.T) {
 
 // TestG6KeyFileGone removes the key file: the keys in force stay.
 func TestG6KeyFileGone(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	if err := os.Remove(s.file("keys.yaml")); err != nil {
@@ -54,6 +56,7 @@ func TestG6KeyFileGone(t *testing.T) {
 // TestG6UpstreamGone closes the only upstream: requests are answered 502, and neither
 // probe blames the proxy.
 func TestG6UpstreamGone(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	gone := freeAddress(t)
 	s := serve(t, up, setup{policy: policyFor(gone, up.raw, "v1")})

@@ -97,6 +97,7 @@ func TestG7PolicyChangesUnderLoad(t *testing.T) {
 
 // TestG7RejectedPolicyIsKeptOutAndToldEverywhere with the same words.
 func TestG7RejectedPolicyIsKeptOutAndToldEverywhere(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	write(t, s.file("policy/main.yaml"), brokenPolicy)
@@ -134,6 +135,7 @@ func TestG7RejectedPolicyIsKeptOutAndToldEverywhere(t *testing.T) {
 
 // TestG7KeysChange: a key taken out of the file opens nothing any more, without a restart.
 func TestG7KeysChange(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	w, err := connect(s.web, patience)

@@ -17,6 +17,7 @@ import (
 // TestG9BadMessages sends what DESIGN 10 and RFC 9112 forbid. Each gets its one answer and
 // a close, and never reaches the upstream.
 func TestG9BadMessages(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{extra: "limits: {head: 4KiB, line: 2KiB, fields: 20}"})
 	head := func(fields ...string) string { return get("/bad", fields...) }
@@ -95,6 +96,7 @@ func TestG9BadMessages(t *testing.T) {
 
 // TestG9Credentials: what does not open the door.
 func TestG9Credentials(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	for _, c := range []struct {
@@ -135,6 +137,7 @@ func TestG9Credentials(t *testing.T) {
 
 // TestG9IdentityIsOurs: a client cannot say who it is; the upstream learns it from us.
 func TestG9IdentityIsOurs(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	s := serve(t, up, setup{})
 	if a, err := once(s.web, get("/private", "X-Api-Key: "+goodKey, "X-Sluice-User: root", "x-sluice-user: root",
@@ -159,6 +162,7 @@ func TestG9IdentityIsOurs(t *testing.T) {
 
 // TestG9BadPolicies are each refused with the place and the word that is wrong.
 func TestG9BadPolicies(t *testing.T) {
+	t.Parallel()
 	const good = "clusters: {app: {endpoints: [\"127.0.0.1:9\"]}}\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"not YAML", "clusters: {app: [", "main.yaml:1"},
@@ -188,6 +192,7 @@ func TestG9BadPolicies(t *testing.T) {
 
 // TestG9BadConfigurations stop the start with exit code 2 and every fault.
 func TestG9BadConfigurations(t *testing.T) {
+	t.Parallel()
 	const good = "version: 1\nlisteners: [{name: web, address: \"127.0.0.1:0\"}]\npolicy: {dir: /nowhere}\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "version"},
@@ -221,6 +226,7 @@ func TestG9BadConfigurations(t *testing.T) {
 
 // TestG9BadKeyFiles: a proxy that cannot read its keys is not ready, and says why.
 func TestG9BadKeyFiles(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
 		{"absent", "", "keys.yaml"},
 		{"not YAML", "keys: [", "keys.yaml"},
@@ -263,6 +269,7 @@ func TestG9BadKeyFiles(t *testing.T) {
 
 // TestG9TCPByAddress: a raw listener whose rule does not allow the peer closes at once.
 func TestG9TCPByAddress(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t)
 	policy := fmt.Sprintf("clusters: {echo: {endpoints: [%q]}}\nroutes: []\ntcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]}]\n", up.raw)
 	s := serve(t, up, setup{policy: policy})

@@ -150,6 +150,7 @@ func (f *forgetful) seen(head string) (n int) {
 // TestStalePooledConnection: a GET that meets one is sent again on another; a POST, whose
 // execution is uncertain, is answered 502 and never sent twice.
 func TestStalePooledConnection(t *testing.T) {
+	t.Parallel()
 	f := newForgetful(t)
 	addr := f.ln.Addr().String()
 	s := serve(t, newUpstream(t), setup{policy: policyFor(addr, addr, "v1")})
