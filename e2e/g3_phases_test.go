@@ -16,10 +16,10 @@ import (
 func (s *sluice) settle(t *testing.T) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
-	s.await(t, "listener web closed", func(r record) bool { return r.str("msg") == "listener closed" && r.str("listener") == "web" })
+	// The log says "draining" when the listeners begin to close, the account when they have.
 	eventually(t, "it drains", func() bool {
-		v, _ := s.metric(t, `sluice_lifecycle_state{state="draining"}`)
-		return v == 1
+		deadline, _ := s.metric(t, "sluice_drain_deadline_timestamp_seconds")
+		return deadline > 0
 	})
 }
 
