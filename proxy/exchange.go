@@ -93,7 +93,7 @@ func (c *httpConn) begin(head []byte) {
 	x := &c.x
 	x.method = methodOf(r.Method)
 	x.minor, x.isHEAD = r.Minor, x.method == methodHEAD
-	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, r.Upgrade != nil
+	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, mayUpgrade(r.Upgrade)
 	x.hasBody, x.chunked = r.Body != h1.BodyNone, r.Chunked
 	x.reqDone = !x.hasBody
 	x.body.Reset(r.Body, r.Length)
@@ -139,6 +139,9 @@ func (c *httpConn) locate(head []byte) {
 		return
 	case x.method == methodTRACE:
 		c.reply(response{status: 405, reason: "trace", text: "TRACE is not offered here", close: true})
+		return
+	case x.method == methodOther && miscased(r.Method):
+		c.reply(response{status: 400, reason: "method_case", text: "a method is written in capitals"})
 		return
 	case r.Form == h1.Asterisk:
 		c.reply(response{status: 400, reason: "asterisk", text: "OPTIONS * addresses no route"})

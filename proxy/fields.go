@@ -85,29 +85,29 @@ func (c *httpConn) withheld(f *h1.Field, trusted bool) bool {
 	case h1.Authorization:
 		return c.x.route.hidesCredentials && c.x.identity != nil
 	case h1.Other:
-		return ours(f.Name) || c.x.route.hidesCredentials && fold(f.Name, "x-api-key")
+		return ours(f.Name) || !trusted && forwardedName(f.Name) || c.x.route.hidesCredentials && fold(f.Name, "x-api-key")
 	}
 	return false
 }
 
 // ours reports whether a name is, or folds to, one that only we may set: servers map
-// '-', '_' and '.' to one another (CGI, WSGI), so every such spelling counts.
+// what is neither letter nor digit to '_' (CGI, WSGI), so every such spelling counts.
 func ours(name []byte) bool {
-	if len(name) < 9 || name[0]|0x20 != 'x' && name[0]|0x20 != 'f' {
-		return false
-	}
-	const prefix = "x-sluice-"
-	if fold(name[:len(prefix)], prefix) {
+	if foldPrefix(name, "x-sluice-") {
 		return true
 	}
-	// The plain spellings of these have an ID and are handled by it.
-	for _, n := range foldNames {
-		if len(n) == len(name) && fold(name, n) && !plainID(name) {
-			return true
-		}
+	// The plain spellings of the others have an ID, or are a trusted hop's to set.
+	if plainID(name) {
+		return false
 	}
-	return false
+	return foldPrefix(name, prefixForwarded) || fold(name, "x-request-id") || fold(name, "x-real-ip")
 }
+
+const prefixForwarded = "x-forwarded-"
+
+// forwardedName reports whether a name is one of X-Forwarded-*, known to us or not: an
+// upstream believes -Port, -Prefix or -User as it believes -For.
+func forwardedName(name []byte) bool { return foldPrefix(name, prefixForwarded) }
 
 // cleanTrailers drops the trailer fields that only we may set: a server that merges
 // trailers into the head would take them for ours. The result is valid until the next call.
@@ -121,27 +121,33 @@ func (l *loop) cleanTrailers(fields []h1.Field) []h1.Field {
 	return l.trailers
 }
 
-var foldNames = [...]string{"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
-	"x-request-id", "x-real-ip"}
-
 // plainID: spelled with '-' only.
 func plainID(name []byte) bool {
 	for _, c := range name {
-		if c == '_' || c == '.' {
+		if c != '-' && !alphanumeric(c) {
 			return false
 		}
 	}
 	return true
 }
 
-// fold compares a field name with a lower-case one, taking '_' and '.' for '-'.
+func alphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}
+
+// fold compares a field name with a lower-case one, taking every mark for '-'.
 func fold(name []byte, low string) bool {
-	if len(name) != len(low) {
+	return len(name) == len(low) && foldPrefix(name, low)
+}
+
+// foldPrefix reports whether name begins with low in the sense of fold.
+func foldPrefix(name []byte, low string) bool {
+	if len(name) < len(low) {
 		return false
 	}
-	for i, c := range name {
+	for i, c := range name[:len(low)] {
 		switch {
-		case c == '_' || c == '.':
+		case !alphanumeric(c):
 			c = '-'
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'

@@ -151,7 +151,7 @@ func (c *httpConn) keep(rest []byte) {
 	} else {
 		c.resume(pauseHeld)
 	}
-	if c.finished && c.state == awaitHead {
+	if c.finished && c.state == awaitHead && (len(rest) == 0 || c.partial) {
 		c.peerLeft()
 	}
 }
@@ -164,7 +164,11 @@ func (c *httpConn) feed(b []byte) []byte {
 		n := 0
 		switch c.state {
 		case awaitHead:
-			n = c.head(b)
+			// Whoever sends requests and reads no response waits: what is queued for one
+			// client is bounded by highWater and one response of ours.
+			if c.partial || !c.full() {
+				n = c.head(b)
+			}
 		case forwarding:
 			n = c.forwardBody(b)
 		case discarding:
@@ -276,6 +280,9 @@ func (c *httpConn) sent() {
 		c.shut() // and stays active in the account until the client has read it all
 	case c.undelivered:
 		c.delivered()
+	}
+	if c.state == awaitHead && !c.partial && len(c.in) > 0 {
+		c.pump() // a request waited for the responses before it to leave
 	}
 	if u := c.x.up; u != nil {
 		u.resume(pausePressure)

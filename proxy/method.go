@@ -1,5 +1,7 @@
 package proxy
 
+import "bytes"
+
 // methodID is a request method as a small number: for labels and for rules that
 // depend on it.
 type methodID uint8
@@ -48,4 +50,16 @@ func (m methodID) name(sent []byte) string {
 		return string(sent)
 	}
 	return methodLabels[m]
+}
+
+// miscased reports whether m is a known method in other letters. Methods are
+// case-sensitive (RFC 9110 section 9.1), but servers exist that fold them: "delete"
+// would pass a rule about DELETE and be carried out as one.
+func miscased(m []byte) bool {
+	for i := methodGET; i < numMethods; i++ {
+		if len(m) == len(methodLabels[i]) && bytes.EqualFold(m, []byte(methodLabels[i])) {
+			return true
+		}
+	}
+	return false
 }

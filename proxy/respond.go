@@ -143,7 +143,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	x := &c.x
 	x.interim++
 	switch {
-	case r.Status == 101 && x.upgrade && r.Upgrade != nil && x.reqDone:
+	case r.Status == 101 && x.upgrade && mayUpgrade(r.Upgrade) && x.reqDone:
 		c.upgraded(r, rest)
 		return false
 	case r.Status == 101, x.interim > maxInterim:

@@ -1,0 +1,25 @@
+package proxy
+
+import "bytes"
+
+// mayUpgrade reports whether a connection may become a tunnel of these protocols (the
+// value of an Upgrade field; nil: none asked for). A tunnel of another HTTP would carry
+// requests past route, authentication and policy ("h2c smuggling"), and one of TLS
+// would hide them; such a wish is ignored, which RFC 9110 section 7.8 allows, and the
+// request is forwarded without it.
+func mayUpgrade(protocols []byte) bool {
+	if protocols == nil {
+		return false
+	}
+	for len(protocols) > 0 {
+		var p []byte
+		p, protocols, _ = bytes.Cut(protocols, []byte{','})
+		name, _, _ := bytes.Cut(bytes.Trim(p, " \t"), []byte{'/'})
+		for _, no := range [...]string{"h2c", "h2", "h3", "http", "tls"} {
+			if len(name) == len(no) && bytes.EqualFold(name, []byte(no)) {
+				return false
+			}
+		}
+	}
+	return true
+}
