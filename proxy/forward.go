@@ -207,14 +207,16 @@ func (c *httpConn) clientGone(engine.End) {
 // cutLinger is how long a connection that is cut may take to hear of it.
 const cutLinger = 50 * time.Millisecond
 
-// cut: the drain deadline passed.
+// cut: the drain deadline passed. Whatever was decided had not come to pass.
 func (c *httpConn) cut() {
-	c.decide(drain.Cut)
+	c.decided, c.outcome = true, drain.Cut
 	switch {
 	case c.x.running && !c.x.headSent:
 		c.replyClose(response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter})
 	case c.x.running:
 		c.drop(errDeadline)
+	case c.state == flushing && c.x.untilClose:
+		c.abort() // FIN would say that this was all
 	default:
 		// A partial head, a body that is being dropped, or a response that leaves slowly.
 		c.shut()

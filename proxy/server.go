@@ -148,11 +148,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	// Invariant 2: every accept loop is joined before the tracker turns Draining.
 	r := s.tracker.Drain(ctx)
 	s.Shut()
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.HeaderTimeout)
+	// Whoever was never admitted has as long as a head may take, and no longer than the drain.
+	wait, cancel := context.WithTimeout(ctx, s.cfg.HeaderTimeout)
 	defer cancel()
-	if ctx.Err() != nil {
-		cancel()
-	}
 	if werr := s.AwaitUnadmitted(wait); werr != nil {
 		s.log.Warn("connections that were never admitted are closed by force", "connections", s.Unadmitted())
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,5 +145,36 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 			t.Errorf("%d done, %d lost, %d refused\n%s", done.Load(), lost.Load(), refused.Load(), r)
 		}
 		s.Close()
+	}
+}
+
+// A stop while starting waits for those who never finished their request only as long
+// as the drain may last.
+func TestDrainOfAStartEndsWithItsContext(t *testing.T) {
+	s := proxy.NewServer(proxy.ServerConfig{
+		Config: proxy.Config{Listeners: []proxy.ListenerConfig{{Name: "web", Address: "127.0.0.1:0"}}},
+		Driver: portable.New(portable.Config{Shards: 1}), Tracker: drain.New(drain.Config{}),
+	})
+	if err := s.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := net.Dial("tcp", s.Addr("web").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost:")
+	for s.Unadmitted() == 0 {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := s.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the drain took %v of 500ms", took)
 	}
 }

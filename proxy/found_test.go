@@ -1,0 +1,127 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/internal/sim"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// Bugs that the simulation found (internal/sim/world), each in its smallest form.
+
+// A client whose upload waits for a slow upstream is read on when that upstream breaks:
+// otherwise its next request is never seen.
+func TestRefusedUploadIsReadOn(t *testing.T) {
+	w := newWalk(t, Config{})
+	w.net.Window = 512
+	w.open()
+	var up *sim.Sock
+	w.net.Listen("up:1").Accept(func(s *sim.Sock) { up = s; s.Pause() })
+	c := w.dial("web")
+	c.Write([]byte("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100_000)))
+	paused := func() bool {
+		for _, l := range w.core.loops {
+			for _, r := range l.roles {
+				if h, ok := r.(*httpConn); ok && h.paused&pausePressure != 0 {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	w.until("the client waits for the upstream", paused)
+	up.Abort()
+	w.until("the answer", c.has("HTTP/1.1 502 "))
+	w.simple(ok)
+	c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("the next answer", c.has("\r\n\r\nhi"))
+}
+
+// A dial that failed on an endpoint that has just left the cluster goes to the one that
+// stayed, though it is the only one.
+func TestDialGoesOnToTheEndpointThatStayed(t *testing.T) {
+	for _, listener := range []string{"web", "db"} {
+		w := newWalk(t, Config{})
+		w.open()
+		w.net.Listen("up:2").Accept(func(s *sim.Sock) {
+			s.SetEvents(sim.Events{Data: func([]byte) { s.Write([]byte(ok)) }})
+		})
+		c := w.dial(listener)
+		if listener == "web" {
+			c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+		} else {
+			c.Write([]byte("raw"))
+		}
+		first := w.core.upstreams.Clusters()[0].Endpoints()[0]
+		w.until("the first dial", func() bool { return first.Requests.Load() == 1 })
+		w.core.upstreams.Update([]upstream.Config{{Name: "app", Endpoints: []string{"up:2"}}})
+		w.until("an answer", func() bool { return c.got != "" || c.eof || c.reset })
+		if !strings.HasPrefix(c.got, "HTTP/1.1 2") {
+			t.Errorf("%s: client got %q", listener, c.got)
+		}
+	}
+}
+
+// drain starts a drain with that much time, and steps it.
+func (w *walk) drain(budget time.Duration) {
+	w.tracker.BeginDrain(w.net.Now(), w.net.Now().Add(budget))
+	var step func()
+	step = func() {
+		if next, done := w.tracker.Step(w.net.Now()); !done {
+			w.net.After(next.Sub(w.net.Now()), step)
+		}
+	}
+	step()
+}
+
+// A response that is leaving when the deadline comes is cut, whatever its framing; the
+// receipt says so; and a part of it does not look like the whole.
+func TestLeavingResponseIsCut(t *testing.T) {
+	for _, version := range []string{"1.1", "1.0"} {
+		for _, length := range []int{60_000, 600} { // the queue is ours, or the kernel's
+			w := newWalk(t, Config{})
+			w.net.Window = 1024
+			w.open()
+			w.upstream(func(s *sim.Sock, _ []byte) {
+				s.Write([]byte("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"))
+				s.Write(bytes.Repeat([]byte("x"), length))
+				s.CloseWrite()
+			})
+			c := w.dial("web")
+			c.Pause()
+			c.Write([]byte("GET / HTTP/" + version + "\r\nHost: a\r\nConnection: close\r\n\r\n"))
+			w.until("it is in flight", func() bool { return w.tracker.Stats().Connections.Active == 1 })
+			w.drain(500 * time.Millisecond)
+			w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+			r := w.tracker.Receipt()
+			if r.CutTotal != 1 || r.Exchanges.Interrupted != 1 || r.Exchanges.Draining != 0 {
+				t.Errorf("HTTP/%s, %d bytes: %v (%+v)", version, length, r, r.Exchanges)
+			}
+			c.Resume()
+			w.until("the end", func() bool { return c.eof || c.reset })
+			if n := strings.Count(c.got, "x"); n < length && version == "1.0" && !c.reset {
+				t.Errorf("HTTP/%s, %d bytes: client got %d, eof %v, reset %v", version, length, n, c.eof, c.reset)
+			}
+		}
+	}
+}
+
+// An exchange that got the 503 of the deadline is interrupted, not finished.
+func TestExchangeOfTheDeadlineIsInterrupted(t *testing.T) {
+	w := newWalk(t, Config{})
+	w.open()
+	w.upstream(func(*sim.Sock, []byte) {})
+	c := w.dial("web")
+	c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("it is in flight", func() bool { return len(w.upReqs) == 1 && w.upReqs[0] != "" })
+	w.drain(time.Second)
+	w.until("the client hears", func() bool { return c.eof })
+	w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+	if x := w.tracker.Receipt().Exchanges; x.Interrupted != 1 || x.Draining != 0 {
+		t.Errorf("exchanges: %+v, client got %q", x, c.got)
+	}
+}
