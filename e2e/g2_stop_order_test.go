@@ -68,6 +68,38 @@ func TestG2TheLogTellsTheOrder(t *testing.T) {
 	}
 }
 
+// TestG2TheLameDuckServes: not ready, and nothing else has changed for who comes.
+func TestG2TheLameDuckServes(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := serve(t, up, setup{lameDuck: "{min: 3s, max: 3s, notice_after: 2s}"})
+	s.signal(t, syscall.SIGTERM)
+	s.await(t, "lame duck", msg("lame duck"))
+	for path, want := range map[string]int{"/readyz": 503, "/servingz": 200, "/livez": 200, "/startupz": 200} {
+		if code, body := s.probe(t, path); code != want {
+			t.Errorf("%s says %d %s in the lame duck, want %d", path, code, body, want)
+		}
+	}
+	w, err := connect(s.web, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if a, err := w.ask(get("/")); err != nil || a.status != 200 || a.leave {
+		t.Errorf("GET: %d, told to leave %t, %v; want 200, and no goodbye before notice_after", a.status, a.leave, err)
+	}
+	tunnel := tunnel(t, s, "raw", "")
+	l := newLedger()
+	closing(l, tunnel)
+	if len(l.lost) > 0 {
+		t.Errorf("a tunnel begun in the lame duck: %q", l.lost)
+	}
+	_ = w.Close()
+	if code := s.exit(t, patience); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
 // TestG2SecondSignalSkipsTheLameDuck, and what came with it finishes all the same.
 func TestG2SecondSignalSkipsTheLameDuck(t *testing.T) {
 	t.Parallel()

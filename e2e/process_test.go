@@ -63,6 +63,11 @@ func launch(t *testing.T, env []string, name string, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.exited
+		for _, sign := range []string{"DATA RACE", "panic:", "fatal error:", "BUG:"} {
+			if strings.Contains(p.text.String(), sign) {
+				t.Errorf("%s in the log of %s", sign, name)
+			}
+		}
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", name, p.tail(60))
 		}

@@ -51,6 +51,7 @@ func (c *httpConn) connect(avoid *upstream.Endpoint) {
 			return
 		}
 	}
+	c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
 	dialUpstream(c, ep)
 }
 
@@ -71,6 +72,9 @@ func (c *httpConn) upstreamReady() {
 	if c.x.reqDone {
 		c.requestSent()
 	} else {
+		// What bounded the head must not go off as if it bounded the response: the wait
+		// for that begins when the request was sent.
+		c.arm(engine.TimerState, 0)
 		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
 	}
 	c.pump()
@@ -145,7 +149,7 @@ func (c *httpConn) bodyTimeout() {
 		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
 		return
 	}
-	c.failRequest(response{status: 408, reason: "body_timeout", text: "the request body took too long"}, errClientTruncated)
+	c.failRequest(response{status: 408, reason: "body_timeout", text: "the request body took too long", close: true}, errClientTruncated)
 }
 
 func (c *httpConn) responseTimeout() {

@@ -1,0 +1,159 @@
+package e2e
+
+import (
+	"io"
+	"testing"
+	"time"
+)
+
+// G4, while serving: connections, slow clients and what they leave behind are bounded.
+
+// TestG4ConnectionLimit: one connection over limits.max_connections has a clear answer,
+// and those within it are served on.
+func TestG4ConnectionLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 5
+	s := serve(t, newUpstream(t), setup{extra: "limits: {max_connections: 5}"})
+	var within []*wire
+	for range limit {
+		w, err := connect(s.web, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if a, err := w.ask(get("/")); err != nil || a.status != 200 {
+			t.Fatalf("within the limit: %d %v", a.status, err)
+		}
+		within = append(within, w)
+	}
+	if a, err := once(s.web, get("/")); err != nil || a.status != 503 || !a.leave {
+		t.Errorf("over the limit: status %d, close %t, %v; want 503 and a close", a.status, a.leave, err)
+	}
+	for _, w := range within {
+		if a, err := w.ask(get("/")); err != nil || a.status != 200 {
+			t.Errorf("within the limit, afterwards: %d %v", a.status, err)
+		}
+	}
+	_ = within[0].Close()
+	eventually(t, "a free place is given to the next", func() bool {
+		a, err := once(s.web, get("/", "Connection: close"))
+		return err == nil && a.status == 200
+	})
+}
+
+// TestG4SlowClients are timed out, each in its phase, and told why where that is possible.
+func TestG4SlowClients(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newUpstream(t), setup{extra: "timeouts: {head: 500ms, body: 500ms, idle: 500ms}"})
+	for _, c := range []struct {
+		name, sent string
+		want       int // 0: a close without a word
+	}{
+		{"half a head", "GET / HTTP/1.1\r\nHost: a", 408},
+		{"half a body", "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf", 408},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			began := time.Now()
+			w, err := connect(s.web, patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			a, err := w.ask(c.sent)
+			if err != nil || a.status != c.want || !a.leave {
+				t.Errorf("status %d, close %t, %v; want %d and a close", a.status, a.leave, err, c.want)
+			}
+			if d := time.Since(began); d < 400*time.Millisecond || d > 5*time.Second {
+				t.Errorf("timed out after %v, want 500ms", d)
+			}
+		})
+	}
+	t.Run("idle", func(t *testing.T) {
+		w, err := connect(s.web, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if a, err := w.ask(get("/")); err != nil || a.status != 200 {
+			t.Fatalf("GET: %d %v", a.status, err)
+		}
+		if rest, err := io.ReadAll(w.in); err != nil || len(rest) > 0 {
+			t.Errorf("the idle connection ended with %q, %v; want a FIN", rest, err)
+		}
+	})
+}
+
+// TestG4LongUploads may take longer than the limit of a head, as long as bytes come.
+func TestG4LongUploads(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newUpstream(t), setup{extra: "timeouts: {head: 300ms, body: 2s, idle: 300ms}"})
+	w, err := connect(s.web, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, pieces := range [][]string{
+		{"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n"},     // the first of its connection
+		{"POST /echo HTTP/1.1\r\nHost: a\r\n", "Content-Length: 8\r\n\r\n"}, // a head in two pieces
+	} {
+		for _, p := range pieces {
+			if _, err := io.WriteString(w, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tick := time.NewTicker(100 * time.Millisecond) // the pace of a slow client
+		for i := range 8 {
+			<-tick.C
+			if _, err := io.WriteString(w, string(rune('a'+i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tick.Stop()
+		if a, err := w.read("POST"); err != nil || a.status != 200 || a.body != "abcdefgh" {
+			t.Fatalf("status %d %q %v, want the body back", a.status, a.body, err)
+		}
+	}
+}
+
+// TestG4NothingLeaks: after connections that came and went in every way, the goroutines
+// and descriptors of the process are what they were.
+func TestG4NothingLeaks(t *testing.T) {
+	up := newUpstream(t)
+	s := serve(t, up, setup{})
+	visit := func(n int) {
+		for range n {
+			for _, end := range []func(w *wire){
+				func(w *wire) { _, _ = w.ask(get("/", "Connection: close")) },
+				func(w *wire) { _, _ = w.ask(get("/")) },
+				func(w *wire) { _, _ = io.WriteString(w, "GET / HT") },
+				func(w *wire) { _, _ = io.WriteString(w, get("/slow?d=10s")) },
+				func(w *wire) { _, _ = w.ask(get("/tunnel", "Connection: Upgrade", "Upgrade: echo")) },
+				func(*wire) {},
+			} {
+				w, err := connect(s.web, patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				end(w)
+				_ = w.Close()
+			}
+		}
+	}
+	visit(5)
+	settled := func() (goroutines, files float64) {
+		eventually(t, "every connection is gone", func() bool { return s.sum(t, "sluice_connections_active") == 0 })
+		goroutines, _ = s.metric(t, "go_goroutines")
+		files, _ = s.metric(t, "process_open_fds")
+		return goroutines, files
+	}
+	g0, f0 := settled()
+	visit(50)
+	settled()
+	// Pooled upstream connections come and go: a few more or fewer are no leak. 300 visits
+	// that each left something would be.
+	const slack = 20
+	eventually(t, "goroutines and descriptors are back", func() bool {
+		g, f := settled()
+		return g <= g0+slack && f <= f0+slack
+	})
+}
