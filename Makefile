@@ -46,7 +46,7 @@ sim-test: ## $(SEEDS) histories of the whole proxy and every mutant, by simulati
 	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants|Replay|Regress' ./internal/sim/world -args -seeds $(SEEDS)
 
 e2e: ## the built binary with real clients and upstreams
-	cd e2e && $(GO) test -count=1 -timeout 1500s ./...
+	cd e2e && E2E_TOOLS=required $(GO) test -count=1 -timeout 1500s ./...
 
 sim: ## simulate for ever (Ctrl-C ends it); a failing seed prints its replay command
 	@from=1; while $(GO) test -count=1 -timeout 0 -run Histories ./internal/sim/world -args -seeds $(SEEDS) -from $$from; do \
