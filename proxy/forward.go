@@ -217,6 +217,7 @@ func (c *httpConn) cut() {
 	switch {
 	case c.x.running && !c.x.headSent:
 		c.replyClose(response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter})
+		c.shut() // behind a response that the client does not read, it would never leave
 	case c.x.running:
 		c.drop(errDeadline)
 	case c.state == flushing && c.x.untilClose:

@@ -125,3 +125,26 @@ func TestExchangeOfTheDeadlineIsInterrupted(t *testing.T) {
 		t.Errorf("exchanges: %+v, client got %q", x, c.got)
 	}
 }
+
+// The 503 of the deadline stands behind a response that the client does not read: the
+// connection ends all the same, and is named as cut and not as stuck.
+func TestDeadlineDoesNotWaitForAStalledReader(t *testing.T) {
+	w := newWalk(t, Config{})
+	w.net.Window = 512
+	w.open()
+	n := 0
+	w.upstream(func(s *sim.Sock, _ []byte) {
+		if n++; n == 1 {
+			s.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("x", 20_000)))
+		}
+	})
+	c := w.dial("web")
+	c.Pause()
+	c.Write([]byte(strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2)))
+	w.until("the second is in flight", func() bool { return n == 2 })
+	w.drain(time.Second)
+	w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+	if r := w.tracker.Receipt(); r.CutTotal != 1 || r.StuckTotal != 0 {
+		t.Errorf("receipt: %v", r)
+	}
+}
