@@ -21,6 +21,7 @@ type client struct {
 	writing bool       // the rest of a request is still to be sent
 	ended   bool       // by us or by the proxy
 	told    bool       // a response said close
+	stalled bool       // it did not read for a long time, once
 
 	resp   h1.Response
 	body   h1.Body
@@ -181,6 +182,7 @@ func (c *client) send() {
 // breakOff sends a part and resets.
 func (c *client) breakOff(out []byte) {
 	c.w.net.Count["client reset"]++
+	c.left = 0
 	for _, r := range c.pending {
 		r.excused = true
 	}

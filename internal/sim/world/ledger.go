@@ -134,6 +134,7 @@ func (w *world) cutNow() bool {
 func (w *world) lost(c *client, r *request, how string) {
 	switch {
 	case r.excused || r.upstreamsFault():
+	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name
 	case w.cutNow():
 		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
 	default:

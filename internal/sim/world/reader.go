@@ -14,13 +14,20 @@ func (c *client) data(b []byte) {
 	c.got = append(c.got, b...)
 	for !c.ended && c.parse() {
 	}
-	// Some clients read late, so that data waits in the network.
-	if !c.ended && c.w.net.Chance(0.05) {
-		c.w.net.Count["slow reader"]++
-		sock := c.sock
-		sock.Pause()
-		c.w.net.After(c.w.net.Between(0, 700*time.Millisecond), sock.Resume)
+	// Some clients read late, so that data waits in the network; some much too late.
+	if c.ended || !c.w.net.Chance(0.05) {
+		return
 	}
+	c.w.net.Count["slow reader"]++
+	pause := c.w.net.Between(0, 700*time.Millisecond)
+	if !c.stalled && c.inBody && c.body.Remaining() > 1000 && c.w.net.Chance(0.4) {
+		c.w.net.Count["stalled reader"]++
+		c.stalled = true
+		pause = 25 * time.Second
+	}
+	sock := c.sock
+	sock.Pause()
+	c.w.net.After(pause, sock.Resume)
 }
 
 // parse takes one step through what came; false: more is needed.
@@ -173,7 +180,7 @@ func (c *client) end(how string) {
 	if c.inBody && how == "closed" && c.body.EOF() == nil && len(c.pending) > 0 {
 		c.answered(c.pending[0]) // the body lasted until the close
 	}
-	if len(c.pending) == 0 && c.kind != halfOpen { // whoever sent FIN gets one
+	if len(c.pending) == 0 && !c.writing && c.kind != halfOpen { // whoever sent FIN gets one
 		c.w.closedIdle(how)
 	}
 	for i, r := range c.pending {

@@ -55,7 +55,7 @@ func (w *world) scriptClients(stop time.Duration) {
 		n.After(n.Between(0, stop+lame+time.Second), func() { newClient(w) })
 	}
 	// A knocker calls from before the start until the door is closed.
-	every := n.Between(40*time.Millisecond, 120*time.Millisecond)
+	every := n.Between(20*time.Millisecond, 50*time.Millisecond)
 	for at := time.Duration(0); at < stop+time.Second; at += every {
 		n.After(at, func() {
 			if w.exited.IsZero() {

@@ -151,7 +151,7 @@ func (w *world) watch() {
 		w.drainedAt = now
 		w.judgeQuiescence()
 	}
-	if ok := w.returnedOK; ok != nil && !w.drainedAt.IsZero() && w.core.Unadmitted() == 0 {
+	if ok := w.returnedOK; ok != nil && !w.drainedAt.IsZero() && (w.core.Unadmitted() == 0 || !w.cancelled.IsZero()) {
 		w.returnedOK = nil
 		w.lastDone = now
 		ok()

@@ -19,7 +19,7 @@ const minEvents = 200
 
 // injected are the classes that the script chooses; the others are consequences.
 var injected = []string{
-	"client reset", "slow request", "half-close", "slow reader", "silent client", "half head at SIGTERM", "upload at SIGTERM",
+	"client reset", "slow request", "half-close", "slow reader", "stalled reader", "silent client", "half head at SIGTERM", "upload at SIGTERM",
 	"upstream restart", "early response", "slow response", "no response", "interim response", "until close", "long response",
 	"truncated response", "upstream reset", "silent close", "policy change", "policy rejected", "stopped before the policy",
 	"endpoint left in use", "drain undone", "impatient signal", "short read", "short write", "pending stage", "endless tunnel",
