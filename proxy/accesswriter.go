@@ -4,11 +4,14 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// AccessWriter carries access records from the loops to a writer that may be slow: it
-// takes whole lines, never blocks a loop, and counts what it had to drop. The zero
-// value is not usable; see NewAccessWriter. Close writes out the rest.
+// AccessWriter carries access records from the loops to a writer that may be slow or
+// stuck (a pipe that nobody reads): it takes whole lines, never blocks its caller, and
+// counts what it had to drop. The process log goes through one too, because a stop must
+// not wait for whoever reads it. The zero value is not usable; see NewAccessWriter.
+// Close and CloseWithin write out the rest.
 type AccessWriter struct {
 	w       io.Writer
 	limit   int
@@ -47,6 +50,13 @@ func (a *AccessWriter) WriteLines(b []byte) {
 	a.more.Signal()
 }
 
+// Write implements io.Writer for one whole line, or several. It never fails: what finds
+// no room is dropped and counted.
+func (a *AccessWriter) Write(b []byte) (int, error) {
+	a.WriteLines(b)
+	return len(b), nil
+}
+
 // Dropped is how many writes of a loop (one or more lines each) found no room.
 func (a *AccessWriter) Dropped() uint64 { return a.dropped.Load() }
 
@@ -55,11 +65,29 @@ func (a *AccessWriter) Failed() uint64 { return a.failed.Load() }
 
 // Close writes what is left and joins. A writer that never returns holds it.
 func (a *AccessWriter) Close() {
+	a.end()
+	<-a.done
+}
+
+// CloseWithin is Close for at most d; false: the writer is stuck, what was left is lost,
+// and the goroutine stays until the process ends.
+func (a *AccessWriter) CloseWithin(d time.Duration) bool {
+	a.end()
+	limit := time.NewTimer(d)
+	defer limit.Stop()
+	select {
+	case <-a.done:
+		return true
+	case <-limit.C:
+		return false
+	}
+}
+
+func (a *AccessWriter) end() {
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()
 	a.more.Signal()
-	<-a.done
 }
 
 // run writes one buffer while the loops fill the other. Owner: AccessWriter.

@@ -202,7 +202,7 @@ func (a *app) run(ctx context.Context) int {
 	a.banner()
 	err := a.manager.Run(ctx)
 	if a.access != nil {
-		a.access.Close()
+		a.access.CloseWithin(logFlush)
 	}
 	code := a.account(err)
 	a.registry.Close()

@@ -73,7 +73,9 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (int, er
 	if err != nil {
 		return 0, err
 	}
-	a, err := newApp(cfg, o, newLogger(os.Stderr, cfg.Log), out)
+	log, closeLog := openLog(os.Stderr, cfg.Log)
+	defer closeLog()
+	a, err := newApp(cfg, o, log, out)
 	if err != nil {
 		return 0, err
 	}

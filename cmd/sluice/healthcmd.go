@@ -66,8 +66,9 @@ Exit codes: 0 yes, 1 no or no answer.`,
 	return c
 }
 
-// probesAddress finds the address as the proxy does. A file with faults elsewhere is no
-// reason not to answer, so only this one value is looked for.
+// probesAddress finds the address as the proxy does. A fault elsewhere is no reason not
+// to answer: the file may have been edited since the proxy started, and a health check
+// that fails for that would restart a process that serves.
 func probesAddress(file string) (string, error) {
 	if v := os.Getenv(config.EnvName("probes.address")); v != "" {
 		return v, nil
@@ -79,9 +80,5 @@ func probesAddress(file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the configuration: %w", err)
 	}
-	cfg, err := config.Load(config.Source{Name: file, Text: text, Env: environment()})
-	if err != nil {
-		return "", err
-	}
-	return cfg.Probes.Address, nil
+	return config.ProbesAddress(file, text)
 }

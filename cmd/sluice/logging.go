@@ -4,23 +4,38 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/lmittmann/tint"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/proxy"
 )
 
-// newLogger makes the process log on w as the configuration asks.
-func newLogger(w *os.File, cfg config.Log) *slog.Logger {
+// logFlush is how long an exit waits for whoever reads the logs.
+const logFlush = 2 * time.Second
+
+// openLog makes the process log on f as the configuration asks; closeLog writes out the
+// rest. A log that nobody reads must cost lines, never a request or the stop: the lines go
+// through a bounded buffer, and a pipe whose reader went away is an error of its writes
+// and not SIGPIPE, which would end the process.
+func openLog(f *os.File, cfg config.Log) (log *slog.Logger, closeLog func()) {
+	signal.Ignore(syscall.SIGPIPE)
+	w := proxy.NewAccessWriter(f, 0)
+	return newLogger(w, isTerminal(f), cfg), func() { w.CloseWithin(logFlush) }
+}
+
+func newLogger(w io.Writer, terminal bool, cfg config.Log) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
 		panic("BUG: log.level was validated: " + err.Error())
 	}
-	if cfg.Format == "json" || cfg.Format == "auto" && !isTerminal(w) {
+	if cfg.Format == "json" || cfg.Format == "auto" && !terminal {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(textHandler(w, level, !isTerminal(w) || os.Getenv("NO_COLOR") != ""))
+	return slog.New(textHandler(w, level, !terminal || os.Getenv("NO_COLOR") != ""))
 }
 
 func textHandler(w io.Writer, level slog.Level, plain bool) slog.Handler {

@@ -26,7 +26,7 @@ func main() { os.Exit(execute(os.Args[1:])) }
 func execute(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return exitOK
 	}
@@ -38,6 +38,9 @@ func execute(args []string) int {
 		return code.code
 	}
 	fmt.Fprintln(os.Stderr, "sluice:", err)
+	if cmd.Name() == "health" {
+		return exitFailed // it has 0 and 1 only: to Docker, 2 is reserved
+	}
 	return exitUsage
 }
 

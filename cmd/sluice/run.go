@@ -40,7 +40,12 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 			if err != nil {
 				return fail(exitUsage, err)
 			}
-			a, err := newApp(cfg, o, newLogger(os.Stderr, cfg.Log), os.Stdout)
+			if o.public && cfg.Policy.Dir != "" {
+				return fmt.Errorf("--public allows every request of everybody, but there is a policy in %s (policy.dir): leave out one of them", cfg.Policy.Dir)
+			}
+			log, closeLog := openLog(os.Stderr, cfg.Log)
+			defer closeLog()
+			a, err := newApp(cfg, o, log, os.Stdout)
 			if err != nil {
 				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
 			}
