@@ -78,7 +78,7 @@ func TestG7PolicyChangesUnderLoad(t *testing.T) {
 	}
 	end()
 	if len(l.lost)+len(l.wrong) > 0 {
-		t.Errorf("over 5 changes: lost %.3q, wrong %.3q of %d", l.lost, l.wrong, l.done)
+		t.Errorf("over 5 changes: lost %q, wrong %q of %d", l.lost, l.wrong, l.done)
 	}
 	if n := s.count(msg("listening")); n != bound {
 		t.Errorf("%d listeners were bound anew", n-bound)

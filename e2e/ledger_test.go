@@ -57,7 +57,7 @@ func (l *ledger) total() int {
 func (l *ledger) lose(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lost = append(l.lost, fmt.Sprintf(format, args...))
+	l.lost = append(l.lost, time.Now().Format(time.RFC3339Nano)+" "+fmt.Sprintf(format, args...))
 }
 
 func (l *ledger) reject(format string, args ...any) {

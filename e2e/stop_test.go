@@ -74,10 +74,10 @@ func (o outcome) flawless(t *testing.T, min time.Duration) {
 		t.Errorf("exit code %d, want 0", o.code)
 	}
 	if n := len(o.ledger.lost); n > 0 {
-		t.Errorf("%d lost of %d: %.5q", n, o.ledger.done, o.ledger.lost)
+		t.Errorf("%d lost of %d: %q", n, o.ledger.done, o.ledger.lost)
 	}
 	if n := len(o.ledger.wrong); n > 0 {
-		t.Errorf("%d wrong of %d: %.5q", n, o.ledger.done, o.ledger.wrong)
+		t.Errorf("%d wrong of %d: %q", n, o.ledger.done, o.ledger.wrong)
 	}
 	for _, fault := range judge(o.timeline, min) {
 		t.Errorf("order of the stop: %v", fault)

@@ -76,7 +76,7 @@ func TestUpstreamKilledAndRestartedUnderLoad(t *testing.T) {
 	})
 	stop()
 	if len(l.lost)+len(l.wrong) > 0 {
-		t.Errorf("lost %.3q, wrong %.3q of %d", l.lost, l.wrong, l.done)
+		t.Errorf("lost %q, wrong %q of %d", l.lost, l.wrong, l.done)
 	}
 	t.Logf("%d answers, %d of them 502", l.done, bad.Load())
 	s.signal(t, syscall.SIGTERM)
