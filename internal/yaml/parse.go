@@ -109,7 +109,7 @@ func (c *converter) parse(text string, line int) (body ast.Node, ok bool) {
 		}
 	}()
 	c.line = int32(line)
-	tokens := lexer.Tokenize(text)
+	tokens := joinPlain(lexer.Tokenize(text))
 	if pos, ok := tooDeep(tokens); !ok {
 		c.fault(Pos{line + pos.Line, pos.Col}, "too many values inside one another or in one mapping")
 		return nil, false
