@@ -170,6 +170,7 @@ func (c *httpConn) failRequest(r response, err error) {
 // was sent must look as incomplete as it is.
 func (c *httpConn) drop(err error) {
 	x := &c.x
+	c.decide(drain.Errored)
 	if x.up != nil {
 		x.up.abandon()
 	}

@@ -148,3 +148,26 @@ func TestDeadlineDoesNotWaitForAStalledReader(t *testing.T) {
 		t.Errorf("receipt: %v", r)
 	}
 }
+
+// A response that its upstream broke off is a failed exchange, not a finished one.
+func TestBrokenResponseIsFailed(t *testing.T) {
+	w := newWalk(t, Config{})
+	w.open()
+	var up *sim.Sock
+	w.upstream(func(s *sim.Sock, _ []byte) {
+		up = s
+		s.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
+	})
+	c := w.dial("web")
+	c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("half a response", c.has("half"))
+	w.drain(15 * time.Second)
+	up.CloseWrite()
+	w.until("the end", func() bool { return c.eof })
+	c.Close()
+	w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+	r := w.tracker.Receipt()
+	if x := r.Exchanges; x.Failed != 1 || x.Draining != 0 || r.Outcomes.Errored != 1 {
+		t.Errorf("exchanges %+v, outcomes %+v", x, r.Outcomes)
+	}
+}

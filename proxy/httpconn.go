@@ -416,10 +416,12 @@ func (c *httpConn) closed(end engine.End) {
 	case end.Err != nil:
 		outcome = drain.ClientClosed
 	}
-	if outcome == drain.Completed && end.Err != nil && end.Unsent > 0 {
-		outcome = drain.Errored // the last response did not arrive in full
-		if c.hurried {
+	if end.Err != nil && end.Unsent > 0 { // the last response did not arrive in full
+		switch {
+		case c.hurried:
 			outcome = drain.Cut
+		case outcome == drain.Completed:
+			outcome = drain.Errored
 		}
 	}
 	c.ln.closed(outcome)
