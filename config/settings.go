@@ -57,6 +57,9 @@ func (c *Config) Settings() []Setting {
 	return list
 }
 
+// Origin is where the value at a path came from.
+func (c *Config) Origin(path string) Origin { return c.origins[path] }
+
 // EnvName is the variable that sets a path: SLUICE_DRAIN_TIMEOUT for drain.timeout.
 func EnvName(path string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))

@@ -45,6 +45,11 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 			}
 			log, closeLog := openLog(os.Stderr, cfg.Log)
 			defer closeLog()
+			if n, known := descriptorLimit(); known {
+				if err := fitDescriptors(cfg, n, log); err != nil {
+					return fail(exitUsage, fmt.Errorf("sluice: %w", err))
+				}
+			}
 			a, err := newApp(cfg, o, log, os.Stdout)
 			if err != nil {
 				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
