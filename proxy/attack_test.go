@@ -128,3 +128,15 @@ func TestNamesThatAnUpstreamBelievesAreStripped(t *testing.T) {
 		t.Errorf("upstream got %q", up)
 	}
 }
+
+// Beyond the limit a few get their 503; the others are closed, because each descriptor
+// that they hold is one that the probes may need.
+func TestSurplusConnectionsAreFew(t *testing.T) {
+	w := newWalk(t, Config{MaxConnections: 1})
+	w.open()
+	w.dial("web")
+	for range 3 * maxSurplus {
+		w.dial("web")
+	}
+	w.until("the surplus is closed", func() bool { return w.core.Unadmitted() == maxSurplus })
+}
