@@ -19,6 +19,7 @@ type client struct {
 	left    int        // requests still to be sent
 	pending []*request // sent, not answered
 	writing bool       // the rest of a request is still to be sent
+	wroteAt time.Time  // the last piece of one
 	ended   bool       // by us or by the proxy
 	told    bool       // a response said close
 	stalled bool       // it did not read for a long time, once
@@ -80,7 +81,10 @@ func newDribbler(w *world, method string, stop time.Duration) {
 		}
 		c.pending = append(c.pending, r)
 		out := r.append(w, nil)
-		until := stop + w.net.Between(0, 9*time.Second) // a head has ten
+		until := stop + w.net.Between(0, 4*time.Second)
+		if w.net.Chance(0.6) { // until idle connections are closed; a head has ten seconds
+			until = stop + w.net.Between(7*time.Second, 9*time.Second)
+		}
 		pieces := 2 + w.net.Rand.IntN(4)
 		c.dribble(out, pieces, max(0, until-w.since())/time.Duration(pieces))
 	})
@@ -96,6 +100,7 @@ func (c *client) dribble(out []byte, pieces int, pause time.Duration) {
 		k = len(out)
 	}
 	c.writing = k < len(out)
+	c.wroteAt = c.w.net.Now()
 	c.sock.Write(out[:k])
 	if c.writing {
 		c.w.net.After(pause, func() { c.dribble(out[k:], pieces-1, pause) })
@@ -205,7 +210,7 @@ func (c *client) sendSlowly(out []byte) {
 	c.w.net.After(c.w.net.Between(0, 800*time.Millisecond), func() {
 		sock.Write(rest)
 		if sock == c.sock { // and not a connection that came after it
-			c.writing = false
+			c.writing, c.wroteAt = false, c.w.net.Now()
 		}
 	})
 }

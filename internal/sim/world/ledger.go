@@ -26,7 +26,7 @@ type request struct {
 	carriers   []*carrier // upstream connections that the proxy wrote it to
 	sound      *carrier   // the one on which the upstream answered it in full; nil: none did
 	flawed     bool       // an upstream answered with a fault, or never
-	early      bool       // an upstream answered before it had read the request
+	earlyAt    time.Time  // when an upstream answered before it had read the request; zero: it read first
 }
 
 // carrier is a connection of the proxy to an upstream, as the omniscient see it: the
@@ -130,10 +130,15 @@ func (w *world) cutNow() bool {
 	return !w.cancelled.IsZero() || !w.deadline.IsZero() && !w.net.Now().Before(w.deadline.Add(-drain.DefaultSettle))
 }
 
+// linger is how long the proxy reads on for a client that it sent away.
+const linger = time.Second
+
 // lost: a request was sent and no complete response came.
 func (w *world) lost(c *client, r *request, how string) {
 	switch {
 	case r.excused || r.upstreamsFault():
+	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
+		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name
 	case w.cutNow():
 		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})

@@ -139,7 +139,7 @@ func (c *client) answered(r *request) {
 func (c *client) dismissed(r *request) {
 	w := c.w
 	serves := w.left.IsZero() && w.doorShut.IsZero() && r.sentAt.After(w.undoneAt)
-	if serves && r.status == 200 && r.sound != nil && !r.early {
+	if serves && r.status == 200 && r.sound != nil && r.earlyAt.IsZero() {
 		w.violate("r%d: the client was told to leave although the proxy serves", r.num)
 	}
 	for _, p := range c.pending {

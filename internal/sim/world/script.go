@@ -26,7 +26,7 @@ func (w *world) script() {
 func (w *world) scriptPolicy(stop time.Duration) (first time.Duration) {
 	n := w.net
 	first = n.Between(0, 600*time.Millisecond)
-	if n.Chance(0.07) {
+	if n.Chance(0.1) {
 		n.Count["stopped before the policy"]++
 		first = stop + time.Second
 	}
@@ -85,7 +85,7 @@ func (w *world) scriptClients(stop time.Duration) {
 func (w *world) scriptStop(first, stop time.Duration) {
 	n := w.net
 	if n.Chance(0.15) {
-		at := n.Between(first, stop)
+		at := n.Between(max(first, 400*time.Millisecond), stop)
 		n.After(at, func() {
 			n.Count["drain undone"]++
 			w.event(func(now time.Time) { _ = w.machine.RequestDrain(now, false) })

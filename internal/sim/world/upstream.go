@@ -164,7 +164,7 @@ func (c *upConn) parse() bool {
 		c.body.Reset(c.req.Body, c.req.Length)
 		if c.cur.bodyLen > 0 && w.net.Chance(0.08) {
 			w.net.Count["early response"]++
-			c.early, c.cur.early = true, true
+			c.early, c.cur.earlyAt = true, w.net.Now()
 			c.respond(c.cur)
 		}
 	}
