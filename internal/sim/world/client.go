@@ -19,7 +19,7 @@ type client struct {
 	left    int        // requests still to be sent
 	pending []*request // sent, not answered
 	writing bool       // the rest of a request is still to be sent
-	wroteAt time.Time  // the last piece of one
+	wroteAt time.Time  // the last request, or piece of one
 	ended   bool       // by us or by the proxy
 	told    bool       // a response said close
 	stalled bool       // it did not read for a long time, once
@@ -166,7 +166,7 @@ func (c *client) send() {
 		c.pending = append(c.pending, r)
 		out = r.append(w, out)
 	}
-	w.scratch = out
+	w.scratch, c.wroteAt = out, w.net.Now()
 	for _, r := range c.pending[:len(c.pending)-1] {
 		r.goodbye = false // said to the last of a batch, if it came in time
 	}

@@ -7,8 +7,15 @@
 //	fmt.Println(r.Violations)        // empty: every invariant held
 //	fmt.Println(r.Faults)            // what was injected
 //
-// What must hold is in invariants.go: nothing forwarded before the policy, nothing
-// lost that could have ended inside the budget, no truncation that looks whole, no
-// request executed twice, readiness before the door, nothing left at the end, bounded
-// time. mutants.go breaks one rule at a time to show that the simulation notices.
+// What must hold: nothing is forwarded before the policy, or against it; nothing that
+// could have ended inside the budget is lost; no truncation looks whole; no POST is
+// executed twice; readiness flips before the door; nobody holds a handle when the
+// tracker is drained; the receipt agrees with the ledger; no socket is left at the end;
+// time is bounded. ledger.go holds what may excuse a loss, and no excuse is wider than
+// one request on one connection: the world is omniscient, because it taps the network.
+// mutants.go breaks one rule at a time to show that the simulation notices, and why.
+//
+//	go test ./internal/sim/world -run Histories -seeds 20000        // what make test plays
+//	go test ./internal/sim/world -run Histories -seed 42 -v         // the story of one
+//	go test ./internal/sim/world -run Histories -forever -timeout 0 // until one fails
 package world

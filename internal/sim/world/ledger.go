@@ -140,6 +140,8 @@ func (w *world) lost(c *client, r *request, how string) {
 	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
 		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name
+	case w.cutNow() && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()):
+		// Its last byte crossed with the cut: no proxy could know of it.
 	case w.cutNow():
 		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
 	default:
