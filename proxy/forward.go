@@ -221,8 +221,6 @@ func (c *httpConn) cut() {
 		c.shut() // behind a response that the client does not read, it would never leave
 	case c.x.running:
 		c.drop(errDeadline)
-	case c.state == flushing && c.x.untilClose:
-		c.abort() // FIN would say that this was all
 	default:
 		// A partial head, a body that is being dropped, or a response that leaves slowly.
 		c.shut()

@@ -298,14 +298,13 @@ func (c *httpConn) sent() {
 	}
 }
 
-// delivered makes the connection idle in the account: the last response has left. One
-// that is cut stays active: the 503 that it got is no finished exchange.
+// delivered makes the connection idle in the account: the last response has left.
 func (c *httpConn) delivered() {
 	if !c.undelivered {
 		return
 	}
 	c.undelivered = false
-	if c.handle != nil && !(c.decided && c.outcome == drain.Cut) {
+	if c.handle != nil {
 		c.handle.Idle()
 	}
 }
