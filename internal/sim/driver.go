@@ -295,12 +295,14 @@ func (s *shard) Dial(addr string, timeout time.Duration) engine.ConnID {
 	over := false
 	var sock *Sock
 	result := func(err error) {
-		if over || !c.live() {
-			over = true
+		if over {
+			return // the other of the two came first
+		}
+		over = true
+		if !c.live() {
 			sock.Close() // given up while it was being made
 			return
 		}
-		over = true
 		if err != nil {
 			sock.Close()
 			slot := c.id.Slot()

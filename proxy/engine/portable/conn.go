@@ -32,10 +32,11 @@ type conn struct {
 	broken   error // the connection is of no use any more
 	writeErr error // only the write side is broken: what the peer sent before may still be read
 
-	out     []byte // queued by Send
-	writing int    // bytes the writer has in its hands
-	lost    int64  // bytes of Send that will never leave, or whose arrival nobody will confirm
-	finSent bool   // CloseWrite was asked for
+	out      []byte // queued by Send
+	doubting bool   // the reader waits in sureOfEOF for the write under way
+	writing  int    // bytes the writer has in its hands
+	lost     int64  // bytes of Send that will never leave, or whose arrival nobody will confirm
+	finSent  bool   // CloseWrite was asked for
 
 	closing   bool
 	asked     bool // closing, by the handler and not by Driver.Close: it must not send

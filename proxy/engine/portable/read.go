@@ -116,7 +116,9 @@ func (c *conn) discard(b []byte, err error) bool {
 // CLOSE_WAIT), ECONNRESET where none was. Elsewhere nothing is certain: no FIN.
 func (c *conn) sureOfEOF() bool {
 	for c.writing > 0 && c.writeErr == nil && c.broken == nil && !c.closing && dead(c.nc) {
+		c.doubting = true
 		c.s.wait(&c.readable)
+		c.doubting = false
 	}
 	return c.writeErr == nil || runtime.GOOS == "linux" && errors.Is(c.writeErr, syscall.EPIPE)
 }

@@ -31,7 +31,9 @@ func (c *conn) write() {
 		c.writing -= n
 		// Whoever waits in sureOfEOF waits for the end of this write, not only for its
 		// error: a write that succeeded just before the reset has none to tell.
-		c.readable.Signal()
+		if c.doubting {
+			c.readable.Signal()
+		}
 		if err != nil {
 			c.writeFailed(err)
 			break
