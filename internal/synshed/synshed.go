@@ -181,11 +181,21 @@ func closeWith(ctx context.Context, ln net.Listener, before Cookies, k kernel) R
 	if !ok {
 		return Result{Reason: fmt.Sprintf("%T is not a TCP listener", ln)}
 	}
-	s, err := begin(tcp, before, k)
+	return emptyWith(ctx, tcp, before, k)
+}
+
+// Empty is Close without the close, for whoever accepts from a TCP socket in its own way and
+// closes it at once afterwards: SYNs stay shed.
+func Empty(ctx context.Context, ln syscall.Conn, before Cookies) Result {
+	return emptyWith(ctx, ln, before, system)
+}
+
+func emptyWith(ctx context.Context, ln syscall.Conn, before Cookies, k kernel) Result {
+	s, err := begin(ln, before, k)
 	if err == nil {
 		return s.WaitEmpty(ctx)
 	}
-	raw, rawErr := tcp.SyscallConn()
+	raw, rawErr := ln.SyscallConn()
 	if rawErr != nil {
 		return Result{Reason: err.Error()}
 	}

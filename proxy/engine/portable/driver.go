@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluiceproxy/sluice/internal/synshed"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 )
 
@@ -34,7 +35,7 @@ type Driver struct {
 	ctx     context.Context // ends with Close; dials derive from it
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // every goroutine of the driver
-	cookies cookies
+	cookies synshed.CookieWatch
 
 	mu        sync.Mutex // guards listeners and closed
 	listeners map[int]*listener
@@ -77,9 +78,22 @@ func (d *Driver) Start(newHandler func(engine.Shard) engine.Handler) {
 		d.wg.Add(1)
 		go s.serve() // ends with Close
 	}
-	d.cookies.read()
+	d.cookies.Begin()
 	d.wg.Add(1)
 	go d.watchCookies() // ends with Close
+}
+
+// watchCookies reads until the driver closes. Owner: Driver.
+func (d *Driver) watchCookies() {
+	defer d.wg.Done()
+	d.cookies.Run(d.ctx)
+}
+
+// shedAndClose closes a TCP listener without resetting a handshake where the
+// platform allows it. The accept loop runs on meanwhile and empties the queue.
+func (d *Driver) shedAndClose(ln net.Listener) engine.ListenerEnd {
+	r := synshed.Close(context.WithoutCancel(d.ctx), ln, d.cookies.Older())
+	return engine.ListenerEnd{Proven: r.Proven, Reason: r.Reason, Residue: r.Residue}
 }
 
 // Shards implements engine.Driver.

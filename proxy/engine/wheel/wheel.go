@@ -123,3 +123,6 @@ func (w *Wheel) Next() (time.Time, bool) {
 	}
 	return w.base.Add(time.Duration(w.earliest(1<<62)) * Tick), true
 }
+
+// When is the moment from which on Pop gives n out. n must be armed.
+func (w *Wheel) When(n *Node) time.Time { return w.base.Add(time.Duration(n.due) * Tick) }
