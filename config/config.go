@@ -24,6 +24,7 @@ type Config struct {
 	Admin          Admin        `yaml:"admin"`
 	Limits         Limits       `yaml:"limits"`
 	Timeouts       Timeouts     `yaml:"timeouts"`
+	Engine         Engine       `yaml:"engine"`
 	Log            Log          `yaml:"log"`
 	Health         Health       `yaml:"health"`
 
@@ -112,6 +113,12 @@ type Admin struct {
 	TokenFile string `yaml:"token_file"` // token for every request; without it a loopback address only reads, and any other but a unix socket is refused
 }
 
+// Engine is what moves the bytes.
+type Engine struct {
+	Driver string `yaml:"driver" enum:"auto,epoll,portable"` // auto: epoll where there is one (Linux), otherwise portable
+	Loops  int    `yaml:"loops"`                             // event loops; 0: one for each CPU that the process may use
+}
+
 // Limits bounds what a peer may cost.
 type Limits struct {
 	MaxConnections int       `yaml:"max_connections"` // downstream, all listeners
@@ -158,6 +165,7 @@ func Default() Config {
 		Limits:   Limits{MaxConnections: 50_000, Head: 64 << 10, Line: 16 << 10, Fields: 100},
 		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
 			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
+		Engine: Engine{Driver: "auto"},
 		Log:    Log{Format: "auto", Level: "info", Access: true},
 		Health: Health{Names: "sluice"},
 	}

@@ -203,6 +203,7 @@ func (l *loader) limits() {
 		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
 		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
 		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},
+		{"engine.loops", int64(l.cfg.Engine.Loops), 0, 256, number},
 	} {
 		if n.value < n.lowest || n.value > n.upper {
 			l.fault(n.path, "%s is not from %s to %s", n.show(n.value), n.show(n.lowest), n.show(n.upper))

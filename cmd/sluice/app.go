@@ -21,7 +21,6 @@ import (
 	"github.com/sluiceproxy/sluice/health/sdnotify"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
-	"github.com/sluiceproxy/sluice/proxy/engine/portable"
 )
 
 // app is the whole process, wired. It holds no logic of its own: who decides what is
@@ -50,7 +49,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a := &app{cfg: cfg, opts: opts, log: log, started: time.Now(), registry: health.NewRegistry(health.Config{})}
 	a.tracker = drain.New(cfg.DrainConfig())
 	a.wireManager()
-	a.wireProxy(accessTo)
+	if err := a.wireProxy(accessTo); err != nil {
+		return nil, err
+	}
 	if err := a.wireAdmin(); err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (a *app) wireManager() {
 	a.manager = lifecycle.New(cfg)
 }
 
-func (a *app) wireProxy(accessTo io.Writer) {
+func (a *app) wireProxy(accessTo io.Writer) error {
 	cfg := a.cfg.ProxyConfig()
 	if a.cfg.Authenticate.APIKey.File != "" {
 		a.keys = authn.NewAPIKeys(authn.APIKeyConfig{File: a.cfg.Authenticate.APIKey.File})
@@ -79,10 +80,12 @@ func (a *app) wireProxy(accessTo io.Writer) {
 		a.access = proxy.NewAccessWriter(accessTo, 0)
 		cfg.AccessLog = a.access
 	}
-	driver := portable.New(portable.Config{Flush: a.cfg.Drain.Flush, AcceptError: func(listener int, err error) {
-		a.log.Warn("accept failed; trying again", "listener", a.cfg.Listeners[listener].Name, "err", err)
-	}})
+	driver, err := a.newDriver()
+	if err != nil {
+		return err
+	}
 	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Log: a.log})
+	return nil
 }
 
 // wireKeys makes the key file an init target: a proxy that cannot read its keys would

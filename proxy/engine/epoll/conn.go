@@ -76,6 +76,7 @@ type conn struct {
 	undialed bool // it ended before it was connected
 	touched  bool // in loop.touched
 	readable bool // the kernel may have something: bytes, FIN or an error
+	clogged  bool // the kernel took not all of the last write: EPOLLOUT will tell
 	ending   bool // FIN, a hang-up or an error was announced: a short read is not the last
 	paused   bool
 	eof      bool // EOF was read
@@ -196,7 +197,7 @@ func (l *loop) end(c *conn, err error) {
 		c.err = err
 	}
 	c.lost += int64(c.queued())
-	c.out, c.off = nil, 0
+	l.emptied(c)
 	l.endMoves(c)
 	switch {
 	case c.phase == dialing:

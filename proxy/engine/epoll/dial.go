@@ -102,7 +102,6 @@ func (l *loop) opened(c *conn) {
 	l.timers.Disarm(&c.timers[timerPhase])
 	c.phase = open
 	l.h.Dialed(c.id, nil)
-	l.flush(c)
 	l.touch(c)
 }
 

@@ -21,6 +21,8 @@ const (
 	// maxReads is how many reads one connection gets in a round: whoever floods waits for
 	// the others.
 	maxReads = 4
+	// settleEvery is how many events are handled before what they brought about leaves.
+	settleEvery = 16
 )
 
 // loop implements engine.Shard. Every field is owned by the goroutine of run, except
@@ -46,6 +48,7 @@ type loop struct {
 	touched []*conn
 	settled []*conn // the other half of a double buffer
 	pipes   pipes
+	outs    buffers // for what the kernel does not take at once
 
 	accepting []*registration // by number, from 1; nil: free
 	closing   bool
@@ -110,6 +113,9 @@ func (l *loop) run() {
 		l.now = time.Now()
 		for i := range max(n, 0) {
 			l.dispatch(&l.events[i])
+			if i%settleEvery == settleEvery-1 {
+				l.settle()
+			}
 		}
 		l.fire()
 		l.settle()
@@ -171,8 +177,10 @@ func (l *loop) ready(c *conn, events uint32) {
 			return
 		}
 	}
-	if events&unix.EPOLLOUT != 0 {
+	if events&unix.EPOLLOUT != 0 && c.clogged {
+		c.clogged = false
 		l.flush(c)
+		l.touch(c) // Sent, or whatever waited for this
 	}
 	l.read(c)
 	if c.phase != open {
@@ -216,6 +224,7 @@ func (l *loop) progress(c *conn) {
 }
 
 func (l *loop) progressOpen(c *conn) {
+	l.flush(c)
 	if c.writeErr != nil && (c.paused || c.eof) {
 		l.end(c, c.writeErr)
 		return

@@ -9,10 +9,12 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/engine"
 )
 
-// keepOut bounds the write buffer that is kept: a larger one is given back when empty.
-const keepOut = 4 << 10
+// direct is the size from which on a Send goes to the kernel at once and is not copied.
+// Smaller ones are gathered until the loop settles: a head and the first bytes behind it
+// leave in one piece, and what is aborted within the same call never leaves.
+const direct = 4 << 10
 
-// Send implements engine.Shard. What the kernel takes at once is never copied.
+// Send implements engine.Shard.
 func (l *loop) Send(id engine.ConnID, b []byte) {
 	c := l.conn(id)
 	if c == nil || len(b) == 0 {
@@ -27,21 +29,47 @@ func (l *loop) Send(id engine.ConnID, b []byte) {
 	}
 	c.owed = true
 	l.touch(c)
-	if c.phase == open && c.queued() == 0 {
-		b = b[l.write(c, b):]
+	if len(b) >= direct && c.phase == open && c.into == nil && !c.clogged {
+		b = b[l.writeBoth(c, b):]
+		if c.writeErr != nil {
+			c.lost += int64(len(b))
+			return
+		}
 	}
-	switch {
-	case len(b) == 0:
-	case c.writeErr != nil:
-		c.lost += int64(len(b))
-	default:
+	if len(b) > 0 {
+		if c.out == nil {
+			c.out = l.outs.get(len(b))
+		}
 		c.out = append(c.out, b...)
 	}
 }
 
-// write gives bytes to the kernel and returns how many it took. Where the connection is
-// broken it notes writeErr: the read side stays, since an upstream that answers early and
-// closes resets our write, but its answer is still there to be read.
+// writeBoth gives the kernel what is queued and then b, in one call, and returns how much
+// of b it took.
+func (l *loop) writeBoth(c *conn, b []byte) (taken int) {
+	for len(c.out) > c.off {
+		n, errno := sendBoth(c.fd, c.out[c.off:], b)
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			c.clogged = true
+			return 0
+		case errno != 0:
+			l.writeFailed(c, errno)
+			return 0
+		}
+		if over := n - (len(c.out) - c.off); over >= 0 {
+			l.emptied(c)
+			taken = over
+			break
+		}
+		c.off += n
+	}
+	return taken + l.write(c, b[taken:])
+}
+
+// write gives bytes to the kernel and returns how many it took.
 func (l *loop) write(c *conn, b []byte) (taken int) {
 	for len(b) > taken {
 		n, errno := send(c.fd, b[taken:])
@@ -50,37 +78,47 @@ func (l *loop) write(c *conn, b []byte) (taken int) {
 			taken += n
 		case syscall.EINTR:
 		case syscall.EAGAIN:
+			c.clogged = true
 			return taken
 		default:
-			c.writeErr = netError("write", errno)
+			l.writeFailed(c, errno)
 			return taken
 		}
 	}
 	return taken
 }
 
-// flush gives the kernel what is queued, as far as it takes it.
+// writeFailed keeps the read side: an upstream that answers early and closes resets our
+// write, but its answer is still there to be read.
+func (l *loop) writeFailed(c *conn, errno syscall.Errno) {
+	c.writeErr = netError("write", errno)
+	c.lost += int64(len(c.out) - c.off)
+	l.emptied(c)
+	l.touch(c)
+}
+
+// emptied: nothing is queued any more.
+func (l *loop) emptied(c *conn) {
+	l.outs.put(c.out)
+	c.out, c.off = nil, 0
+}
+
+// flush gives the kernel what is queued, as far as it takes it. Where it took none the last
+// time, it has something to say first: EPOLLOUT.
 func (l *loop) flush(c *conn) {
-	if c.phase == ended || c.phase == dialing || c.writeErr != nil {
+	if c.phase == ended || c.phase == dialing || c.writeErr != nil || c.clogged {
 		return
 	}
 	if len(c.out) > c.off {
 		c.off += l.write(c, c.out[c.off:])
-		if c.writeErr != nil {
-			c.lost += int64(len(c.out) - c.off)
-			c.out, c.off = nil, 0
-			l.touch(c)
+		switch {
+		case c.writeErr != nil:
 			return
-		}
-		if c.off < len(c.out) {
+		case c.off < len(c.out):
 			c.compact()
 			return
 		}
-		c.out, c.off = c.out[:0], 0
-		if cap(c.out) > keepOut {
-			c.out = nil
-		}
-		l.touch(c) // Sent, or whatever waited for this
+		l.emptied(c)
 	}
 	if c.into != nil {
 		l.pump(c.into)
