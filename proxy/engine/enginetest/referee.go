@@ -57,11 +57,12 @@ const (
 type account struct {
 	phase   phase
 	paused  bool
-	eof     bool // EOF was called
-	fin     bool // CloseWrite was called
-	owed    bool // Send was called since the last Sent
-	answers int  // Asks not yet answered
-	moving  bool
+	eof     bool                        // EOF was called
+	fin     bool                        // CloseWrite was called
+	owed    bool                        // Send was called since the last Sent
+	answers int                         // Asks not yet answered
+	moving  bool                        // a Move out of it runs
+	filling engine.ConnID               // the source of a Move into it; 0: none
 	due     [engine.NumTimers]time.Time // zero: disarmed
 }
 
@@ -143,7 +144,23 @@ func (w *watch) add(id engine.ConnID, p phase) *account {
 	return a
 }
 
+// movesEnd: a connection is over, and with it the Move into it.
+func (w *watch) movesEnd(a *account) {
+	if src := w.conns[a.filling]; src != nil {
+		src.moving = false
+	}
+	a.filling = 0
+}
+
 func (w *watch) remove(id engine.ConnID) {
+	if a := w.conns[id]; a != nil {
+		w.movesEnd(a)
+		for _, dst := range w.conns {
+			if dst.filling == id {
+				dst.filling = 0
+			}
+		}
+	}
 	delete(w.conns, id)
 	if w.slots[id.Slot()] == id {
 		delete(w.slots, id.Slot())

@@ -94,7 +94,12 @@ func (w *watch) Moved(dst, src engine.ConnID, n int64, done bool) {
 	if !a.moving {
 		w.fault("Moved(%#x) without a Move", src)
 	}
-	a.moving = !done
+	if done {
+		a.moving = false
+		if to := w.conns[dst]; to != nil {
+			to.filling = 0
+		}
+	}
 	w.h.Moved(dst, src, n, done)
 }
 

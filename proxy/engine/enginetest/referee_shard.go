@@ -39,6 +39,9 @@ func (s watchedShard) Send(id engine.ConnID, b []byte) {
 		if a.phase == dialing {
 			s.w.fault("the handler sends on %#x before Dialed", id)
 		}
+		if a.filling != 0 && a.phase == open {
+			s.w.fault("the handler sends on %#x while a Move fills it", id)
+		}
 		a.owed = true
 	}
 	s.w.put = append(s.w.put[:0], b...)
@@ -49,7 +52,7 @@ func (s watchedShard) Send(id engine.ConnID, b []byte) {
 // Queued implements engine.Shard.
 func (s watchedShard) Queued(id engine.ConnID) int {
 	a, n := s.asked("Queued", id), s.w.sh.Queued(id)
-	if n < 0 || a == nil && n != 0 || a != nil && a.phase == open && !a.owed && n != 0 {
+	if n < 0 || a == nil && n != 0 || a != nil && a.phase == open && !a.owed && a.filling == 0 && n != 0 {
 		s.w.fault("Queued(%#x) = %d, live: %v", id, n, a != nil)
 	}
 	return n
@@ -73,13 +76,14 @@ func (s watchedShard) Resume(id engine.ConnID) {
 
 // Move implements engine.Shard.
 func (s watchedShard) Move(dst, src engine.ConnID, n int64) bool {
-	s.asked("Move", dst)
-	a := s.asked("Move", src)
+	to, from := s.asked("Move", dst), s.asked("Move", src)
 	ok := s.w.sh.Move(dst, src, n)
-	if ok && a == nil {
-		s.w.fault("Move from the dead ID %#x", src)
-	} else if ok {
-		a.moving = true
+	switch {
+	case !ok:
+	case from == nil || to == nil:
+		s.w.fault("Move from %#x to %#x, one of which is dead", src, dst)
+	default:
+		from.moving, to.filling = true, src
 	}
 	return ok
 }
@@ -107,6 +111,7 @@ func (s watchedShard) Abort(id engine.ConnID) {
 func (s watchedShard) ends(call string, id engine.ConnID) {
 	if a := s.asked(call, id); a != nil {
 		a.phase = ending
+		s.w.movesEnd(a)
 	}
 }
 

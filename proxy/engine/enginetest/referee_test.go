@@ -43,15 +43,16 @@ type doing struct {
 	kept []byte
 }
 
-func (d *doing) Notice(v any)                             { v.(func())() }
-func (d *doing) Received(_ engine.ConnID, b []byte)       { d.kept = b }
-func (d *doing) Accepted(engine.ConnID, int, engine.Peer) {}
-func (d *doing) Dialed(engine.ConnID, error)              {}
-func (d *doing) EOF(engine.ConnID)                        {}
-func (d *doing) Sent(engine.ConnID)                       {}
-func (d *doing) Closed(engine.ConnID, engine.End)         {}
-func (d *doing) Fired(engine.ConnID, engine.Timer)        {}
-func (d *doing) Answer(engine.ConnID, any)                {}
+func (d *doing) Notice(v any)                              { v.(func())() }
+func (d *doing) Received(_ engine.ConnID, b []byte)        { d.kept = b }
+func (d *doing) Accepted(engine.ConnID, int, engine.Peer)  {}
+func (d *doing) Dialed(engine.ConnID, error)               {}
+func (d *doing) EOF(engine.ConnID)                         {}
+func (d *doing) Sent(engine.ConnID)                        {}
+func (d *doing) Closed(engine.ConnID, engine.End)          {}
+func (d *doing) Fired(engine.ConnID, engine.Timer)         {}
+func (d *doing) Answer(engine.ConnID, any)                 {}
+func (d *doing) Moved(_, _ engine.ConnID, _ int64, _ bool) {}
 
 // game is a referee with a driver and a handler that the test plays.
 type game struct {
@@ -72,6 +73,14 @@ func newGame() *game {
 
 // in plays a move of the handler.
 func (g *game) in(f func(engine.Shard)) { g.h.Notice(func() { f(g.sh) }) }
+
+// another accepts a connection in a slot of its own, and lets the driver move.
+func (g *game) another() engine.ConnID {
+	id := engine.MakeConnID(0, 1, 9)
+	g.driver.move = true
+	g.h.Accepted(id, 0, engine.Peer{})
+	return id
+}
 
 var (
 	one = engine.MakeConnID(0, 1, 0)
@@ -148,9 +157,13 @@ func TestRefereeNoticesEveryBreach(t *testing.T) {
 		{"Queued", func(g *game) { g.driver.queued = 1; g.in(func(sh engine.Shard) { sh.Queued(two) }) }},
 		{"without a Move", func(g *game) { g.h.Moved(two, one, 1, true) }},
 		{"while a Move runs", func(g *game) {
-			g.driver.move = true
-			g.in(func(sh engine.Shard) { sh.Move(two, one, 1) })
+			other := g.another()
+			g.in(func(sh engine.Shard) { sh.Move(other, one, 1) })
 			g.h.Received(one, []byte("x"))
+		}},
+		{"while a Move fills it", func(g *game) {
+			other := g.another()
+			g.in(func(sh engine.Shard) { sh.Move(other, one, 1); sh.Send(other, []byte("x")) })
 		}},
 		{"outside of a handler call", func(g *game) { g.sh.Pause(one) }},
 		{"one call at a time", func(g *game) { g.in(func(engine.Shard) { g.h.Sent(one) }) }},

@@ -39,6 +39,7 @@ const (
 	received kind = "Received"
 	eof      kind = "EOF"
 	sent     kind = "Sent"
+	moved    kind = "Moved"
 	closed   kind = "Closed"
 	fired    kind = "Fired"
 	answered kind = "Answer"
@@ -56,6 +57,8 @@ type event struct {
 	value    any // of Answer and Notice
 	listener int
 	peer     engine.Peer
+	n        int64 // of Moved, whose id is the source
+	done     bool
 	at       time.Time
 }
 

@@ -44,7 +44,9 @@ func (s *scripted) EOF(id engine.ConnID) { s.event(event{kind: eof, id: id}) }
 func (s *scripted) Sent(id engine.ConnID) { s.event(event{kind: sent, id: id}) }
 
 // Moved implements engine.Handler.
-func (s *scripted) Moved(_, _ engine.ConnID, _ int64, _ bool) {}
+func (s *scripted) Moved(_, src engine.ConnID, n int64, done bool) {
+	s.event(event{kind: moved, id: src, n: n, done: done})
+}
 
 // Closed implements engine.Handler.
 func (s *scripted) Closed(id engine.ConnID, end engine.End) {

@@ -35,6 +35,15 @@ var suite = []struct {
 	{"back-pressure keeps memory flat", testBackPressure},
 	{"an echo is exact to the byte", testEchoExact},
 
+	{"a move carries so many bytes and no more", testMoveCounted},
+	{"a move until EOF", testMoveToEOF},
+	{"a move begins behind what is queued", testMoveBehindQueue},
+	{"pause holds a move", testMovePaused},
+	{"moves to peers that do not read hold nobody else up", testMoveStalled},
+	{"a move whose source breaks", testMoveSourceReset},
+	{"an early answer survives a move", testMoveEarlyAnswer},
+	{"close and abort end a move", testMoveEnds},
+
 	{"after CloseWrite reading goes on", testCloseWrite},
 	{"CloseWrite sends FIN after what is queued", testCloseWriteOrder},
 	{"sending after CloseWrite panics", testSendAfterFIN},

@@ -96,6 +96,7 @@ type conn struct {
 	until  time.Time     // acking: when to stop waiting
 
 	into, outOf *move              // the Move that this connection is the destination, or the source, of
+	parting     *move              // ended with this connection, its destination; the source waits
 	cancelDial  context.CancelFunc // while a goroutine dials a name
 }
 
@@ -196,7 +197,7 @@ func (l *loop) end(c *conn, err error) {
 	if c.err == nil {
 		c.err = err
 	}
-	c.lost += int64(c.queued())
+	c.lost += int64(len(c.out) - c.off)
 	l.emptied(c)
 	l.endMoves(c)
 	switch {

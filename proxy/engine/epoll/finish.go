@@ -27,6 +27,7 @@ func (l *loop) Close(id engine.ConnID, linger time.Duration) {
 			return
 		}
 		l.endMoves(c)
+		l.parted(c)
 		c.linger, c.phase = linger, flushing
 		l.touch(c)
 		if linger > 0 {

@@ -254,6 +254,7 @@ func (l *loop) lastWord(c *conn) {
 	if c.accepted {
 		l.load.Add(-1)
 	}
+	l.parted(c)
 	l.forget(c)
 	if failed {
 		l.h.Dialed(id, end.Err)

@@ -23,3 +23,15 @@ func TestContract(t *testing.T) {
 		return d
 	})
 }
+
+// The contract lets a driver refuse every Move, and its tests skip then. This one does not.
+func TestMoves(t *testing.T) {
+	d, err := epoll.New(epoll.Config{Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if !enginetest.Moves(t, d) {
+		t.Error("Move is refused")
+	}
+}

@@ -109,20 +109,26 @@ func (l *loop) flush(c *conn) {
 	if c.phase == ended || c.phase == dialing || c.writeErr != nil || c.clogged {
 		return
 	}
-	if len(c.out) > c.off {
-		c.off += l.write(c, c.out[c.off:])
-		switch {
-		case c.writeErr != nil:
-			return
-		case c.off < len(c.out):
-			c.compact()
-			return
-		}
-		l.emptied(c)
-	}
-	if c.into != nil {
+	if l.flushOut(c) && c.into != nil {
 		l.pump(c.into)
 	}
+}
+
+// flushOut reports whether the queue is empty afterwards.
+func (l *loop) flushOut(c *conn) bool {
+	if len(c.out) == c.off {
+		return true
+	}
+	c.off += l.write(c, c.out[c.off:])
+	switch {
+	case c.writeErr != nil:
+		return false
+	case c.off < len(c.out):
+		c.compact()
+		return false
+	}
+	l.emptied(c)
+	return true
 }
 
 // compact keeps a queue that never empties from growing by what has left already.
