@@ -151,7 +151,11 @@ type conn struct {
 	eof     bool
 	dropped int64
 	paused  bool
+	owed    bool // Sent is due once the queue is empty
 	stops   [engine.NumTimers]func() bool
+
+	into, outOf *move // the Move that this connection is the destination, or the source, of
+	lateEOF     bool  // EOF came while a Move out of it was under way
 }
 
 func (s *shard) alloc() *conn {
@@ -190,6 +194,8 @@ func (c *conn) attach(sock *Sock) {
 			case !c.live():
 			case c.closing:
 				c.dropped += int64(len(b))
+			case c.outOf != nil:
+				c.outOf.carry(b)
 			default:
 				s.h.Received(c.id, b)
 			}
@@ -203,6 +209,11 @@ func (c *conn) attach(sock *Sock) {
 				c.finish()
 				return
 			}
+			if c.outOf != nil {
+				c.lateEOF = true
+				c.outOf.ended()
+				return
+			}
 			s.h.EOF(c.id)
 			c.bothDone()
 		},
@@ -213,7 +224,11 @@ func (c *conn) attach(sock *Sock) {
 			if c.closing {
 				return
 			}
-			s.h.Sent(c.id)
+			if c.into != nil {
+				c.into.left()
+				return
+			}
+			c.sent()
 			c.bothDone()
 		},
 		Reset: func() {
@@ -222,8 +237,14 @@ func (c *conn) attach(sock *Sock) {
 			}
 		},
 	})
-	if c.paused {
-		sock.Pause()
+	c.applyPause()
+}
+
+// sent tells that the queue became empty, if anything was sent since it was told the last time.
+func (c *conn) sent() {
+	if c.owed && c.live() && !c.closing && c.sock.Queued() == 0 {
+		c.owed = false
+		c.s.h.Sent(c.id)
 	}
 }
 
@@ -245,6 +266,7 @@ func (c *conn) end(err error) {
 		unsent = int64(c.sock.Unacked())
 		c.sock.Close()
 	}
+	c.endMoves()
 	slot := c.id.Slot()
 	c.s.conns[slot] = nil
 	c.s.free = append(c.s.free, slot)
@@ -329,6 +351,7 @@ func (s *shard) Send(id engine.ConnID, b []byte) {
 		panic("BUG: Send after CloseWrite or Close")
 	}
 	if !c.closing {
+		c.owed = true
 		c.sock.Write(b)
 	}
 }
@@ -345,9 +368,7 @@ func (s *shard) Queued(id engine.ConnID) int {
 func (s *shard) Pause(id engine.ConnID) {
 	if c := s.conn(id); c != nil {
 		c.paused = true
-		if c.sock != nil {
-			c.sock.Pause()
-		}
+		c.applyPause()
 	}
 }
 
@@ -355,14 +376,10 @@ func (s *shard) Pause(id engine.ConnID) {
 func (s *shard) Resume(id engine.ConnID) {
 	if c := s.conn(id); c != nil && c.paused {
 		c.paused = false
-		if c.sock != nil {
-			c.sock.Resume()
-		}
+		c.applyPause()
+		c.tellLateEOF()
 	}
 }
-
-// Move implements engine.Shard: not supported.
-func (s *shard) Move(_, _ engine.ConnID, _ int64) bool { return false }
 
 // CloseWrite implements engine.Shard.
 func (s *shard) CloseWrite(id engine.ConnID) {
@@ -387,6 +404,7 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 		linger = 0
 	}
 	c.linger = linger
+	c.endMoves()
 	if c.sock == nil { // still dialing
 		s.n.After(0, func() {
 			if c.live() {
@@ -426,6 +444,7 @@ func (s *shard) Abort(id engine.ConnID) {
 
 func (c *conn) abort() {
 	c.closing = true
+	c.endMoves()
 	for i := range c.stops {
 		c.disarm(i)
 	}

@@ -20,6 +20,8 @@ type dice struct {
 	ids []engine.ConnID // ever seen: dead ones are used too
 	fin map[engine.ConnID]bool
 	up  map[engine.ConnID]bool // may be sent on
+	// fed maps the destination of a Move to its source: nothing else may be sent there.
+	fed map[engine.ConnID]engine.ConnID
 	log func(format string, args ...any)
 }
 
@@ -34,8 +36,13 @@ func (h *dice) act() {
 		return
 	}
 	id := h.ids[h.n.Rand.IntN(len(h.ids))]
-	over := h.fin[id]
+	over := h.fin[id] || h.fed[id] != 0
 	switch p := h.n.Rand.IntN(100); {
+	case p < 6:
+		src := h.ids[h.n.Rand.IntN(len(h.ids))]
+		if n := int64(h.n.Rand.IntN(30_000)); h.sh.Move(id, src, n-1) {
+			h.fed[id] = src
+		}
 	case p < 40:
 		if h.up[id] && !over {
 			h.sh.Send(id, random(uint64(p), 1+h.n.Rand.IntN(5000)))
@@ -49,15 +56,17 @@ func (h *dice) act() {
 	case p < 82:
 		h.sh.Ask(id, func() any { return p })
 	case p < 86:
-		if h.up[id] {
+		if h.up[id] && h.fed[id] == 0 {
 			h.fin[id] = true
 			h.sh.CloseWrite(id)
 		}
 	case p < 89:
 		h.fin[id] = true
+		h.unfeed(id)
 		h.sh.Close(id, h.n.Between(0, 50*time.Millisecond))
 	case p < 91:
 		h.fin[id] = true
+		h.unfeed(id)
 		h.sh.Abort(id)
 	case p < 95:
 		h.d().Post(h.n.Rand.IntN(2), "post")
@@ -80,14 +89,31 @@ func (h *dice) Dialed(id engine.ConnID, err error) {
 	h.up[id] = err == nil
 	h.note("dialed", id, err)
 }
-func (h *dice) Received(id engine.ConnID, b []byte)       { h.note("received", id, len(b), b[0]) }
-func (h *dice) EOF(id engine.ConnID)                      { h.note("eof", id) }
-func (h *dice) Sent(id engine.ConnID)                     { h.note("sent", id) }
-func (h *dice) Moved(_, _ engine.ConnID, _ int64, _ bool) {}
+func (h *dice) Received(id engine.ConnID, b []byte) { h.note("received", id, len(b), b[0]) }
+func (h *dice) EOF(id engine.ConnID)                { h.note("eof", id) }
+func (h *dice) Sent(id engine.ConnID)               { h.note("sent", id) }
+func (h *dice) Moved(dst, src engine.ConnID, n int64, done bool) {
+	if done {
+		delete(h.fed, dst)
+	}
+	h.note("moved", dst, src, n, done)
+}
 func (h *dice) Closed(id engine.ConnID, end engine.End) {
 	h.up[id] = false
+	h.unfeed(id)
 	h.note("closed", id, end)
 }
+
+// unfeed: a connection ends, and with it the Moves that it is part of.
+func (h *dice) unfeed(id engine.ConnID) {
+	delete(h.fed, id)
+	for dst, src := range h.fed {
+		if src == id {
+			delete(h.fed, dst)
+		}
+	}
+}
+
 func (h *dice) Fired(id engine.ConnID, t engine.Timer) { h.note("fired", id, t) }
 func (h *dice) Answer(id engine.ConnID, v any)         { h.note("answer", id, v) }
 func (h *dice) Notice(v any)                           { h.note("notice", 0, v) }
@@ -124,7 +150,7 @@ func history(t *testing.T, seed uint64) (sum uint64, seen map[string]int) {
 	}}
 	var d *Driver
 	d = n.NewDriver(2, ref.Watch(func(sh engine.Shard) engine.Handler {
-		return &dice{n: n, sh: sh, d: func() *Driver { return d }, fin: map[engine.ConnID]bool{}, up: map[engine.ConnID]bool{},
+		return &dice{n: n, sh: sh, d: func() *Driver { return d }, fin: map[engine.ConnID]bool{}, up: map[engine.ConnID]bool{}, fed: map[engine.ConnID]engine.ConnID{},
 			log: func(format string, args ...any) {
 				fmt.Fprintf(h, format, args...)
 				seen[args[2].(string)]++
@@ -162,7 +188,7 @@ func TestDriverKeepsTheContract(t *testing.T) {
 			t.FailNow() // the first seed says enough
 		}
 	}
-	for _, what := range []string{"accepted", "dialed", "received", "eof", "sent", "closed", "fired", "answer", "notice"} {
+	for _, what := range []string{"accepted", "dialed", "received", "eof", "sent", "moved", "closed", "fired", "answer", "notice"} {
 		if total[what] < 100 {
 			t.Errorf("%s happened %d times: the test shows little", what, total[what])
 		}

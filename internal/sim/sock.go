@@ -45,6 +45,7 @@ type Sock struct {
 	eofTold bool
 	paused  bool
 	reading bool // an event will read
+	most    int  // of one Data; 0: no limit
 
 	// The methods of the same names, bound once.
 	transmitFunc, deliverFunc, arriveFunc func()
@@ -125,6 +126,9 @@ func (s *Sock) CloseWrite() {
 
 // Pause stops reading: data and EOF wait in the receive buffer.
 func (s *Sock) Pause() { s.paused = true }
+
+// ReadMost bounds what one Data hands over; 0 is no limit.
+func (s *Sock) ReadMost(n int) { s.most = n }
 
 // Resume goes on reading.
 func (s *Sock) Resume() {
@@ -309,6 +313,9 @@ func (s *Sock) deliver() {
 			s.n.Count["short read"]++
 		}
 		k = min(k, 32<<10)
+		if s.most > 0 {
+			k = min(k, s.most)
+		}
 		b := s.in.take(k)
 		s.peer.inFlight -= k
 		s.peer.windowOpened()

@@ -125,8 +125,8 @@ type Shard interface {
 	Resume(id ConnID)
 	// Move asks the driver to carry the next n bytes (n < 0: until EOF) from src to
 	// dst without showing them, behind what is queued there. False: not supported for these
-	// two; use Received and Send. While it runs, Received is not called for src, and Send to
-	// dst is a bug. Pausing src holds it. It ends with a Moved that says done, or, without
+	// two; use Received and Send. While it runs, Received is not called for src, and Send and
+	// CloseWrite to dst are bugs. Pausing src holds it. It ends with a Moved that says done, or, without
 	// one, when either connection ends, or is closed or aborted: then what was under way is
 	// lost with it.
 	Move(dst, src ConnID, n int64) bool

@@ -144,22 +144,26 @@ func (w *watch) add(id engine.ConnID, p phase) *account {
 	return a
 }
 
-// movesEnd: a connection is over, and with it the Move into it.
-func (w *watch) movesEnd(a *account) {
+// movesEnd: a connection is over, and with it the Moves into it and out of it.
+func (w *watch) movesEnd(id engine.ConnID, a *account) {
 	if src := w.conns[a.filling]; src != nil {
 		src.moving = false
 	}
 	a.filling = 0
+	if !a.moving {
+		return
+	}
+	a.moving = false
+	for _, dst := range w.conns {
+		if dst.filling == id {
+			dst.filling = 0
+		}
+	}
 }
 
 func (w *watch) remove(id engine.ConnID) {
 	if a := w.conns[id]; a != nil {
-		w.movesEnd(a)
-		for _, dst := range w.conns {
-			if dst.filling == id {
-				dst.filling = 0
-			}
-		}
+		w.movesEnd(id, a)
 	}
 	delete(w.conns, id)
 	if w.slots[id.Slot()] == id {

@@ -111,7 +111,7 @@ func (s watchedShard) Abort(id engine.ConnID) {
 func (s watchedShard) ends(call string, id engine.ConnID) {
 	if a := s.asked(call, id); a != nil {
 		a.phase = ending
-		s.w.movesEnd(a)
+		s.w.movesEnd(id, a)
 	}
 }
 
