@@ -71,6 +71,10 @@ type Config struct {
 	// AccessLog gets one JSON line for each exchange; nil: none. Write must not block.
 	AccessLog AccessSink
 
+	// MoveFrom is how many payload bytes must be left for the driver to carry them by itself
+	// (splice); 0 is 64 KiB, negative: never.
+	MoveFrom int64
+
 	// Seed makes request IDs repeatable, for simulation; 0: random.
 	Seed uint64
 	// Faults is a test seam; its zero value breaks nothing.
@@ -95,6 +99,7 @@ type Faults struct {
 	DropHeld           bool // pipelined input behind a finished exchange is forgotten
 	EvictActive        bool // an idle eviction closes a connection that became active meanwhile
 	SkipAuthorize      bool // the authorize stage is not asked
+	TrustBrokenMove    bool // after a Move that broke, the rest of the body is taken to begin where it was last told
 	LateHalfClose      bool // a tunnel ends when the first side says goodbye
 }
 
@@ -111,6 +116,9 @@ func (c Config) withDefaults() Config {
 	set(&c.StageTimeout, 5*time.Second)
 	set(&c.Linger, time.Second)
 	set(&c.HalfOpenTimeout, 5*time.Minute)
+	if c.MoveFrom == 0 {
+		c.MoveFrom = moveFrom
+	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 50_000
 	}

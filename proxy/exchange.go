@@ -35,6 +35,7 @@ type exchange struct {
 	hasBody    bool
 	reqDone    bool
 	bodyBegun  bool   // a body byte was consumed: no retry
+	moving     bool   // the driver carries the body: if that breaks, nobody knows how far it came
 	saved      []byte // the head, while an authenticator works on it
 	stage      int    // index in the route's chain of the authenticator that is asked
 	id         requestID
@@ -333,7 +334,7 @@ func (c *httpConn) replyClose(r response) {
 func (c *httpConn) reply(r response) {
 	x := &c.x
 	x.status, x.reason, x.headSent = r.status, r.reason, true
-	discard := !x.reqDone && !x.expect && !x.chunked && x.body.Remaining() <= maxDiscard
+	discard := !x.reqDone && !x.expect && !x.chunked && (!x.moving || c.l.cfg.Faults.TrustBrokenMove) && x.body.Remaining() <= maxDiscard
 	x.close = r.close || !x.clientStay || c.goodbye() || !x.reqDone && !discard
 	l := c.l
 	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{

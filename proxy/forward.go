@@ -125,7 +125,7 @@ func (c *httpConn) forwardBody(b []byte) int {
 		return n
 	}
 	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
-	if u.full() {
+	if !(n == len(b) && c.moveBody()) && u.full() {
 		c.pause(pausePressure)
 	}
 	return n
@@ -145,7 +145,11 @@ func (c *httpConn) bodyTimeout() {
 	if c.state != forwarding || c.x.reqDone {
 		return
 	}
-	if c.paused&pausePressure != 0 { // the upstream is what stalls; its own timer bounds that
+	if u := c.x.up; c.paused&pausePressure != 0 || u != nil && c.l.sh.Queued(u.id) > 0 {
+		// The upstream is what stalls; its own timer bounds that.
+		if u != nil {
+			u.watchStall()
+		}
 		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
 		return
 	}

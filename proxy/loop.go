@@ -18,6 +18,7 @@ type role interface {
 	received(b []byte)
 	eof()
 	sent()
+	moved(n int64, done bool) // out of this connection
 	dialed(err error)
 	answer(v any)
 	fired(t engine.Timer)
@@ -101,8 +102,11 @@ func (l *loop) Sent(id engine.ConnID) {
 	l.settle()
 }
 
-// Moved implements engine.Handler. Nothing asks for a Move yet.
-func (l *loop) Moved(_, _ engine.ConnID, _ int64, _ bool) {}
+// Moved implements engine.Handler.
+func (l *loop) Moved(_, src engine.ConnID, n int64, done bool) {
+	l.roles[src.Slot()].moved(n, done)
+	l.settle()
+}
 
 // Closed implements engine.Handler.
 func (l *loop) Closed(id engine.ConnID, end engine.End) {

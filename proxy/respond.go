@@ -106,7 +106,7 @@ func (u *upConn) consumeBody(b []byte) {
 		return
 	}
 	u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
-	if c.full() {
+	if !u.moveBody() && c.full() {
 		u.pause(pausePressure)
 	}
 }

@@ -123,6 +123,7 @@ func (c *tcpConn) eof()               {}
 func (c *tcpConn) sent()              {}
 func (c *tcpConn) dialed(error)       {}
 func (c *tcpConn) answer(any)         {}
+func (c *tcpConn) moved(int64, bool)  {}
 func (c *tcpConn) fired(engine.Timer) {}
 
 // tcpDial is the upstream connection of a tcpConn while it is being made.
@@ -176,5 +177,6 @@ func (d *tcpDial) received([]byte)    {}
 func (d *tcpDial) eof()               {}
 func (d *tcpDial) sent()              {}
 func (d *tcpDial) answer(any)         {}
+func (d *tcpDial) moved(int64, bool)  {}
 func (d *tcpDial) fired(engine.Timer) {}
 func (d *tcpDial) evict(drain.Cause)  {}

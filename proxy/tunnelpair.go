@@ -87,6 +87,7 @@ func (p *tunnelPair) carry(from tunnel.Side, b []byte) {
 		p.handle.Bytes(0, int64(len(b)))
 	}
 	p.do(p.t.Bytes(from, len(b), p.l.sh.Queued(to.id), p.l.now()))
+	p.bulk(from, len(b))
 }
 
 func (p *tunnelPair) do(actions tunnel.Actions) {

@@ -224,7 +224,8 @@ func (u *upConn) fired(t engine.Timer) {
 		if u.state != upBusy {
 			return
 		}
-		if u.paused&pausePressure != 0 { // the client is what stalls; its own timer bounds that
+		if u.paused&pausePressure != 0 || u.l.sh.Queued(u.c.id) > 0 { // the client is what stalls; its own timer bounds that
+			u.c.watchStall()
 			u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
 			return
 		}

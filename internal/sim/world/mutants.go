@@ -40,6 +40,7 @@ func Mutants() []Mutant {
 		{Name: "retry_post", Breaks: "what may have been executed is not sent again", Shows: []string{"executed 2 times"}, Proxy: proxy.Faults{RetryPOST: true}},
 		{Name: "reuse_dirty", Breaks: "a connection whose exchange is unfinished is not pooled", Shows: []string{"an upstream got a malformed", "reached the upstream as"}, Proxy: proxy.Faults{ReuseDirty: true}},
 		{Name: "hide_truncation", Breaks: "a truncated response looks truncated", Shows: []string{"looks whole"}, Proxy: proxy.Faults{HideTruncation: true}},
+		{Name: "trust_broken_move", Breaks: "nobody reads on where a Move broke off", Shows: []string{"lost", "executed"}, Proxy: proxy.Faults{TrustBrokenMove: true}},
 		{Name: "drop_held", Breaks: "pipelined requests are served", Shows: []string{"lost"}, Proxy: proxy.Faults{DropHeld: true}},
 		{Name: "skip_authorize", Breaks: "every exchange is authorised", Shows: []string{"was not allowed", "allows it"}, Proxy: proxy.Faults{SkipAuthorize: true}},
 		{Name: "late_half_close", Breaks: "half-close is passed on", Shows: []string{"lost: tunnel"}, Proxy: proxy.Faults{LateHalfClose: true}},

@@ -139,6 +139,7 @@ func (w *world) build() {
 	cfg := proxy.Config{
 		Authenticators: map[string]authz.Authenticator{"api_key": keys{w}},
 		Seed:           w.opt.Seed + 1, Linger: linger, Faults: m.Proxy,
+		MoveFrom: []int64{-1, 1, 500, 0}[r.IntN(4)], // never, always, sometimes, as shipped
 	}
 	for _, addr := range listenerAddrs {
 		ln := proxy.ListenerConfig{Name: addr}

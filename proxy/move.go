@@ -1,0 +1,117 @@
+package proxy
+
+import (
+	"math"
+
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/tunnel"
+)
+
+// Bulk that the driver carries by itself (engine.Shard.Move): nobody looks at it, it is only
+// counted. Where the driver refuses, bytes come by received as ever.
+
+// moveFrom is how much must be left of a body for that to pay.
+const moveFrom = 64 << 10
+
+// mayMove reports whether the next n payload bytes should be moved; n < 0: all until EOF.
+func (l *loop) mayMove(n int64) bool {
+	from := l.cfg.MoveFrom
+	return from >= 0 && (n < 0 || n >= max(from, 1))
+}
+
+// moveBody has the driver carry what is left of the response, or of its chunk. Everything
+// that came was sent on.
+func (u *upConn) moveBody() bool {
+	c := u.c
+	if c.x.respChunk || u.paused != 0 || !u.l.mayMove(u.body.Remaining()) || !u.l.sh.Move(c.id, u.id, u.body.Remaining()) {
+		return false
+	}
+	c.watchStall()
+	return true
+}
+
+func (u *upConn) moved(n int64, done bool) {
+	if u.state != upBusy {
+		return
+	}
+	c := u.c
+	u.body.Skip(n)
+	c.x.bytesOut += n
+	if c.handle != nil {
+		c.handle.Bytes(0, n)
+	}
+	c.progressed()
+	if done && u.body.Done() {
+		u.endResponse(nil)
+		return
+	}
+	u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
+}
+
+// moveBody has the driver carry what is left of the request body. Everything that came was
+// sent on.
+func (c *httpConn) moveBody() bool {
+	u := c.x.up
+	if c.x.chunked || c.paused&^pauseHeld != 0 || !c.l.mayMove(c.x.body.Remaining()) || !c.l.sh.Move(u.id, c.id, c.x.body.Remaining()) {
+		return false
+	}
+	c.x.moving = true
+	u.watchStall()
+	return true
+}
+
+func (c *httpConn) moved(n int64, done bool) {
+	x := &c.x
+	if c.state != forwarding || x.up == nil {
+		return
+	}
+	x.body.Skip(n)
+	x.bytesIn += n
+	if c.handle != nil {
+		c.handle.Bytes(n, 0)
+	}
+	x.up.progressed()
+	x.moving = !done
+	if done && x.body.Done() {
+		x.reqDone = true
+		c.requestSent()
+		return
+	}
+	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+}
+
+// bulk has the driver carry all that is still to come from one side of a tunnel, once a
+// piece shows that it is more than a conversation.
+func (p *tunnelPair) bulk(from tunnel.Side, piece int) {
+	const bulky = 16 << 10
+	src, dst := p.ends[from], p.ends[from.Other()]
+	if src.gone || dst.gone || src.paused != 0 || int64(piece) < min(max(p.l.cfg.MoveFrom, 1), bulky) || !p.l.mayMove(-1) {
+		return
+	}
+	p.l.sh.Move(dst.id, src.id, -1)
+}
+
+func (e *tunnelEnd) moved(n int64, _ bool) {
+	if n == 0 {
+		return
+	}
+	p := e.p
+	if e.side == tunnel.Downstream {
+		p.handle.Bytes(n, 0)
+	} else {
+		p.handle.Bytes(0, n)
+	}
+	p.do(p.t.Bytes(e.side, int(n), 0, e.l.now())) // the driver takes no more than the other side does
+}
+
+// watchStall arms the stall timer although nothing was sent: a Move fills the queue.
+func (h *half) watchStall() {
+	if !h.writing && h.l.cfg.WriteTimeout > 0 {
+		h.writing, h.mark = true, h.left()
+		h.l.sh.Arm(h.id, engine.TimerWrite, h.l.cfg.WriteTimeout)
+	}
+}
+
+// progressed: a Move brought bytes to the kernel. What it holds meanwhile counts as queued, so
+// that left cannot tell.
+func (h *half) progressed() { h.mark = math.MinInt64 }
