@@ -10,7 +10,9 @@ import (
 
 // TestSteadyStateAllocatesNothing drives one keep-alive connection through the whole
 // proxy, client and upstream written so that they allocate nothing either.
-func TestSteadyStateAllocatesNothing(t *testing.T) {
+func TestSteadyStateAllocatesNothing(t *testing.T) { onEveryDriver(t, steadyStateAllocatesNothing) }
+
+func steadyStateAllocatesNothing(t *testing.T, newDriver driverMaker) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
@@ -20,7 +22,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 	}
 	defer ln.Close()
 	go rawUpstream(ln)
-	_, _, addr := serve(t, ln.Addr().String())
+	_, _, addr := serve(t, newDriver, ln.Addr().String())
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)

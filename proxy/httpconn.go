@@ -161,7 +161,7 @@ func (c *httpConn) keep(rest []byte) {
 		c.resume(pauseHeld)
 	}
 	if c.finished && c.state == awaitHead && (len(rest) == 0 || c.partial) {
-		c.peerLeft()
+		c.headCut()
 	}
 }
 
@@ -225,7 +225,7 @@ func (c *httpConn) eof() {
 	switch c.state {
 	case awaitHead:
 		if len(c.in) == 0 || c.partial {
-			c.peerLeft()
+			c.headCut()
 		}
 	case forwarding:
 		c.requestEOF()
@@ -234,6 +234,18 @@ func (c *httpConn) eof() {
 	case deciding, flushing, closing:
 		// A client may close its half after the request and still wants the answer.
 	}
+}
+
+// headCut: the client ended in the middle of a head. What is wrong with it already is said, as
+// it would have been if all had come in one piece.
+func (c *httpConn) headCut() {
+	if _, err := c.l.req.Parse(c.in, c.l.cfg.Limits); err != nil {
+		c.partial = false
+		c.startExchange()
+		c.badRequest(err.(*h1.Error))
+		return
+	}
+	c.peerLeft()
 }
 
 // peerLeft closes a connection whose peer will send no more and is owed nothing.

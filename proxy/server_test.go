@@ -18,11 +18,26 @@ import (
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/engine/portable"
 )
 
+// onEveryDriver runs f with each of the real drivers of this system.
+func onEveryDriver(t *testing.T, f func(t *testing.T, newDriver driverMaker)) {
+	for name, newDriver := range drivers() {
+		t.Run(name, func(t *testing.T) { f(t, newDriver) })
+	}
+}
+
+// driverMaker makes a driver with that many shards.
+type driverMaker func(t *testing.T, shards int) engine.Driver
+
+func newPortable(_ *testing.T, shards int) engine.Driver {
+	return portable.New(portable.Config{Shards: shards})
+}
+
 // serve runs a whole proxy on loopback in front of the given upstream.
-func serve(t *testing.T, up string) (s *proxy.Server, tracker *drain.Tracker, addr string) {
+func serve(t *testing.T, newDriver driverMaker, up string) (s *proxy.Server, tracker *drain.Tracker, addr string) {
 	t.Helper()
 	doc, err := policy.Parse("policy.yaml", []byte(`
 clusters: {app: {endpoints: ["`+up+`"]}}
@@ -39,7 +54,7 @@ tcp_routes:
 	s = proxy.NewServer(proxy.ServerConfig{
 		Config: proxy.Config{Listeners: []proxy.ListenerConfig{
 			{Name: "web", Address: "127.0.0.1:0"}, {Name: "db", Address: "127.0.0.1:0", Protocol: proxy.TCP}}},
-		Driver: portable.New(portable.Config{Shards: 2}), Tracker: tracker,
+		Driver: newDriver(t, 2), Tracker: tracker,
 	})
 	if err := s.Start(context.Background()); err != nil {
 		t.Fatal(err)
@@ -54,13 +69,15 @@ tcp_routes:
 	return s, tracker, s.Addr("web").String()
 }
 
-func TestServerOverLoopback(t *testing.T) {
+func TestServerOverLoopback(t *testing.T) { onEveryDriver(t, serverOverLoopback) }
+
+func serverOverLoopback(t *testing.T, newDriver driverMaker) {
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %d %s", r.Method, r.URL, len(b), r.Header.Get("X-Forwarded-For"))
 	}))
 	defer up.Close()
-	_, _, addr := serve(t, up.Listener.Addr().String())
+	_, _, addr := serve(t, newDriver, up.Listener.Addr().String())
 	tr := &http.Transport{}
 	defer tr.CloseIdleConnections()
 	c := &http.Client{Transport: tr}
@@ -85,13 +102,15 @@ func TestServerOverLoopback(t *testing.T) {
 
 // TestDrainUnderLoadLosesNothing is the whole point, in small: closed-loop clients
 // with POST bodies, half on keep-alive, half with a connection for each request.
-func TestDrainUnderLoadLosesNothing(t *testing.T) {
+func TestDrainUnderLoadLosesNothing(t *testing.T) { onEveryDriver(t, drainUnderLoadLosesNothing) }
+
+func drainUnderLoadLosesNothing(t *testing.T, newDriver driverMaker) {
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, r.Body)
 	}))
 	defer up.Close()
 	for range 5 {
-		s, _, addr := serve(t, up.Listener.Addr().String())
+		s, _, addr := serve(t, newDriver, up.Listener.Addr().String())
 		var wg sync.WaitGroup
 		var done, lost, refused atomic.Int64
 		for i := range 32 {
@@ -151,9 +170,13 @@ func TestDrainUnderLoadLosesNothing(t *testing.T) {
 // A stop while starting waits for those who never finished their request only as long
 // as the drain may last.
 func TestDrainOfAStartEndsWithItsContext(t *testing.T) {
+	onEveryDriver(t, drainOfAStartEndsWithItsContext)
+}
+
+func drainOfAStartEndsWithItsContext(t *testing.T, newDriver driverMaker) {
 	s := proxy.NewServer(proxy.ServerConfig{
 		Config: proxy.Config{Listeners: []proxy.ListenerConfig{{Name: "web", Address: "127.0.0.1:0"}}},
-		Driver: portable.New(portable.Config{Shards: 1}), Tracker: drain.New(drain.Config{}),
+		Driver: newDriver(t, 1), Tracker: drain.New(drain.Config{}),
 	})
 	if err := s.Start(context.Background()); err != nil {
 		t.Fatal(err)
