@@ -57,7 +57,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	Limits         h1.Limits
-	MaxConnections int // downstream, all listeners; 0 is 50,000
+	MaxConnections int // downstream, all listeners, without those that are refused; 0 is 50,000
 
 	HeaderTimeout time.Duration // from the first byte of a head to its last; 10 s
 	BodyTimeout   time.Duration // without a byte of a request body; 60 s

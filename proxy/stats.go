@@ -16,6 +16,7 @@ const (
 	refusedUnsynced refusal = iota // no policy in force
 	refusedDraining
 	refusedLimit
+	refusedNoRoute // of a tcp listener; HTTP answers 404
 	numRefusals
 )
 
@@ -27,6 +28,8 @@ func (r refusal) String() string {
 		return "draining"
 	case refusedLimit:
 		return "limit"
+	case refusedNoRoute:
+		return "no_route"
 	case numRefusals:
 	}
 	return "invalid"
