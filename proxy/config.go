@@ -95,6 +95,9 @@ type Faults struct {
 	DropHeld           bool // pipelined input behind a finished exchange is forgotten
 	EvictActive        bool // an idle eviction closes a connection that became active meanwhile
 	SkipAuthorize      bool // the authorize stage is not asked
+	DropEarly          bool // what came behind an upgrade on either side is forgotten
+	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
+	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
 	LateHalfClose      bool // a tunnel ends when the first side says goodbye
 }
 
