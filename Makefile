@@ -1,6 +1,7 @@
 # `make help` lists what there is. Everything runs on loopback and needs no server.
 GO      ?= go
 SEEDS   ?= 20000
+FROM    ?= 20001
 FUZZ    ?= 60s
 BIN     := bin/sluice
 
@@ -48,9 +49,9 @@ sim-test: ## $(SEEDS) histories of the whole proxy and every mutant, by simulati
 e2e: ## the built binary with real clients and upstreams
 	cd e2e && E2E_TOOLS=required $(GO) test -count=1 -timeout 1500s ./...
 
-sim: ## simulate for ever (Ctrl-C ends it); a failing seed prints its replay command
-	@from=1; while $(GO) test -count=1 -timeout 0 -run Histories ./internal/sim/world -args -seeds $(SEEDS) -from $$from; do \
-		from=$$((from + $(SEEDS))); echo "clean up to seed $$from"; done
+sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it); a failing seed prints its replay command
+	$(GO) test -c -o bin/world.test ./internal/sim/world
+	cd internal/sim/world && exec ../../../bin/world.test -test.run Histories -test.timeout 0 -test.v -forever -from $(FROM)
 
 fuzz: ## every fuzz target for $(FUZZ)
 	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v '^./e2e' | xargs -n1 dirname | sort -u); do \

@@ -90,7 +90,7 @@ type LameDuck struct {
 
 // Drain is the time between not accepting and the end.
 type Drain struct {
-	Timeout   time.Duration `yaml:"timeout"`    // from the closing of the listeners; then the rest is cut
+	Timeout   time.Duration `yaml:"timeout"`    // from when the listeners begin to close; then the rest is cut
 	IdleClose time.Duration `yaml:"idle_close"` // how long a connection may stay idle while draining
 	Flush     time.Duration `yaml:"flush"`      // how long a close waits for the kernel to send what is queued
 	Linger    time.Duration `yaml:"linger"`     // how long the probes listener waits for a last scrape

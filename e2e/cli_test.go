@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,9 @@ func TestCommandsWithAProxy(t *testing.T) {
 	health(1)
 	ask("drain", "--undo")
 	health(0)
+	if out, _ := s.cli(t, "drain", "--undo", "-c", s.file("sluice.yaml")); strings.Contains(out, "undone") {
+		t.Errorf("nothing was to be undone, and it says %q", out)
+	}
 	s.stillServes(t)
 	ask("drain")
 	ask("drain", "--ack")
@@ -194,5 +198,31 @@ func TestLastReceiptAtTheNextStart(t *testing.T) {
 	}
 	if mode := fi.Mode().Perm(); mode&0o002 != 0 {
 		t.Errorf("the receipt is %s, writable for everybody", fmt.Sprint(mode))
+	}
+}
+
+// TestAStartThatFails says so in one line that names the listener, with exit code 1; what
+// a stop could not write is known at the start, with exit code 2.
+func TestAStartThatFails(t *testing.T) {
+	t.Parallel()
+	var busy [2]string
+	for i := range busy {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		busy[i] = ln.Addr().String()
+	}
+	dir := prepare(t, setup{web: busy[0], raw: busy[1]})
+	out, code := command(t, "run", "--config", filepath.Join(dir, "sluice.yaml"))
+	if code != 1 || !strings.Contains(out, "listener web: ") || !strings.Contains(out, "listener raw: ") || strings.Contains(out, `\n`) {
+		t.Errorf("exit code %d, want 1 and both listeners in one line: %s", code, out)
+	}
+	dir = prepare(t, setup{})
+	nowhere := filepath.Join(dir, "none", "receipt.json")
+	out, code = command(t, "run", "--config", filepath.Join(dir, "sluice.yaml"), "--receipt", nowhere)
+	if code != 2 || !strings.Contains(out, "drain.receipt") {
+		t.Errorf("a receipt that cannot be written: exit code %d, want 2: %s", code, out)
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -129,5 +130,31 @@ func TestRawSockets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWithoutAHost: HTTP/1.0 needs no Host, HTTP/1.1, which we speak to the upstream, does,
+// and nginx refuses an empty one. Such a request matches routes of any host only.
+func TestWithoutAHost(t *testing.T) {
+	t.Parallel()
+	origin := newNginx(t)
+	s := serve(t, newUpstream(t), setup{policy: fmt.Sprintf(`clusters: {app: {endpoints: [%q]}}
+routes:
+- {name: open, cluster: app, path: {prefix: /open}, policy: [{allow: {and: [{accept: true}]}}]}
+- {name: named, hosts: [app.example.com, "*.example.com"], cluster: app, path: {prefix: /}, policy: [{allow: {and: [{accept: true}]}}]}
+`, origin.addr)})
+	for request, want := range map[string]int{
+		"GET /open HTTP/1.0\r\n\r\n":                               200,
+		"GET /named HTTP/1.0\r\n\r\n":                              404,
+		"GET /named HTTP/1.0\r\nHost: app.example.com\r\n\r\n":     200,
+		"GET /open HTTP/1.1\r\n\r\n":                               400,
+		"GET /open HTTP/1.1\r\nHost:\r\n\r\n":                      400,
+		"GET /open HTTP/1.0\r\nHost:\r\n\r\n":                      400,
+		"GET http://app.example.com/named HTTP/1.0\r\n\r\n":        200,
+		"GET http://app.example.com/x HTTP/1.0\r\nHost: b\r\n\r\n": 400,
+	} {
+		if a, err := once(s.web, request); err != nil || a.status != want {
+			t.Errorf("%q: status %d %q, %v; want %d", request, a.status, a.body, err, want)
+		}
 	}
 }

@@ -120,7 +120,9 @@ func (s *sluice) cutAt(t *testing.T, timeout time.Duration, listener, route stri
 		t.Errorf("exit code %d, want 3", code)
 	}
 	r := s.receipt(t)
-	began, ended := r.phase("drain")
+	// The time runs from when the listeners begin to close; the phase begins once they have.
+	began := s.await(t, "draining", msg("draining")).at(t)
+	_, ended := r.phase("drain")
 	// What is left is cut up to 250 ms, or a tenth of the budget, before the deadline.
 	if d := ended.Sub(began); d < timeout*9/10-grace || d > timeout+grace {
 		t.Errorf("cut %v after draining began, want %v", d, timeout)

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
+	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -40,6 +43,86 @@ func TestG4ConnectionLimit(t *testing.T) {
 		return err == nil && a.status == 200
 	})
 }
+
+// TestG4RefusedConnectionsAreBounded: whoever is refused may hold its connection for a
+// while, but not so many that the probes find no descriptor.
+func TestG4RefusedConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	const descriptors, crowd = 256, 600
+	for _, c := range []struct {
+		name   string
+		policy string // empty: none is in force
+		addr   func(s *sluice) string
+	}{
+		{"no policy, http", "", func(s *sluice) string { return s.web }},
+		{"no policy, tcp", "", func(s *sluice) string { return s.raw }},
+		{"denied, tcp", denyTCP, func(s *sluice) string { return s.raw }},
+		{"no route, tcp", noTCP, func(s *sluice) string { return s.raw }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &sluice{dir: prepare(t, setup{policy: c.policy, extra: "timeouts: {linger: 25s}"})}
+			s.process = launch(t, nil, "/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, descriptors),
+				built.sluice, "run", "--config", s.file("sluice.yaml"), "--receipt", s.file("receipt.json"))
+			s.web, s.raw, s.probes = s.listening(t, "listener", "web"), s.listening(t, "listener", "raw"), s.listening(t, "component", "probes")
+			if c.policy != "" {
+				s.await(t, "serving", msg("serving"))
+			}
+			for range crowd { // each says nothing and stays
+				conn, err := net.DialTimeout("tcp", c.addr(s), patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+			}
+			eventually(t, "all are accepted", func() bool { return s.sum(t, "sluice_connections_accepted_total") >= crowd })
+			// What was closed at once is gone in a moment; what lingers, or waits for a policy,
+			// stays for seconds.
+			eventually(t, "most descriptors are free", func() bool {
+				files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+				return err == nil && len(files) <= descriptors*3/4
+			})
+			if code, _ := s.probe(t, "/livez"); code != 200 {
+				t.Errorf("/livez says %d, want 200", code)
+			}
+			refusals := s.sum(t, "sluice_refused_total")
+			if c.policy != denyTCP && refusals < crowd-descriptors {
+				t.Errorf("%v refusals are counted of %d", refusals, crowd)
+			}
+		})
+	}
+}
+
+// TestG4TheDeniedTakeNoPlace: connections that the policy refuses do not count against
+// limits.max_connections while they linger, however many there are.
+func TestG4TheDeniedTakeNoPlace(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newUpstream(t), setup{policy: denyTCP, extra: "limits: {max_connections: 5}\ntimeouts: {linger: 5s}"})
+	for range 50 {
+		conn, err := net.DialTimeout("tcp", s.raw, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// FIN or reset: it was decided.
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil {
+			t.Fatalf("read %d bytes, %v from a listener that denies everybody", n, err)
+		}
+	}
+	if a, err := once(s.web, get("/")); err != nil || a.status != 404 {
+		t.Errorf("status %d, %v; want 404: the proxy has room", a.status, err)
+	}
+}
+
+// Policies of a tcp listener that refuses everybody.
+const (
+	denyTCP = `clusters: {app: {endpoints: ["127.0.0.1:9"]}}
+tcp_routes: [{listener: raw, cluster: app, policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]}]
+`
+	noTCP = `clusters: {app: {endpoints: ["127.0.0.1:9"]}}
+routes: [{name: web, cluster: app}]
+`
+)
 
 // TestG4SlowClients are timed out, each in its phase, and told why where that is possible.
 func TestG4SlowClients(t *testing.T) {

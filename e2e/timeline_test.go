@@ -80,8 +80,9 @@ func judge(o timeline, open time.Duration) (faults []error) {
 	}
 	served := 0
 	for _, s := range o.spans {
-		// In the second half: who stalls may still be quick right after the signal.
-		if s.began.After(o.signal.Add(open/2)) && s.began.Before(o.signal.Add(open)) {
+		// From the second half on: who stalls may still be quick right after the signal.
+		// The door may stay open for longer than open, and a busy machine needs that.
+		if s.began.After(o.signal.Add(open/2)) && s.began.Before(refusedAt) {
 			served++
 		}
 		if s.ended.After(o.signal) && s.ended.Sub(s.began) > prompt {
@@ -89,7 +90,7 @@ func judge(o timeline, open time.Duration) (faults []error) {
 		}
 	}
 	if served == 0 {
-		fault("no exchange that began %v to %v after the signal was served", open/2, open)
+		fault("no exchange that began between %v after the signal and the closing of the door (%v) was served", open/2, since(refusedAt))
 	}
 	if o.lost > 0 {
 		fault("%d lost", o.lost)

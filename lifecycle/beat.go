@@ -25,6 +25,7 @@ type Status struct {
 	Budget     time.Time // when Run returns at the latest; zero: not stopping
 	Holding    string    // the call under way: "drain proxy"; empty: none
 	NextSignal string    // what one more signal would do
+	Exits      bool      // a stop is under way that ends with the exit of the process, and nobody may undo it
 	Unready    []Unmet   // targets, while starting
 }
 
@@ -37,7 +38,7 @@ type Unmet struct {
 
 // Status returns how the life goes.
 func (m *Machine) Status() Status {
-	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal()}
+	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal(), Exits: m.exits()}
 	if m.out != nil {
 		s.Holding = m.out.verb.String() + " " + m.out.service.name
 	}
@@ -55,6 +56,22 @@ func (m *Machine) Status() Status {
 	case Serving, Drained, Stopped, Failed:
 	}
 	return s
+}
+
+// exits reports whether the process is on its way out for good. A lame duck that was
+// asked for by API may be undone, and a drain may park. (Whoever sent a signal and undoes
+// it says so to systemd by READY; a failure cannot be undone.)
+func (m *Machine) exits() bool {
+	switch m.at {
+	case stageLameDuck:
+		return m.signals > 0 || len(m.errs) > 0
+	case stageDraining:
+		return !m.park
+	case stageClosing, stageOver:
+		return true
+	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit, stageParked:
+	}
+	return false
 }
 
 func (m *Machine) nextSignal() string {

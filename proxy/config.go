@@ -57,7 +57,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	Limits         h1.Limits
-	MaxConnections int // downstream, all listeners; 0 is 50,000
+	MaxConnections int // downstream, all listeners, without those that are refused; 0 is 50,000
 
 	HeaderTimeout time.Duration // from the first byte of a head to its last; 10 s
 	BodyTimeout   time.Duration // without a byte of a request body; 60 s
@@ -100,6 +100,9 @@ type Faults struct {
 	EvictActive        bool // an idle eviction closes a connection that became active meanwhile
 	SkipAuthorize      bool // the authorize stage is not asked
 	TrustBrokenMove    bool // after a Move that broke, the rest of the body is taken to begin where it was last told
+	DropEarly          bool // what came behind an upgrade on either side is forgotten
+	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
+	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
 	LateHalfClose      bool // a tunnel ends when the first side says goodbye
 }
 

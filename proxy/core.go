@@ -28,6 +28,7 @@ type Core struct {
 
 	open       atomic.Int64 // admitted downstream connections
 	unadmitted counter      // downstream connections that hold no handle
+	denied     atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
 
 	applying sync.Mutex // serialises Apply
 
@@ -89,6 +90,22 @@ func (core *Core) Unadmitted() int { return core.unadmitted.value() }
 
 // AwaitUnadmitted waits until no connection without a handle is left, or ctx ends.
 func (core *Core) AwaitUnadmitted(ctx context.Context) error { return core.unadmitted.wait(ctx) }
+
+// How many refused connections may be open, waiting for their 503 or for their peer's FIN:
+// while there is room for connections, and where there is none, where descriptors are
+// short and the probes need some.
+const (
+	maxRefused = 4096
+	maxSurplus = 32
+)
+
+// mayLinger reports whether one more refused connection, which is counted already, may
+// take its time. The others are closed at once. Refused connections have one descriptor
+// and not two, so what fits into limits.max_connections fits into the descriptors.
+func (core *Core) mayLinger() bool {
+	n := int64(core.unadmitted.value()) + core.denied.Load()
+	return n <= maxSurplus || n <= maxRefused && n+core.open.Load() <= int64(core.cfg.MaxConnections)
+}
 
 var errLimit = errors.New("too many connections")
 

@@ -94,7 +94,7 @@ func (c *httpConn) begin(head []byte) {
 	x := &c.x
 	x.method = methodOf(r.Method)
 	x.minor, x.isHEAD = r.Minor, x.method == methodHEAD
-	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, mayUpgrade(r.Upgrade)
+	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, mayUpgrade(r.Upgrade) || l.cfg.Faults.PassAnyUpgrade && r.Upgrade != nil
 	x.hasBody, x.chunked = r.Body != h1.BodyNone, r.Chunked
 	x.reqDone = !x.hasBody
 	x.body.Reset(r.Body, r.Length)

@@ -23,6 +23,9 @@ func (c *httpConn) appendRequestHead(dst []byte) []byte {
 	dst = h1.AppendRequestLine(dst, r.Method, l.areq.Path, r.Query, r.HasQuery)
 	dst = append(dst, "Host: "...)
 	dst = append(dst, l.areq.Host...)
+	if len(l.areq.Host) == 0 {
+		dst = append(dst, x.route.defaultHost()...)
+	}
 	if l.port > 0 {
 		dst = append(dst, ':')
 		dst = strconv.AppendInt(dst, int64(l.port), 10)
@@ -187,7 +190,11 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 	} else {
 		dst = append(dst, "http"...)
 	}
-	dst = append(dst, "\r\nX-Forwarded-Host: "...)
+	dst = append(dst, "\r\n"...)
+	if len(host) == 0 {
+		return dst
+	}
+	dst = append(dst, "X-Forwarded-Host: "...)
 	dst = append(dst, host...)
 	return append(dst, "\r\n"...)
 }

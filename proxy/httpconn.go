@@ -74,26 +74,14 @@ type httpConn struct {
 	x exchange
 }
 
-// How many connections may wait for their 503: while nobody is admitted, and beyond
-// limits.max_connections, where descriptors are short and the probes need some.
-const (
-	maxUnadmitted = 4096
-	maxSurplus    = 32
-)
-
 func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {
 	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
-	err := l.admit(c)
-	if err == nil {
+	if l.admit(c) == nil {
 		c.arm(engine.TimerState, l.cfg.IdleTimeout)
 		return c
 	}
 	l.unadmitted.add()
-	most := maxUnadmitted
-	if err == errLimit {
-		most = maxSurplus
-	}
-	if l.unadmitted.value() > most {
+	if !l.mayLinger() {
 		l.refused(ln, refusedLimit)
 		c.linger = 0
 		c.shut()

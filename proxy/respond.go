@@ -143,7 +143,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	x := &c.x
 	x.interim++
 	switch {
-	case r.Status == 101 && x.upgrade && mayUpgrade(r.Upgrade) && x.reqDone:
+	case r.Status == 101 && (x.upgrade || u.l.cfg.Faults.SwitchUnasked) && mayUpgrade(r.Upgrade) && x.reqDone:
 		c.upgraded(r, rest)
 		return false
 	case r.Status == 101, x.interim > maxInterim:
@@ -218,5 +218,8 @@ func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
 	early := bytes.Clone(c.in) // what the client sent behind its request, before it knew
 	late := bytes.Clone(rest)
 	c.endAccount()
+	if l.cfg.Faults.DropEarly {
+		early, late = nil, nil
+	}
 	startTunnel(c, u, early, late)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-multierror"
@@ -74,6 +75,7 @@ func (s *Server) Start(ctx context.Context) error {
 		s.bound = append(s.bound, l)
 	}
 	if errs != nil {
+		errs.ErrorFormat = oneLine
 		for _, l := range s.bound {
 			l.Close()
 		}
@@ -88,6 +90,15 @@ func (s *Server) Start(ctx context.Context) error {
 		return s.accept()
 	}
 	return nil
+}
+
+// oneLine joins errors so that they fit into one line of the log.
+func oneLine(errs []error) string {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
 }
 
 // accept gives the sockets to the driver, once. Under mu.

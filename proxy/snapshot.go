@@ -41,6 +41,18 @@ func (r *Route) responseWait() time.Duration {
 	return r.Cluster.Config().ResponseTimeout
 }
 
+// defaultHost is the authority that a request without one gets (HTTP/1.0 needs none): HTTP/1.1
+// to the upstream needs a Host, and a server may refuse an empty one. RFC 9112 section
+// 3.3 lets a gateway's configuration say it; the first endpoint is the one name that ours
+// holds for certain, and the same whichever endpoint is picked. Such a request only
+// matches routes of any host.
+func (r *Route) defaultHost() string {
+	if eps := r.Cluster.Endpoints(); len(eps) > 0 {
+		return eps[0].Addr
+	}
+	return ""
+}
+
 // Snapshot is an immutable compiled policy: everything an exchange asks about routes,
 // rules and clusters, of one version. An exchange loads it once and keeps it.
 type Snapshot struct {

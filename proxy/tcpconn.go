@@ -18,6 +18,8 @@ type tcpConn struct {
 	dial    *tcpDial
 	tries   int
 	closing bool
+	refused bool // it holds no place under limits.max_connections
+	hasty   bool // too many refused connections linger already
 	outcome drain.Outcome
 }
 
@@ -42,18 +44,18 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 		l.refused(ln, refusedUnsynced)
 	}
 	if c.handle == nil {
-		l.unadmitted.add()
-		c.shut(drain.Completed)
+		c.refuse()
 		return c
 	}
 	if snap == nil {
 		l.refused(ln, refusedUnsynced)
-		c.shut(drain.Completed)
+		c.refuse()
 		return c
 	}
 	r := snap.tcp[ln.cfg.Name]
-	if r == nil {
-		c.shut(drain.Completed) // DESIGN 7: no route, TCP closes
+	if r == nil { // no route: TCP closes
+		l.refused(ln, refusedNoRoute)
+		c.refuse()
 		return c
 	}
 	h.Describe(&r.Name, nil)
@@ -61,7 +63,7 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 	d := r.Authorizer.Authorize(nil, &l.areq)
 	l.stats.decided(d)
 	if d.Verdict != authz.Allow {
-		c.shut(drain.Completed)
+		c.refuse()
 		return c
 	}
 	c.route = r
@@ -84,6 +86,21 @@ func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 	c.l.setRole(id, c.dial)
 }
 
+// refuse closes a connection that gets no tunnel. It gives its place under
+// limits.max_connections back at once: whoever is refused must not crowd out others.
+func (c *tcpConn) refuse() {
+	l := c.l
+	c.refused = true
+	if c.handle == nil {
+		l.unadmitted.add()
+	} else {
+		l.open.Add(-1)
+		l.denied.Add(1)
+	}
+	c.hasty = !l.mayLinger()
+	c.shut(drain.Completed)
+}
+
 func (c *tcpConn) shut(o drain.Outcome) {
 	if c.closing {
 		return
@@ -92,7 +109,11 @@ func (c *tcpConn) shut(o drain.Outcome) {
 	if c.dial != nil {
 		c.dial.giveUp()
 	}
-	c.l.sh.Close(c.id, c.l.cfg.Linger)
+	linger := c.l.cfg.Linger
+	if c.hasty {
+		linger = 0
+	}
+	c.l.sh.Close(c.id, linger)
 }
 
 func (c *tcpConn) evict(cause drain.Cause) {
@@ -114,7 +135,11 @@ func (c *tcpConn) closed(engine.End) {
 		o = c.outcome
 	}
 	c.ln.closed(o)
-	c.l.open.Add(-1)
+	if c.refused {
+		c.l.denied.Add(-1)
+	} else {
+		c.l.open.Add(-1)
+	}
 	c.handle.Done(o)
 }
 

@@ -394,3 +394,17 @@ func TestTCPTunnel(t *testing.T) {
 }
 
 var _ engine.Handler = (*loop)(nil)
+
+// HTTP/1.1 to the upstream needs a Host (RFC 9112 section 3.2): without one from the
+// client it is the cluster's first endpoint, and nobody is told of a forwarded host.
+func TestRequestWithoutHost(t *testing.T) {
+	w := newWalk(t, Config{})
+	w.open()
+	w.simple(ok)
+	c := w.dial("web")
+	c.Write([]byte("GET /a HTTP/1.0\r\n\r\n"))
+	w.until("the response", c.has("200 OK"))
+	if up := w.upReqs[0]; !strings.HasPrefix(up, "GET /a HTTP/1.1\r\nHost: up:1\r\n") || strings.Contains(up, "X-Forwarded-Host") {
+		t.Errorf("upstream got %q", up)
+	}
+}

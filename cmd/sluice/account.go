@@ -97,6 +97,23 @@ func (a *app) store(r drain.Receipt) {
 	}
 }
 
+// receiptHasAPlace reports a receipt file that could never be written: the end of the
+// process is too late to learn that.
+func receiptHasAPlace(name string) error {
+	if name == "" {
+		return nil
+	}
+	dir := filepath.Dir(name)
+	fi, err := os.Stat(dir)
+	if err == nil && !fi.IsDir() {
+		err = fmt.Errorf("%s is no directory", dir)
+	}
+	if err != nil {
+		return fmt.Errorf("drain.receipt: %w", err)
+	}
+	return nil
+}
+
 // maxReceipt bounds what is read of an old receipt: two lists of 1,000 holders fit.
 const maxReceipt = 4 << 20
 

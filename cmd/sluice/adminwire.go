@@ -27,7 +27,8 @@ func (a *app) wireAdmin() error {
 		return err
 	}
 	a.manager.Register(server)
-	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Status: a.statusLine, Log: a.log})
+	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Status: a.statusLine,
+		Exiting: func() bool { return a.manager.Status().Exits }, Log: a.log})
 	a.manager.Register(a.notifier)
 	return nil
 }
@@ -61,8 +62,11 @@ func (a *app) reloadCounts() admin.Reloads {
 	return a.reloads
 }
 
-// statusLine is what `systemctl status` shows.
+// statusLine is what `systemctl status` shows: to the end, and the last line after it.
 func (a *app) statusLine() string {
+	if a.tracker.State() == drain.Drained {
+		return a.tracker.Receipt().String()
+	}
 	v := a.registry.Snapshot().Verdict(health.Ready)
 	s := a.tracker.Stats()
 	line := fmt.Sprintf("%s, %s", v.Process.State.Label(), s.Connections)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/health"
 )
 
 // The commands that talk to the admin listener of a running proxy.
@@ -171,6 +172,8 @@ Exit codes: 0 done, 1 refused or no answer.`,
 				return printJSON(cmd.OutOrStdout(), p)
 			}
 			switch {
+			case undo && p.State == health.ProcessServing: // at once, or nothing was to be undone
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), p.State)
 			case undo:
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), "undone: serving again as soon as every service admits")
 			case ack:

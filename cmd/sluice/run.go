@@ -19,6 +19,7 @@ func newRun() *cobra.Command {
   first signal    not ready at once, goes on accepting (lame duck), then drains
   second signal   skips the lame duck
   third signal    cuts what is left
+  SIGINT          at a terminal counts as the first and the second
   SIGHUP          reads policy and keys again
 
 Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`,
@@ -49,6 +50,9 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 				if err := fitDescriptors(cfg, n, log); err != nil {
 					return fail(exitUsage, fmt.Errorf("sluice: %w", err))
 				}
+			}
+			if err := receiptHasAPlace(cfg.Drain.Receipt); err != nil {
+				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
 			}
 			a, err := newApp(cfg, o, log, os.Stdout)
 			if err != nil {

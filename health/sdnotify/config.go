@@ -20,8 +20,9 @@ type Config struct {
 	Alive func() bool
 	// Status is the line for STATUS=; nil: the verdict of the readiness probe.
 	Status func() string
-	// Exiting says whether a lame duck or a drain ends with the exit of the process;
-	// nil: always. See the limits of the package.
+	// Exiting says whether a lame duck or a drain (a finished one included) ends with the
+	// exit of the process; nil: always. It is asked when health changes, each Every, and by
+	// Close. See the limits of the package.
 	Exiting func() bool
 	// Every is how often STATUS and the extended timeout are renewed (default 5s).
 	Every time.Duration

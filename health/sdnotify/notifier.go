@@ -214,9 +214,9 @@ func (n *Notifier) exiting(state health.Process) bool {
 	switch state {
 	case health.ProcessStopped, health.ProcessFailed:
 		return true
-	case health.ProcessLameDuck, health.ProcessDraining:
+	case health.ProcessLameDuck, health.ProcessDraining, health.ProcessDrained: // a parked one is closed in Drained
 		return n.cfg.Exiting()
-	case health.ProcessStarting, health.ProcessServing, health.ProcessDrained:
+	case health.ProcessStarting, health.ProcessServing:
 	}
 	return false
 }

@@ -18,6 +18,14 @@ type answer struct {
 func (c *upConn) respond(r *request) {
 	w := c.u.w
 	c.busy = true
+	switch {
+	case r.switches && !c.early:
+		c.switchTo(r)
+		return
+	case !c.early && r.asks != echoProtocol && w.net.Chance(0.005):
+		c.switchUnasked(r)
+		return
+	}
 	a := &answer{c: c, r: r, sound: true, finish: c.done}
 	a.build()
 	a.spoil()

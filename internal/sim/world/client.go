@@ -41,6 +41,7 @@ const (
 	idler    // connects and says nothing, or one request and then nothing
 	halfOpen // FIN right behind the request
 	dribbler // one request, piece by piece
+	upgrader // one request, for a tunnel: see upgrade.go
 	numClientKinds
 )
 
@@ -60,7 +61,7 @@ func newClient(w *world) {
 		}
 	case halfOpen:
 		c.left = 1
-	case keepAlive, perRequest, pipeliner, rude, dribbler, numClientKinds:
+	case keepAlive, perRequest, pipeliner, rude, dribbler, upgrader, numClientKinds:
 	}
 	c.connect()
 }
@@ -266,6 +267,9 @@ func (r *request) append(w *world, out []byte) []byte {
 	out = append(out, "?q=1 HTTP/1.1\r\nHost: app.test\r\n"...)
 	if r.key != "" {
 		out = append(append(append(out, "X-API-Key: "...), r.key...), "\r\n"...)
+	}
+	if r.asks != "" {
+		out = append(append(append(out, "Connection: keep-alive, Upgrade\r\nUpgrade: "...), r.asks...), "\r\n"...)
 	}
 	content := body(r.num, r.bodyLen)
 	switch {

@@ -7,7 +7,8 @@
 //	fmt.Println(r.Violations)        // empty: every invariant held
 //	fmt.Println(r.Faults)            // what was injected
 //
-// What must hold: nothing is forwarded before the policy, or against it; nothing that
+// Some clients ask for an upgrade, and go on through a tunnel, as those of the TCP listener
+// do from the start. What must hold: nothing is forwarded before the policy, or against it; nothing that
 // could have ended inside the budget is lost; no truncation looks whole; no POST is
 // executed twice; readiness flips before the door; nobody holds a handle when the
 // tracker is drained; the receipt agrees with the ledger; no socket is left at the end;

@@ -26,7 +26,8 @@ type request struct {
 	carriers   []*carrier // upstream connections that the proxy wrote it to
 	sound      *carrier   // the one on which the upstream answered it in full; nil: none did
 	flawed     bool       // an upstream answered with a fault, or never
-	earlyAt    time.Time  // when an upstream answered before it had read the request; zero: it read first
+	upgrade
+	earlyAt time.Time // when an upstream answered before it had read the request; zero: it read first
 }
 
 // carrier is a connection of the proxy to an upstream, as the omniscient see it: the
@@ -37,6 +38,8 @@ type carrier struct {
 	broke  bool      // the upstream ended it when the proxy could still use it
 	head   []byte    // the first bytes, until it is known what it carries
 	tunnel bool
+	echoed int  // bytes that the upstream sent through the tunnel
+	bye    bool // the upstream ended its half of the tunnel, which is no fault
 }
 
 // broken reports whether the upstream ended the connection, or its listener did so
@@ -98,7 +101,9 @@ func (r *request) upstreamsFault() bool {
 		return true
 	}
 	for _, c := range r.carriers {
-		if c != r.sound && c.broken() {
+		// Behind a 101 the connection goes on being needed: whoever breaks it may destroy
+		// the 101 on its way.
+		if (c != r.sound || r.switches) && c.broken() {
 			return true
 		}
 	}

@@ -44,6 +44,9 @@ func Mutants() []Mutant {
 		{Name: "drop_held", Breaks: "pipelined requests are served", Shows: []string{"lost"}, Proxy: proxy.Faults{DropHeld: true}},
 		{Name: "skip_authorize", Breaks: "every exchange is authorised", Shows: []string{"was not allowed", "allows it"}, Proxy: proxy.Faults{SkipAuthorize: true}},
 		{Name: "late_half_close", Breaks: "half-close is passed on", Shows: []string{"lost: tunnel"}, Proxy: proxy.Faults{LateHalfClose: true}},
+		{Name: "drop_early", Breaks: "what came behind an upgrade goes through its tunnel", Shows: []string{"lost: upgrade", "not sent through it"}, Proxy: proxy.Faults{DropEarly: true}},
+		{Name: "switch_unasked", Breaks: "a 101 that nobody asked for makes no tunnel", Shows: []string{"unasked"}, Proxy: proxy.Faults{SwitchUnasked: true}},
+		{Name: "pass_h2c", Breaks: "no tunnel carries requests past the policy", Shows: []string{"with Upgrade: h2c"}, Proxy: proxy.Faults{PassAnyUpgrade: true}},
 		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Shows: []string{"past its deadline"}, Drain: drain.Faults{NoDeadline: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}

@@ -50,7 +50,11 @@ func (c *client) parse() bool {
 		if n == 0 {
 			return false
 		}
-		if c.resp.Status >= 200 {
+		switch {
+		case c.resp.Status == 101:
+			c.switched(r, c.got[n:])
+			return false
+		case c.resp.Status >= 200:
 			c.responds(r)
 		}
 		c.got = c.got[n:]
@@ -93,11 +97,16 @@ func (c *client) responds(r *request) {
 	if n, ok := numberAfter(of, 'r'); !ok || n != r.num {
 		w.violate("r%d got the response to %q", r.num, of)
 	}
+	w.judgePermission(r, "200")
+}
+
+// judgePermission: r got what; did some version in force meanwhile allow it?
+func (w *world) judgePermission(r *request, what string) {
 	switch {
 	case r.path == "no", r.path == "key" && r.key != goodKey:
-		w.violate("r%d was not allowed and got 200", r.num)
+		w.violate("r%d was not allowed and got %s", r.num, what)
 	case r.path == "flip" && !w.inForce(r.sentAt, odd):
-		w.violate("r%d got 200 and no version in force meanwhile allows it", r.num)
+		w.violate("r%d got %s and no version in force meanwhile allows it", r.num, what)
 	}
 }
 
@@ -124,6 +133,8 @@ func (c *client) answered(r *request) {
 	}
 	switch {
 	case len(c.pending) > 0:
+	case c.kind == upgrader: // what it sent behind its request was for a tunnel
+		c.stop()
 	case c.left > 0 && c.kind == perRequest:
 		c.stop()
 		c.again()

@@ -66,6 +66,9 @@ func (w *world) scriptClients(stop time.Duration) {
 	for range 1 + r.IntN(3) {
 		n.After(n.Between(0, stop+lame), func() { newTunnelClient(w) })
 	}
+	for range 1 + r.IntN(3) {
+		n.After(n.Between(0, stop+lame), func() { newUpgrader(w) })
+	}
 	// Some are caught in the middle by the stop.
 	if n.Chance(0.3) {
 		n.After(stop-n.Between(20*time.Millisecond, 300*time.Millisecond), func() {

@@ -7,13 +7,14 @@ import (
 	"github.com/sluiceproxy/sluice/internal/sim"
 )
 
-// tunnelClient sends through a raw TCP listener, wants everything back, and says
-// goodbye by half-close.
+// tunnelClient sends through a raw TCP listener, or after a 101, wants everything back,
+// and says goodbye by half-close.
 type tunnelClient struct {
 	w       *world
+	name    string
 	num     int
 	sock    *sim.Sock
-	sent    []byte
+	owed    []byte // everything that has to come back
 	match   matcher
 	left    int // messages
 	most    int // bytes of a message
@@ -33,7 +34,7 @@ func newTunnelClient(w *world) {
 	if w.quiet {
 		return
 	}
-	t := &tunnelClient{w: w, num: len(w.tunnels), left: 1 + w.net.Rand.IntN(12), most: 3000, dialed: w.net.Now()}
+	t := &tunnelClient{w: w, name: fmt.Sprintf("tunnel %d", len(w.tunnels)), num: len(w.tunnels), left: 1 + w.net.Rand.IntN(12), most: 3000, dialed: w.net.Now()}
 	if w.net.Chance(0.12) {
 		w.net.Count["endless tunnel"]++
 		t.left, t.most = 1<<30, 300
@@ -49,14 +50,19 @@ func newTunnelClient(w *world) {
 			t.write(fmt.Appendf(nil, "%c%0*d", tunnelMark, tunnelHead-1, t.num))
 			t.say()
 		},
-		Data:  func(b []byte) { t.match.want = t.sent; t.match.add(b) },
+		Data:  t.data,
 		EOF:   func() { t.end("eof") },
 		Reset: func() { t.end("reset") },
 	})
 }
 
+func (t *tunnelClient) data(b []byte) {
+	t.match.want = t.owed
+	t.match.add(b)
+}
+
 func (t *tunnelClient) write(b []byte) {
-	t.sent = append(t.sent, b...)
+	t.owed = append(t.owed, b...)
 	t.sock.Write(b)
 }
 
@@ -80,24 +86,30 @@ func (t *tunnelClient) end(how string) {
 	}
 	t.ended = how
 	w := t.w
-	w.trace("tunnel %d %s: %d of %d bytes back", t.num, how, t.match.n, len(t.sent))
+	w.trace("%s %s: %d of %d bytes back", t.name, how, t.match.n, len(t.owed))
 	t.sock.Close()
+	t.match.want = t.owed
 	switch {
 	case how == "eof" && t.fin && t.match.whole():
 	case t.match.bad:
-		w.violate("tunnel %d got bytes that were not sent through it", t.num)
+		w.violate("%s got bytes that were not sent through it", t.name)
+	case how == "eof" && t.carrier != nil && t.carrier.bye && t.match.n == t.carrier.echoed:
+		// The upstream said goodbye first, and all of it arrived.
 	case how == "eof" && t.match.n == 0 && w.refusesTunnel(t):
 	case t.carrier != nil && t.carrier.broken():
 	case t.carrier == nil && (w.ups[0].wasDown(t.dialed) || w.ups[1].wasDown(t.dialed)):
 	case w.cutNow():
-		w.claims = append(w.claims, claim{t.sock.Addr, fmt.Sprintf("tunnel %d", t.num), false})
+		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
 	default:
-		w.violate("lost: tunnel %d ended by %s with %d of %d bytes back (fin %v)", t.num, how, t.match.n, len(t.sent), t.fin)
+		w.violate("lost: %s ended by %s with %d of %d bytes back (fin %v)", t.name, how, t.match.n, len(t.owed), t.fin)
 	}
 }
 
 // refusesTunnel: a tunnel that was accepted before anything was admitted is closed.
 func (w *world) refusesTunnel(t *tunnelClient) bool {
+	if t.carrier != nil {
+		return false
+	}
 	at, ok := w.accepted[t.sock.Addr]
 	return ok && (w.admittedAt.IsZero() || at.Before(w.admittedAt))
 }

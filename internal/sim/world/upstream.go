@@ -24,19 +24,20 @@ type upstream struct {
 
 // upConn is one connection of an upstream.
 type upConn struct {
-	u      *upstream
-	sock   *sim.Sock
-	got    []byte
-	req    h1.Request
-	body   h1.Body
-	match  matcher
-	inBody bool
-	cur    *request // being answered
-	taking *request // being read
-	early  bool     // taking was answered before it was read
-	tunnel bool
-	gone   bool
-	busy   bool // a response is being written
+	u        *upstream
+	sock     *sim.Sock
+	got      []byte
+	req      h1.Request
+	body     h1.Body
+	match    matcher
+	inBody   bool
+	cur      *request // being answered
+	taking   *request // being read
+	early    bool     // taking was answered before it was read
+	tunnel   bool
+	gone     bool
+	busy     bool // a response is being written
+	farewell bool // it says goodbye first on this tunnel
 	// untilClose: the response that is being written ends with the connection.
 	untilClose bool
 }
@@ -126,7 +127,7 @@ func (c *upConn) received(b []byte) {
 		w.violate("invariant 4: an upstream got %d bytes before a policy was in force", len(b))
 	}
 	if c.tunnel {
-		c.sock.Write(b)
+		c.tunnelled(b)
 		return
 	}
 	c.got = append(c.got, b...)
@@ -145,7 +146,7 @@ func (c *upConn) parse() bool {
 	if !c.inBody {
 		if c.got[0] == tunnelMark {
 			c.tunnel = true
-			c.sock.Write(c.got)
+			c.tunnelled(c.got)
 			c.got = nil
 			return false
 		}
@@ -204,6 +205,9 @@ func (c *upConn) begin() bool {
 	}
 	if v, n := c.req.Field("x-sluice-user"); r.path == "key" && (n != 1 || string(v) != "u-1") {
 		w.violate("r%d reached an upstream without its identity", r.num)
+	}
+	if asked := string(c.req.Upgrade); asked != "" && asked != r.asks || asked == h2cProtocol {
+		w.violate("r%d asks for %q and reached an upstream with Upgrade: %s", r.num, r.asks, asked)
 	}
 	if _, n := c.req.Field("x-api-key"); n > 0 {
 		w.violate("r%d reached an upstream with its credential", r.num)
