@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,7 +137,7 @@ func (st *stand) note(r *http.Request, body []byte) {
 	r.Header.Del("X-Request-Id")
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.got = append(st.got, fmt.Sprint(r.Method, r.RequestURI, r.Host, r.Header, r.Trailer, r.ContentLength, r.TransferEncoding, string(body)))
+	st.got = append(st.got, fmt.Sprint(r.Method, r.RequestURI, strings.ReplaceAll(r.Host, st.ln.Addr().String(), "origin"), r.Header, r.Trailer, r.ContentLength, r.TransferEncoding, string(body)))
 }
 
 // answer is an origin whose answer depends on the path alone.
