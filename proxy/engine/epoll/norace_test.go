@@ -1,0 +1,5 @@
+//go:build !race && linux
+
+package epoll_test
+
+const raceEnabled = false
