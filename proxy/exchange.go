@@ -133,6 +133,7 @@ func (c *httpConn) refuseUnadmitted() {
 func (c *httpConn) locate(head []byte) {
 	l, r, x := c.l, &c.l.req, &c.x
 	c.beginRecord()
+	hops, limited, valid := maxForwards(x.method, r)
 	switch {
 	case r.Form == h1.Authority:
 		c.reply(response{status: 501, reason: "connect", text: "CONNECT is not offered here", close: true})
@@ -145,6 +146,15 @@ func (c *httpConn) locate(head []byte) {
 		return
 	case r.Form == h1.Asterisk:
 		c.reply(response{status: 400, reason: "asterisk", text: "OPTIONS * addresses no route"})
+		return
+	case asksForAnotherMethod(r):
+		c.reply(response{status: 400, reason: "method_override", text: "a field asks for another method than the request line", close: true})
+		return
+	case !valid:
+		c.reply(response{status: 400, reason: "max_forwards", text: "Max-Forwards is not one number", close: true})
+		return
+	case limited && hops == 0:
+		c.reply(response{status: 200, reason: "max_forwards", text: "this is as far as Max-Forwards lets the request go"})
 		return
 	}
 	host, port, err := route.NormalizeHost(l.hostBuf[:0], r.Host)
