@@ -3,6 +3,9 @@ package proxy
 import (
 	"strings"
 	"testing"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/route"
 )
 
 // A request that is another one by a field is not what was authorised.
@@ -45,4 +48,37 @@ func TestMaxForwardsOfOptions(t *testing.T) {
 			t.Errorf("Max-Forwards %q: upstream got %q", value, up)
 		}
 	}
+}
+
+// Servers that cut path parameters off must not find another route than we did.
+func TestPathParametersDoNotHideARoute(t *testing.T) {
+	for target, forwarded := range map[string]bool{"/a;x": true, "/a;x/b;y=z": true, "/;": true, "/admin;x": false,
+		"/x;/..;/admin": false, "/admin;": false, "/admin;x/users": false, "/a;/../admin;x": false, "/;/admin": false} {
+		w := newWalk(t, Config{})
+		w.open()
+		table, err := route.Compile([]route.Spec{
+			{Name: "all", Path: route.PathSpec{Prefix: "/"}}, {Name: "admin", Path: route.PathSpec{Prefix: "/admin"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap := w.core.gate.Load()
+		open := snap.routes[0]
+		open.PathParameters = true
+		shut := open
+		shut.Authorizer = denyAll{}
+		w.core.gate.Store(&Snapshot{table: table, routes: []Route{open, shut}})
+		w.simple(ok)
+		c := w.dial("web")
+		c.Write([]byte("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n"))
+		w.until("an answer", c.has("\r\n\r\n"))
+		if got := len(w.upReqs) > 0; got != forwarded {
+			t.Errorf("%s: forwarded %v, client got %q", target, got, c.got)
+		}
+	}
+}
+
+type denyAll struct{}
+
+func (denyAll) Authorize(*authz.Identity, *authz.Request) authz.Decision {
+	return authz.Decision{Verdict: authz.Deny, Reason: "reject"}
 }

@@ -167,6 +167,7 @@ func (c *httpConn) locate(head []byte) {
 		c.reply(response{status: 400, reason: "path", text: err.Error(), close: true})
 		return
 	}
+	c.recordTarget(host, path)
 	name := x.method.name(r.Method)
 	i, outcome := x.snap.table.Match(host, path, name)
 	switch {
@@ -179,7 +180,7 @@ func (c *httpConn) locate(head []byte) {
 		return
 	}
 	x.route = &x.snap.routes[i]
-	if !x.route.PathParameters && bytes.IndexByte(path, ';') >= 0 {
+	if bytes.IndexByte(path, ';') >= 0 && !c.parametersMatch(host, path, name, i) {
 		c.reply(response{status: 400, reason: "path", text: "the path holds path parameters (;), which this route does not allow", close: true})
 		return
 	}
@@ -188,6 +189,20 @@ func (c *httpConn) locate(head []byte) {
 	l.port, x.stage = port, 0
 	c.handle.Describe(&x.route.Name, nil)
 	c.authenticate(head)
+}
+
+// parametersMatch reports whether a path may keep its parameters: its route allows them,
+// and a server that cuts them off finds a path of the same route ("/admin;x" is its "/admin").
+func (c *httpConn) parametersMatch(host, path []byte, method string, found int) bool {
+	if !c.x.route.PathParameters {
+		return false
+	}
+	bare, err := route.Normalize(nil, route.WithoutParameters(path), route.PathOptions{})
+	if err != nil {
+		return false
+	}
+	i, outcome := c.x.snap.table.Match(host, bare, method)
+	return outcome == route.Found && i == found
 }
 
 // authenticate asks the route's authenticators in order, from x.stage on.
