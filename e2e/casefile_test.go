@@ -177,7 +177,7 @@ func (c *wireCase) fill(t *testing.T) {
 		c.client = c.reply
 	}
 	c.reply = strings.TrimPrefix(c.reply, "{nothing}") // not the default
-	if c.upstream == "" && c.kind == forward && strings.HasPrefix(c.file, "request") && !c.has("early") {
+	if c.upstream == "" && c.kind == forward && !strings.HasPrefix(c.file, "response") && !c.has("early") {
 		t.Fatalf("%s: what must the upstream get?", c)
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -40,7 +41,8 @@ type played struct {
 // player runs cases one after the other.
 type player struct {
 	target
-	probe int
+	probe     int
+	probePath string // of the good requests; empty: "/probe-"
 }
 
 func (p *player) play(c *wireCase) *played {
@@ -125,7 +127,7 @@ func (p *player) probeOn(client *caller, o *played) bool {
 	p.probe++
 	id := "probe-" + strconv.Itoa(p.probe)
 	before := client.ended
-	_, _ = io.WriteString(client, "GET /"+id+" HTTP/1.1\r\nHost: app.example.com\r\n\r\n")
+	_, _ = io.WriteString(client, "GET "+cmp.Or(p.probePath, "/probe-")+strconv.Itoa(p.probe)+" HTTP/1.1\r\nHost: app.example.com\r\n\r\n")
 	m, err := client.response(false, p.wait)
 	if err == nil && m.status() == 200 && m.body == id {
 		return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -188,7 +189,7 @@ func (r *recorder) take(c *recorded, got []byte) (used int, ok bool) {
 	}
 	r.note(c, arrival{conn: c.id, msg: m})
 	if isProbe(m) {
-		id := strings.TrimPrefix(m.start[1], "/")
+		id := path.Base(m.start[1])
 		_, err := c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: " + strconv.Itoa(len(id)) + "\r\n\r\n" + id))
 		return n, err == nil
 	}
@@ -268,4 +269,6 @@ func (r *recorder) deserted(within time.Duration) {
 	})
 }
 
-func isProbe(m *message) bool { return strings.HasPrefix(m.start[1], "/probe-") }
+func isProbe(m *message) bool {
+	return strings.HasPrefix(m.start[1], "/probe-") || strings.HasPrefix(m.start[1], "/public/probe-")
+}

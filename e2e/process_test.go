@@ -48,13 +48,23 @@ type process struct {
 // launch starts a program, and ends it with the test if it has not ended by then.
 func launch(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
+	return launchLogged(t, exec.Command(name, args...), env, false)
+}
+
+// launchLogged is launch; with access, the access log on standard output is read like the rest.
+func launchLogged(t *testing.T, cmd *exec.Cmd, env []string, access bool) *process {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(name, args...), exited: make(chan struct{}), grown: make(chan struct{})}
+	name := cmd.Path
+	p := &process{cmd: cmd, exited: make(chan struct{}), grown: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = w
+	if access {
+		p.cmd.Stdout = w
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
