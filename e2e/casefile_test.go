@@ -220,10 +220,10 @@ func unescape(line string) (string, error) {
 	return line, bad
 }
 
-// driverEnv is the driver under test, passed on to the binary.
+// driverEnv makes the binary use the driver that SLUICE_E2E_DRIVER names; empty: its default.
 func driverEnv() []string {
 	if d := os.Getenv("SLUICE_E2E_DRIVER"); d != "" {
-		return []string{"SLUICE_E2E_DRIVER=" + d}
+		return []string{"SLUICE_ENGINE_DRIVER=" + d}
 	}
 	return nil
 }

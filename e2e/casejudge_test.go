@@ -44,7 +44,7 @@ func found(g grade, format string, args ...any) finding {
 
 // judge compares what happened with the verdict.
 func (t *target) judge(c *wireCase, o *played) finding {
-	if f := c.judgeHarm(o); f.grade != right {
+	if f := t.judgeHarm(c, o); f.grade != right {
 		return f
 	}
 	switch c.kind {
@@ -62,13 +62,15 @@ func (t *target) judge(c *wireCase, o *played) finding {
 }
 
 // judgeHarm looks for what is unsafe whatever the verdict.
-func (c *wireCase) judgeHarm(o *played) finding {
+func (t *target) judgeHarm(c *wireCase, o *played) finding {
 	whole := 0
 	for _, a := range o.arrivals {
 		switch {
 		case a.msg == nil && !errors.Is(a.err, errMore):
 			return found(unsafe, "the upstream got what is no request (%v): %.300q", a.err, a.raw)
 		case a.msg == nil:
+		case strings.Contains(a.msg.start[1], "smuggled") && !t.exact && c.kind != forward && !c.has("hidden"):
+			// It stands behind the end of what was forwarded however that is read.
 		case strings.Contains(a.msg.start[1], "smuggled"):
 			return found(unsafe, "a smuggled request reached the upstream: %.300q", a.msg.raw)
 		default:
@@ -80,7 +82,7 @@ func (c *wireCase) judgeHarm(o *played) finding {
 		return found(unsafe, "the upstream got %d requests", whole)
 	case len(o.probes) > 0:
 		return found(unsafe, "a good request afterwards was answered with %.200q", o.probes[0])
-	case c.has("drop") && o.reused:
+	case c.has("drop") && o.reused && (t.exact || c.kind != refuse):
 		return found(unsafe, "the upstream's connection was used again")
 	}
 	return finding{}
@@ -90,16 +92,18 @@ func (c *wireCase) judgeHarm(o *played) finding {
 func (t *target) judgeRefusal(c *wireCase, o *played) finding {
 	before := c.number("after")
 	whole := 0
+	var forwarded *message
 	for _, a := range o.arrivals {
-		if a.msg != nil {
+		if a.msg != nil && !strings.Contains(a.msg.start[1], "smuggled") {
 			whole++
-		} else if t.exact && c.kind == refuse {
+			forwarded = a.msg
+		} else if a.msg == nil && t.exact && c.kind == refuse {
 			return found(unsafe, "the upstream got a beginning: %.300q", a.raw)
 		}
 	}
 	if c.has("gone") { // nobody is there to be answered: all that counts is what the upstream saw
 		if whole > before {
-			return found(unsafe, "a request that was cut short looks whole: %.300q", o.arrivals[0].msg.raw)
+			return found(unsafe, "a request that was cut short looks whole: %.300q", forwarded.raw)
 		}
 		return finding{}
 	}
@@ -109,9 +113,11 @@ func (t *target) judgeRefusal(c *wireCase, o *played) finding {
 	}
 	switch {
 	case whole > before:
-		return found(lenient, "forwarded as %.300q", o.arrivals[len(o.arrivals)-1].msg.raw)
+		return found(lenient, "forwarded as %.300q", forwarded.raw)
 	case last != nil && last.status() < 400 && last.status() != c.status:
 		return found(lenient, "answered %d by the proxy itself", last.status())
+	case whole == before && len(o.arrivals) > before && o.behindArrived():
+		return found(unsafe, "refused, but what stands behind it was served")
 	case last == nil && !o.closed:
 		return found(wrong, "no answer, and the connection is open (%v)", o.fault)
 	case last == nil && t.exact:
@@ -124,6 +130,16 @@ func (t *target) judgeRefusal(c *wireCase, o *played) finding {
 		return finding{}
 	}
 	return c.judgeAnswer(o, last)
+}
+
+// behindArrived: the request that stands behind the one that was refused arrived.
+func (o *played) behindArrived() bool {
+	for _, a := range o.arrivals {
+		if a.msg != nil && strings.Contains(a.msg.start[1], "smuggled") {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeAnswer compares our own answer with the verdict.
@@ -310,7 +326,7 @@ func (t *target) judgeClient(c *wireCase, o *played) finding {
 // judgeBadGateway: the upstream's answer is to be refused.
 func (t *target) judgeBadGateway(c *wireCase, o *played) finding {
 	switch {
-	case o.reused:
+	case o.reused && (t.exact || len(o.responses) == 0 || o.responses[0].status() >= 500):
 		return found(unsafe, "the upstream's connection was used again")
 	case len(o.responses) == 0 && !o.closed:
 		return found(wrong, "no answer, and the connection is open: %q (%v)", o.rest, o.fault)

@@ -64,7 +64,7 @@ func (p *player) play(c *wireCase) *played {
 	}()
 	p.read(client, c, o)
 	if strings.Contains(c.reply, "{then}") {
-		p.up.sendLate(p.wait)
+		p.up.sendLate(p.patience())
 	}
 	if p.rng != nil && c.has("drop") {
 		// What nobody asked for may still be on its way in pieces. Before the proxy has seen
@@ -102,8 +102,8 @@ func (p *player) afterwards(client *caller, c *wireCase, o *played) {
 	if !client.ended && c.keep && o.fault == nil {
 		o.keptWell = p.probeOn(client, o)
 	} else if !client.ended && !c.keep {
-		client.fill(p.wait) // it must end, and nothing more may come
-		if !client.ended {
+		client.fill(p.patience()) // it must end, and nothing more may come
+		if !client.ended && len(client.got) == 0 {
 			o.keptWell = p.probeOn(client, o)
 		}
 	}
@@ -111,6 +111,15 @@ func (p *player) afterwards(client *caller, c *wireCase, o *played) {
 		o.rest = string(client.got)
 	}
 	o.closed, o.reset = client.ended, client.reset
+}
+
+// patience is how long to wait for what is expected. Of other proxies it is no more than
+// a look: many of them do not close, and nobody hangs on it.
+func (p *player) patience() time.Duration {
+	if p.exact {
+		return p.wait
+	}
+	return p.wait / 5
 }
 
 // probeOn sends a good request, on a new connection if client is nil.
