@@ -63,7 +63,10 @@ func (t *target) judge(c *wireCase, o *played) finding {
 
 // judgeHarm looks for what is unsafe whatever the verdict.
 func (t *target) judgeHarm(c *wireCase, o *played) finding {
-	whole := 0
+	whole, allowed := 0, 1+c.number("after")+c.number("retry")
+	if method, _, _ := strings.Cut(c.request, " "); !t.exact && slices.Contains([]string{"GET", "HEAD", "PUT"}, method) {
+		allowed++ // RFC 9110 section 9.2.2 lets a proxy repeat an idempotent request; when is our own rule
+	}
 	for _, a := range o.arrivals {
 		switch {
 		case a.msg == nil && !errors.Is(a.err, errMore):
@@ -78,7 +81,7 @@ func (t *target) judgeHarm(c *wireCase, o *played) finding {
 		}
 	}
 	switch {
-	case whole > 1+c.number("after")+c.number("retry"):
+	case whole > allowed:
 		return found(unsafe, "the upstream got %d requests", whole)
 	case len(o.probes) > 0:
 		return found(unsafe, "a good request afterwards was answered with %.200q", o.probes[0])
@@ -354,6 +357,8 @@ func (t *target) judgeTruncated(c *wireCase, o *played) finding {
 	switch {
 	case len(o.responses) > 0 && o.responses[0].status() >= 500 && !t.exact:
 		return finding{}
+	case len(o.responses) > 0 && !t.exact && !c.has("fin") && !c.has("rst"):
+		return found(lenient, "forwarded as %.300q", o.responses[0].raw) // it did not break off
 	case len(o.responses) > 0:
 		return found(unsafe, "it looks whole: %.300q", o.responses[0].raw)
 	case !o.closed:

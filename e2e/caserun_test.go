@@ -103,7 +103,8 @@ func (p *player) afterwards(client *caller, c *wireCase, o *played) {
 		o.keptWell = p.probeOn(client, o)
 	} else if !client.ended && !c.keep {
 		client.fill(p.patience()) // it must end, and nothing more may come
-		if !client.ended && len(client.got) == 0 {
+		// In the middle of a request, another one would be taken for the rest of it.
+		if !client.ended && len(client.got) == 0 && o.fault == nil && !c.has("early") {
 			o.keptWell = p.probeOn(client, o)
 		}
 	}
