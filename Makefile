@@ -11,10 +11,10 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e sim fuzz bench heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim fuzz bench heavy cover clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what the tests need and this machine lacks (nginx, wrk, h2load, gcc)
 	./e2e/setup.sh
@@ -48,6 +48,11 @@ sim-test: ## $(SEEDS) histories of the whole proxy and every mutant, by simulati
 
 e2e: ## the built binary with real clients and upstreams
 	cd e2e && E2E_TOOLS=required $(GO) test -count=1 -timeout 1500s ./...
+
+score-peers: ## the case tables against nginx, HAProxy and Caddy beside Sluice; result in bench/results
+	./e2e/setup.sh peers
+	mkdir -p bench/results
+	cd e2e && E2E_PEERS=1 E2E_PEERS_REPORT=../bench/results/$$(date +%F)-case-tables.md $(GO) test -count=1 -v -timeout 1500s -run TestPeersScore .
 
 sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it); a failing seed prints its replay command
 	$(GO) test -c -o bin/world.test ./internal/sim/world

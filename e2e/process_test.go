@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,13 +49,25 @@ type process struct {
 // launch starts a program, and ends it with the test if it has not ended by then.
 func launch(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
+	return launchLogged(t, exec.Command(name, args...), env, false)
+}
+
+// launchLogged is launch; with access, the access log on standard output is read like the rest.
+func launchLogged(t *testing.T, cmd *exec.Cmd, env []string, access bool) *process {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(name, args...), exited: make(chan struct{}), grown: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	name := cmd.Path
+	p := &process{cmd: cmd, exited: make(chan struct{}), grown: make(chan struct{})}
+	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "SLUICE_E2E_") // ours; the product refuses variables that it does not know
+	}), env...)
 	p.cmd.Stderr = w
+	if access {
+		p.cmd.Stdout = w
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,14 @@ command -v wrk    >/dev/null 2>&1 || need+=(wrk)
 command -v h2load >/dev/null 2>&1 || need+=(nghttp2-client)
 command -v curl   >/dev/null 2>&1 || need+=(curl ca-certificates)
 command -v gcc    >/dev/null 2>&1 || need+=(gcc libc6-dev)
+if [ "${1:-}" = peers ]; then # the other proxies of make score-peers; one that cannot be had is left out
+  command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || need+=(haproxy)
+  bin=$(cd "$(dirname "$0")/.." && pwd)/bin
+  if [ ! -x "$bin/caddy" ] && ! command -v caddy >/dev/null 2>&1; then
+    GOBIN=$bin "${GO:-go}" install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9 ||
+      echo "setup: Caddy could not be built; its row will be missing" >&2
+  fi
+fi
 [ ${#need[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "setup: please install: ${need[*]}" >&2

@@ -33,6 +33,7 @@ type setup struct {
 	poll     string // policy.poll; empty: 1s
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	env      []string
+	access   bool // the access log is read
 }
 
 // Settings of most tests: fast, and each phase long enough to be seen.
@@ -131,7 +132,8 @@ tcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{source_ip: 
 func run(t *testing.T, c setup) *sluice {
 	t.Helper()
 	s := &sluice{dir: prepare(t, c)}
-	s.process = launch(t, c.env, built.sluice, "run", "--config", s.file("sluice.yaml"), "--receipt", s.file("receipt.json"))
+	cmd := exec.Command(built.sluice, "run", "--config", s.file("sluice.yaml"), "--receipt", s.file("receipt.json"))
+	s.process = launchLogged(t, cmd, c.env, c.access)
 	s.web = s.listening(t, "listener", "web")
 	s.raw = s.listening(t, "listener", "raw")
 	s.probes = s.listening(t, "component", "probes")

@@ -134,6 +134,7 @@ func (c *httpConn) refuseUnadmitted() {
 func (c *httpConn) locate(head []byte) {
 	l, r, x := c.l, &c.l.req, &c.x
 	c.beginRecord()
+	hops, limited, valid := maxForwards(x.method, r)
 	switch {
 	case r.Form == h1.Authority:
 		c.reply(response{status: 501, reason: "connect", text: "CONNECT is not offered here", close: true})
@@ -147,6 +148,15 @@ func (c *httpConn) locate(head []byte) {
 	case r.Form == h1.Asterisk:
 		c.reply(response{status: 400, reason: "asterisk", text: "OPTIONS * addresses no route"})
 		return
+	case asksForAnotherMethod(r):
+		c.reply(response{status: 400, reason: "method_override", text: "a field asks for another method than the request line", close: true})
+		return
+	case !valid:
+		c.reply(response{status: 400, reason: "max_forwards", text: "Max-Forwards is not one number", close: true})
+		return
+	case limited && hops == 0:
+		c.reply(response{status: 200, reason: "max_forwards", text: "this is as far as Max-Forwards lets the request go"})
+		return
 	}
 	host, port, err := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	if err != nil && len(r.Host) > 0 {
@@ -158,6 +168,7 @@ func (c *httpConn) locate(head []byte) {
 		c.reply(response{status: 400, reason: "path", text: err.Error(), close: true})
 		return
 	}
+	c.recordTarget(host, path)
 	name := x.method.name(r.Method)
 	i, outcome := x.snap.table.Match(host, path, name)
 	switch {
@@ -170,7 +181,7 @@ func (c *httpConn) locate(head []byte) {
 		return
 	}
 	x.route = &x.snap.routes[i]
-	if !x.route.PathParameters && bytes.IndexByte(path, ';') >= 0 {
+	if bytes.IndexByte(path, ';') >= 0 && !c.parametersMatch(host, path, name, i) {
 		c.reply(response{status: 400, reason: "path", text: "the path holds path parameters (;), which this route does not allow", close: true})
 		return
 	}
@@ -179,6 +190,20 @@ func (c *httpConn) locate(head []byte) {
 	l.port, x.stage = port, 0
 	c.handle.Describe(&x.route.Name, nil)
 	c.authenticate(head)
+}
+
+// parametersMatch reports whether a path may keep its parameters: its route allows them,
+// and a server that cuts them off finds a path of the same route ("/admin;x" is its "/admin").
+func (c *httpConn) parametersMatch(host, path []byte, method string, found int) bool {
+	if !c.x.route.PathParameters {
+		return false
+	}
+	bare, err := route.Normalize(nil, route.WithoutParameters(path), route.PathOptions{})
+	if err != nil {
+		return false
+	}
+	i, outcome := c.x.snap.table.Match(host, bare, method)
+	return outcome == route.Found && i == found
 }
 
 // authenticate asks the route's authenticators in order, from x.stage on.

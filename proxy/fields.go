@@ -36,13 +36,20 @@ func (c *httpConn) appendRequestHead(dst []byte) []byte {
 		if f.Hop || c.withheld(f, trusted) {
 			continue
 		}
+		if f.ID == h1.MaxForwards && x.method == methodOPTIONS {
+			hops, _, _ := maxForwards(x.method, r)
+			dst = h1.AppendIntField(dst, f.Name, int64(hops-1))
+			continue
+		}
 		dst = append(dst, f.Name...)
 		dst = append(dst, ": "...)
 		dst = append(dst, f.Value...)
 		dst = append(dst, "\r\n"...)
 	}
 	dst = c.appendForwarded(dst, trusted)
-	dst = append(dst, "Via: 1.1 sluice\r\nX-Request-ID: "...)
+	dst = append(dst, "Via: 1."...)
+	dst = append(dst, '0'+r.Minor) // the version that was received, RFC 9110 section 7.6.3
+	dst = append(dst, " sluice\r\nX-Request-ID: "...)
 	dst = append(dst, x.id.bytes()...)
 	dst = append(dst, "\r\n"...)
 	if id := x.identity; id != nil {
@@ -88,7 +95,7 @@ func (c *httpConn) withheld(f *h1.Field, trusted bool) bool {
 	case h1.Authorization:
 		return c.x.route.hidesCredentials && c.x.identity != nil
 	case h1.Other:
-		return ours(f.Name) || !trusted && forwardedName(f.Name) || c.x.route.hidesCredentials && fold(f.Name, "x-api-key")
+		return ours(f.Name) || !trusted && (forwardedName(f.Name) || claims(f.Name)) || fold(f.Name, "proxy") || c.x.route.hidesCredentials && fold(f.Name, "x-api-key")
 	}
 	return false
 }
@@ -112,12 +119,12 @@ const prefixForwarded = "x-forwarded-"
 // upstream believes -Port, -Prefix or -User as it believes -For.
 func forwardedName(name []byte) bool { return foldPrefix(name, prefixForwarded) }
 
-// cleanTrailers drops the trailer fields that only we may set: a server that merges
+// cleanTrailers drops the trailer fields that only we may set, and claims: a server that merges
 // trailers into the head would take them for ours. The result is valid until the next call.
 func (l *loop) cleanTrailers(fields []h1.Field) []h1.Field {
 	l.trailers = l.trailers[:0]
 	for i := range fields {
-		if !ours(fields[i].Name) && !fields[i].Hop {
+		if name := fields[i].Name; !fields[i].Hop && !ours(name) && !claims(name) && !overridesMethod(name) {
 			l.trailers = append(l.trailers, fields[i])
 		}
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -28,14 +29,26 @@ func (c *httpConn) beginRecord() {
 		return
 	}
 	r := &c.l.req
-	b := c.l.getBuffer()
+	c.x.line = appendTarget(c.l.getBuffer(), r.Method, r.Host, r.Path)
+}
+
+// recordTarget puts host and path into the record in the one form that is routed,
+// authorised and forwarded. What never got one is recorded as it was sent.
+func (c *httpConn) recordTarget(host, path []byte) {
+	r := &c.l.req
+	if c.l.log.sink == nil || bytes.Equal(host, r.Host) && bytes.Equal(path, r.Path) {
+		return
+	}
+	c.x.line = appendTarget(c.x.line[:0], r.Method, host, path)
+}
+
+func appendTarget(b, method, host, path []byte) []byte {
 	b = append(b, `,"method":`...)
-	b = appendJSON(b, r.Method)
+	b = appendJSON(b, method)
 	b = append(b, `,"host":`...)
-	b = appendJSON(b, r.Host)
+	b = appendJSON(b, host)
 	b = append(b, `,"path":`...)
-	b = appendJSON(b, r.Path)
-	c.x.line = b
+	return appendJSON(b, path)
 }
 
 // endRecord writes the line and counts the exchange.

@@ -143,7 +143,8 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	x := &c.x
 	x.interim++
 	switch {
-	case r.Status == 101 && (x.upgrade || u.l.cfg.Faults.SwitchUnasked) && mayUpgrade(r.Upgrade) && x.reqDone:
+	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone &&
+		(x.upgrade && answersUpgrade(x.head, r.Upgrade) || u.l.cfg.Faults.SwitchUnasked):
 		c.upgraded(r, rest)
 		return false
 	case r.Status == 101, x.interim > maxInterim:
@@ -156,7 +157,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 		return true // HTTP/1.0 has no 1xx (RFC 9110 section 15.2)
 	}
 	u.l.out = h1.AppendStatusLine(u.l.out, r.Status, r.Reason)
-	u.l.out = appendFields(u.l.out, r.Fields, false)
+	u.l.out = appendFields(u.l.out, r.Fields, true)
 	u.l.out = h1.AppendEnd(u.l.out)
 	return true
 }
@@ -189,7 +190,7 @@ func (c *httpConn) respond(r *h1.Response) {
 }
 
 // appendFields copies the end-to-end fields. Content-Length stays, since a body is
-// passed on with the framing it came with, except where the RFC forbids it (204).
+// passed on with the framing it came with, except where the RFC forbids it (1xx, 204).
 func appendFields(dst []byte, fields []h1.Field, dropLength bool) []byte {
 	for i := range fields {
 		f := &fields[i]
@@ -210,7 +211,7 @@ func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
 	x, l, u := &c.x, c.l, c.x.up
 	x.status, x.headSent = r.Status, true
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
-	l.out = appendFields(l.out, r.Fields, false)
+	l.out = appendFields(l.out, r.Fields, true)
 	l.out = append(l.out, "Connection: upgrade\r\nUpgrade: "...)
 	l.out = append(l.out, r.Upgrade...)
 	l.out = h1.AppendEnd(append(l.out, "\r\n"...))

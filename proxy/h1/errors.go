@@ -44,7 +44,8 @@ var (
 	errLengthAndTE    = &Error{400, "length_and_transfer_encoding", "both Content-Length and Transfer-Encoding are present"}
 	errTERepeated     = &Error{400, "transfer_encoding_repeated", "Transfer-Encoding is repeated"}
 	errTEMinor        = &Error{400, "transfer_encoding_http10", "Transfer-Encoding is not part of HTTP/1.0"}
-	errTE             = &Error{501, "transfer_encoding", "a Transfer-Encoding other than chunked is not implemented"}
+	errTEInvalid      = &Error{400, "transfer_encoding_invalid", "Transfer-Encoding does not end in chunked, or names it twice, or is malformed"}
+	errTE             = &Error{501, "transfer_encoding", "a transfer coding other than chunked is not implemented"}
 	errLineTooLong    = &Error{414, "line_too_long", "the request line is too long"}
 	errFieldTooLong   = &Error{431, "field_too_long", "a field line is too long"}
 	errHeadTooLarge   = &Error{431, "head_too_large", "the head is too large"}
@@ -66,7 +67,7 @@ var (
 var allErrors = [...]*Error{
 	errRequestLine, errMethod, errTarget, errUserinfo, errHostMissing, errHostRepeated, errHostInvalid,
 	errHostMismatch, errBareLF, errBareCR, errControl, errObsFold, errFieldName, errSpaceColon, errNoColon,
-	errConnection, errUpgrade, errLength, errLengthRepeated, errLengthAndTE, errTERepeated, errTEMinor, errTE,
+	errConnection, errUpgrade, errLength, errLengthRepeated, errLengthAndTE, errTERepeated, errTEMinor, errTEInvalid, errTE,
 	errLineTooLong, errFieldTooLong, errHeadTooLarge, errTooManyFields, errExpect, errVersion,
 	errStatusLine, errNoBodyFramed,
 	errChunkSize, errChunkExt, errChunkEnd, errTrailerTooBig, errTrailerField, errTruncated,

@@ -128,7 +128,7 @@ func (h *head) note(f *Field) *Error {
 			return errTEMinor // RFC 9112 section 6.1: framing is faulty
 		}
 		if !foldEqual(f.Value, "chunked") {
-			return errTE
+			return codingError(f.Value)
 		}
 	case Connection:
 		return h.noteOptions(f.Value)
@@ -220,6 +220,32 @@ func parseLength(v []byte) (int64, bool) {
 		n = n*10 + int64(c-'0')
 	}
 	return n, true
+}
+
+// codingError says what is wrong with a Transfer-Encoding that is not just "chunked".
+// Where chunked is not the last coding, or applied twice, or where the value is no list of
+// codings, nobody knows where the body ends: RFC 9112 section 6.3 wants 400. Another
+// coding before a last chunked is framed well but not understood: section 6.1 wants 501.
+func codingError(list []byte) *Error {
+	last, others := false, false
+	for coding, rest, ok := nextElement(list); ok; coding, rest, ok = nextElement(rest) {
+		name, _, parameters := bytes.Cut(coding, []byte{';'})
+		name = trim(name)
+		switch {
+		case last, !all(name, isToken): // something behind chunked; an empty or malformed element
+			return errTEInvalid
+		case !foldEqual(name, "chunked"):
+			others = true
+		case parameters: // section 7.1: it has none, and their presence is an error
+			return errTEInvalid
+		default:
+			last = true
+		}
+	}
+	if !last || !others {
+		return errTEInvalid
+	}
+	return errTE
 }
 
 // validProtocols checks an Upgrade value: a list of token ["/" token], RFC 9110 section 7.8.

@@ -89,7 +89,7 @@ var responseCases = []struct{ section, raw, want string }{
 	{"6.3 rule 3", "!" + ok("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), "502 length_and_transfer_encoding"},
 	{"6.3 rule 4", ok("Transfer-Encoding: chunked\r\n"), `200 "OK" 1.1 chunked -1 keep`},
 	{"6.3 rule 4", ok("Transfer-Encoding: gzip, chunked\r\n"), "502 transfer_encoding"},
-	{"6.3 rule 4", ok("Transfer-Encoding: identity\r\n"), "502 transfer_encoding"},
+	{"6.3 rule 4", ok("Transfer-Encoding: identity\r\n"), "502 transfer_encoding_invalid"},
 	{"6.3 rule 4", ok("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), "502 transfer_encoding_repeated"},
 	{"6.1", status("HTTP/1.0 200 OK", "Transfer-Encoding: chunked\r\n"), "502 transfer_encoding_http10"},
 	{"6.3 rule 5", ok("Content-Length: x\r\n"), "502 content_length"},

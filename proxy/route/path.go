@@ -176,6 +176,22 @@ func endSegment(out []byte, start int) ([]byte, error) {
 	return out, nil
 }
 
+// WithoutParameters is a copy of a path without the parameters of its segments, as some
+// servers read it.
+func WithoutParameters(path []byte) []byte {
+	bare := make([]byte, 0, len(path))
+	inside := false
+	for _, c := range path {
+		if c == ';' || c == '/' {
+			inside = c == ';'
+		}
+		if !inside {
+			bare = append(bare, c)
+		}
+	}
+	return bare
+}
+
 const upperHex = "0123456789ABCDEF"
 
 func unhex(hi, lo byte) (b byte, ok bool) {
