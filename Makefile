@@ -46,8 +46,9 @@ race: ## every package test under the race detector; allocation tests without it
 sim-test: ## $(SEEDS) histories of the whole proxy and every mutant, by simulation
 	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants|Replay|Regress' ./internal/sim/world -args -seeds $(SEEDS)
 
-e2e: ## the built binary with real clients and upstreams
+e2e: ## the built binary with real clients and upstreams, on both drivers
 	cd e2e && E2E_TOOLS=required $(GO) test -count=1 -timeout 1500s ./...
+	cd e2e && E2E_TOOLS=required E2E_DRIVER=portable E2E_STOPS=3 $(GO) test -count=1 -timeout 1500s ./...
 
 score-peers: ## the case tables against nginx, HAProxy and Caddy beside Sluice; result in bench/results
 	./e2e/setup.sh peers

@@ -19,7 +19,7 @@ func TestBypass(t *testing.T) {
 		t.Errorf("%d cases, want at least 100", len(cases))
 	}
 	up := newRecorder(t)
-	s := run(t, setup{policy: bypassPolicy(up.addr()), access: true, env: append(driverEnv(), "GOMAXPROCS=1")})
+	s := run(t, setup{policy: bypassPolicy(up.addr()), access: true, env: []string{"GOMAXPROCS=1"}})
 	s.await(t, "serving", msg("serving"))
 	p := &player{target: target{name: "sluice", addr: s.web, up: up, exact: true, wait: 5 * time.Second}, probePath: "/public/probe-"}
 	began := time.Now()

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -218,12 +217,4 @@ func unescape(line string) (string, error) {
 		return ""
 	})
 	return line, bad
-}
-
-// driverEnv makes the binary use the driver that SLUICE_E2E_DRIVER names; empty: its default.
-func driverEnv() []string {
-	if d := os.Getenv("SLUICE_E2E_DRIVER"); d != "" {
-		return []string{"SLUICE_ENGINE_DRIVER=" + d}
-	}
-	return nil
 }

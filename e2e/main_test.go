@@ -20,7 +20,11 @@ type binaries struct {
 // built is written by TestMain before any test runs, and only read after.
 var built binaries
 
+// TestMain lets E2E_DRIVER choose what carries the connections; without it, the product does.
 func TestMain(m *testing.M) {
+	if d := os.Getenv("E2E_DRIVER"); d != "" {
+		_ = os.Setenv("SLUICE_ENGINE_DRIVER", d)
+	}
 	dir, err := os.MkdirTemp("", "sluice-e2e-")
 	if err == nil {
 		err = build(dir)

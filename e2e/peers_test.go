@@ -142,7 +142,7 @@ func TestPeersScore(t *testing.T) {
 
 func scoreSluice(t *testing.T, report, details *strings.Builder) {
 	up := newRecorder(t)
-	s := run(t, setup{policy: strictPolicy(up.addr()), env: append(driverEnv(), "GOMAXPROCS=1")})
+	s := run(t, setup{policy: strictPolicy(up.addr()), env: []string{"GOMAXPROCS=1"}})
 	s.await(t, "serving", msg("serving"))
 	scoreTables(t, "sluice", target{name: "sluice", addr: s.web, up: up}, report, details)
 }

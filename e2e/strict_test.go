@@ -24,7 +24,7 @@ func TestStrict(t *testing.T) {
 			up := newRecorder(t)
 			// One processor means one loop, so that the requests after a case find its
 			// connections in the pool.
-			s := run(t, setup{policy: strictPolicy(up.addr()), env: append(driverEnv(), "GOMAXPROCS=1")})
+			s := run(t, setup{policy: strictPolicy(up.addr()), env: []string{"GOMAXPROCS=1"}})
 			s.await(t, "serving", msg("serving"))
 			for _, how := range []struct {
 				name string
