@@ -15,6 +15,7 @@ import (
 type AccessWriter struct {
 	w       io.Writer
 	limit   int
+	gather  time.Duration
 	dropped atomic.Uint64
 	failed  atomic.Uint64
 
@@ -23,15 +24,21 @@ type AccessWriter struct {
 	closed bool
 	more   sync.Cond // buf or closed changed; L is mu
 
-	done chan struct{} // closed by run when it returns
+	hurry chan struct{} // has one when much has gathered, or at the end; never closed
+	done  chan struct{} // closed by run when it returns
 }
 
-// NewAccessWriter makes one that holds at most limit bytes (0: 1 MiB) for w.
-func NewAccessWriter(w io.Writer, limit int) *AccessWriter {
+// much is what is written at once although more may come soon.
+const much = 64 << 10
+
+// NewAccessWriter makes one that holds at most limit bytes (0: 1 MiB) for w. A line waits for
+// others for up to gather, unless much came already: a write, and a wake-up, for each line
+// would cost as much as a third of the exchange. 0: it is written at once.
+func NewAccessWriter(w io.Writer, limit int, gather time.Duration) *AccessWriter {
 	if limit <= 0 {
 		limit = 1 << 20
 	}
-	a := &AccessWriter{w: w, limit: limit, done: make(chan struct{})}
+	a := &AccessWriter{w: w, limit: limit, gather: gather, hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	a.more.L = &a.mu
 	go a.run() // ends with Close
 	return a
@@ -45,9 +52,23 @@ func (a *AccessWriter) WriteLines(b []byte) {
 		a.dropped.Add(1)
 		return
 	}
+	had := len(a.buf)
 	a.buf = append(a.buf, b...)
+	full := had < much && len(a.buf) >= much
 	a.mu.Unlock()
-	a.more.Signal()
+	if had == 0 {
+		a.more.Signal()
+	}
+	if full {
+		a.hasten()
+	}
+}
+
+func (a *AccessWriter) hasten() {
+	select {
+	case a.hurry <- struct{}{}:
+	default:
+	}
 }
 
 // Write implements io.Writer for one whole line, or several. It never fails: what finds
@@ -88,12 +109,15 @@ func (a *AccessWriter) end() {
 	a.closed = true
 	a.mu.Unlock()
 	a.more.Signal()
+	a.hasten()
 }
 
 // run writes one buffer while the loops fill the other. Owner: AccessWriter.
 func (a *AccessWriter) run() {
 	defer close(a.done)
 	var mine []byte
+	timer := time.NewTimer(a.gather)
+	defer timer.Stop()
 	for {
 		a.mu.Lock()
 		for len(a.buf) == 0 && !a.closed {
@@ -102,6 +126,15 @@ func (a *AccessWriter) run() {
 		if len(a.buf) == 0 {
 			a.mu.Unlock()
 			return
+		}
+		if a.gather > 0 && len(a.buf) < much && !a.closed {
+			a.mu.Unlock()
+			timer.Reset(a.gather)
+			select {
+			case <-timer.C:
+			case <-a.hurry:
+			}
+			a.mu.Lock()
 		}
 		mine, a.buf = a.buf, mine[:0]
 		a.mu.Unlock()

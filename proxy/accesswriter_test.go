@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,7 +22,7 @@ func (s stuck) Write(b []byte) (int, error) {
 func TestAccessWriterGivesUpOnAStuckWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := stuck{make(chan struct{})}
-		a := proxy.NewAccessWriter(w, 10)
+		a := proxy.NewAccessWriter(w, 10, 0)
 		_, _ = a.Write([]byte("one\n"))
 		synctest.Wait() // the first line is with the writer
 		_, _ = a.Write([]byte("two\n"))
@@ -42,7 +43,7 @@ func TestAccessWriterGivesUpOnAStuckWriter(t *testing.T) {
 
 func TestAccessWriterWritesTheRest(t *testing.T) {
 	var out strings.Builder
-	a := proxy.NewAccessWriter(&out, 0)
+	a := proxy.NewAccessWriter(&out, 0, 0)
 	_, _ = a.Write([]byte("one\n"))
 	a.WriteLines([]byte("two\n"))
 	if !a.CloseWithin(time.Minute) {
@@ -51,4 +52,34 @@ func TestAccessWriterWritesTheRest(t *testing.T) {
 	if got := out.String(); got != "one\ntwo\n" {
 		t.Errorf("wrote %q", got)
 	}
+}
+
+// pieces writes down what was written when.
+type pieces struct {
+	began time.Time
+	got   []string
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.got = append(p.got, fmt.Sprintf("%v: %d", time.Since(p.began), len(b)))
+	return len(b), nil
+}
+
+// Lines wait for each other, but not for long, and not when much has come, or at the end.
+func TestAccessWriterGathers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pieces{began: time.Now()}
+		a := proxy.NewAccessWriter(p, 0, 50*time.Millisecond)
+		a.WriteLines([]byte("one\n"))
+		time.Sleep(20 * time.Millisecond)
+		a.WriteLines([]byte("two\n"))
+		time.Sleep(100 * time.Millisecond)
+		a.WriteLines([]byte(strings.Repeat("x", 70_000)))
+		time.Sleep(10 * time.Millisecond)
+		a.WriteLines([]byte("last\n"))
+		a.Close()
+		if got, want := strings.Join(p.got, ", "), "50ms: 8, 120ms: 70000, 130ms: 5"; got != want {
+			t.Errorf("wrote %s, want %s", got, want)
+		}
+	})
 }

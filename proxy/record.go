@@ -14,6 +14,18 @@ import (
 type accessLog struct {
 	sink AccessSink
 	buf  []byte
+
+	stamp  []byte // of the millisecond stamped
+	millis int64
+}
+
+// appendTime writes a time in UTC with milliseconds; within one of them it is formatted once.
+func (a *accessLog) appendTime(b []byte, t time.Time) []byte {
+	if ms := t.UnixMilli(); ms != a.millis || a.stamp == nil {
+		a.millis = ms
+		a.stamp = t.UTC().AppendFormat(a.stamp[:0], "2006-01-02T15:04:05.000Z")
+	}
+	return append(b, a.stamp...)
 }
 
 func (a *accessLog) flush() {
@@ -60,7 +72,7 @@ func (c *httpConn) endRecord() {
 		return
 	}
 	b := append(l.log.buf, `{"time":"`...)
-	b = l.now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = l.log.appendTime(b, l.now())
 	b = append(b, `","msg":"exchange","request_id":"`...)
 	b = append(b, x.id.bytes()...)
 	b = append(b, `","listener":`...)
@@ -113,7 +125,12 @@ func appendMillis(b []byte, d time.Duration) []byte {
 func appendJSON[T string | []byte](b []byte, s T) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
-	for i := range len(s) {
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	b = append(b, s[:plain]...)
+	for i := plain; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case c == '"' || c == '\\':

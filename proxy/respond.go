@@ -57,6 +57,9 @@ func (u *upConn) consume(b []byte) {
 	u.consumeBody(b)
 }
 
+// uncopied is the size of a piece from which on it is not copied behind the head.
+const uncopied = 4 << 10
+
 // hold keeps the beginning of a head; b may alias u.in. Bounded by Limits.Head and
 // one read: the parser refuses what is longer.
 func (u *upConn) hold(b []byte) {
@@ -89,6 +92,10 @@ func (u *upConn) consumeBody(b []byte) {
 		case x.respChunk:
 			l.out = h1.AppendChunk(l.out, data)
 		case len(l.out) == 0:
+			c.sendOut(data)
+		case len(data) >= uncopied:
+			c.sendOut(l.out) // the driver sends both as one piece
+			l.out = l.out[:0]
 			c.sendOut(data)
 		default:
 			l.out = append(l.out, data...)

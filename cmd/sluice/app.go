@@ -77,7 +77,7 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 		cfg.Authenticators = map[string]authz.Authenticator{a.keys.Name(): a.keys}
 	}
 	if a.cfg.Log.Access {
-		a.access = proxy.NewAccessWriter(accessTo, 0)
+		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access
 	}
 	driver, err := a.newDriver()
