@@ -38,9 +38,11 @@ func serve(t *testing.T) (http, echo, bulk string) {
 		}
 		_ = leash.Close()
 	})
-	var ports [3]int
-	if _, err := fmt.Fscan(out, &ports[0], &ports[1], &ports[2]); err != nil {
-		t.Fatal(err)
+	var ports [3 * origin.Sets]int
+	for i := range ports {
+		if _, err := fmt.Fscan(out, &ports[i]); err != nil {
+			t.Fatal(err)
+		}
 	}
 	at := func(p int) string { return fmt.Sprintf("127.0.0.1:%d", p) }
 	return at(ports[0]), at(ports[1]), at(ports[2])

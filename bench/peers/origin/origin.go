@@ -43,7 +43,7 @@ type conn struct {
 	out    []byte // what must leave first
 	body   []byte // and then; a part of the pattern
 	stream int64  // bytes of a bulk stream after body
-	hangup bool   // close once all has left
+	hangup bool   // close once the answer has left
 
 	upload int // bytes of a request body still to come
 	at     int // bytes of it that came
@@ -59,9 +59,13 @@ type server struct {
 	compose []byte // for answers
 }
 
-// Serve listens on three loopback ports that the kernel chooses, writes their numbers to
-// ready as one line, "HTTP ECHO BULK", and serves until in, a pipe, is written to or
-// closed. So it never outlives the harness. It closes what it opened.
+// Sets is how many sets of ports there are: a run goes round them, because a proxy that was
+// ended leaves thousands of local ports waiting that lead to the one it was connected to.
+const Sets = 8
+
+// Serve listens on Sets times three loopback ports that the kernel chooses, writes their
+// numbers to ready as one line, "HTTP ECHO BULK HTTP ECHO BULK ...", and serves until in, a
+// pipe, is written to or closed. So it never outlives the harness. It closes what it opened.
 func Serve(in *os.File, ready io.Writer) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -71,16 +75,20 @@ func Serve(in *os.File, ready io.Writer) error {
 	}
 	s := &server{epoll: ep, pattern: body.Pattern(), scratch: make([]byte, 256<<10), compose: make([]byte, 0, 128<<10)}
 	defer s.close()
-	var ports [3]int
-	for i, k := range []kind{http, echo, bulk} {
-		if ports[i], err = s.listen(k); err != nil {
-			return err
+	var ports []any
+	for range Sets {
+		for _, k := range []kind{http, echo, bulk} {
+			port, err := s.listen(k)
+			if err != nil {
+				return err
+			}
+			ports = append(ports, port)
 		}
 	}
 	if err := s.add(&conn{fd: int(in.Fd()), kind: leash}, unix.EPOLLIN); err != nil {
 		return fmt.Errorf("watch the input: %w", err)
 	}
-	if _, err := fmt.Fprintf(ready, "%d %d %d\n", ports[0], ports[1], ports[2]); err != nil {
+	if _, err := fmt.Fprintln(ready, ports...); err != nil {
 		return err
 	}
 	return s.loop()
@@ -166,7 +174,7 @@ func (s *server) serve(c *conn) bool {
 		if blocked, ok := s.flush(c); !ok || blocked {
 			return ok
 		}
-		if c.hangup {
+		if c.hangup && c.upload == 0 {
 			return false
 		}
 		if c.kind == http && len(c.in) > 0 && c.upload == 0 { // pipelined
