@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -67,7 +68,7 @@ func pairing(ctx context.Context, o options, progs programs, workers, descriptor
 	}
 	defer a.origin.leave()
 	for _, r := range rows() {
-		if !contains(o.rows, r.name) || r.perWorkers != 0 && workers > r.perWorkers {
+		if !slices.Contains(o.rows, r.name) || r.perWorkers != 0 && workers > r.perWorkers {
 			continue
 		}
 		if err := a.rounds(ctx, r, all); err != nil {
@@ -75,15 +76,6 @@ func pairing(ctx context.Context, o options, progs programs, workers, descriptor
 		}
 	}
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // rounds runs every entrant of a row once in each round, in random order.
@@ -101,7 +93,7 @@ func (a *arena) rounds(ctx context.Context, r row, all *results) error {
 				return context.Cause(ctx)
 			}
 			if errors.Is(err, errWrong) || s.Mismatches > 0 {
-				return fmt.Errorf("%w: %v in %s: %s %w", errMismatch, e, r.name, s.Failure, err)
+				return fmt.Errorf("%w: %v in %s: %w", errMismatch, e, r.name, err)
 			}
 			if err != nil {
 				all.failures = append(all.failures, fmt.Sprintf("%s, round %d, %v: %v", r.name, round+1, e, err))

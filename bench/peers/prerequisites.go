@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +44,7 @@ func findPrograms(ctx context.Context, o *options, dir string) (p programs, err 
 		return p, err
 	}
 	for peer, to := range map[string]*string{"nginx": &p.nginx, "haproxy": &p.haproxy, "caddy": &p.caddy} {
-		if !contains(o.peers, peer) {
+		if !slices.Contains(o.peers, peer) {
 			continue
 		}
 		places := []string{peer, "/usr/sbin/" + peer, "bin/" + peer}
@@ -54,7 +55,7 @@ func findPrograms(ctx context.Context, o *options, dir string) (p programs, err 
 			fmt.Fprintf(os.Stderr, "peers: no %s here: its columns are left out (bench/peers/setup.sh installs it)\n", peer)
 		}
 	}
-	if contains(o.peers, "floor") {
+	if slices.Contains(o.peers, "floor") {
 		p.floor = filepath.Join(dir, "floor")
 		out, err := exec.CommandContext(ctx, "gcc", "-O2", "-o", p.floor, "bench/peers/floor/floor.c").CombinedOutput()
 		if err != nil {

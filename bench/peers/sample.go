@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/sluiceproxy/sluice/bench/peers/load"
@@ -67,7 +66,7 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	if err != nil {
 		return s, err
 	}
-	proxy, err := start(ctx, a.cpus.proxy, dir, func(c *exec.Cmd) { a.environment(e, a.workers)(c) }, args...)
+	proxy, err := start(ctx, a.cpus.proxy, dir, a.environment(e, a.workers), args...)
 	if err != nil {
 		return s, err
 	}
@@ -81,9 +80,11 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 		return s, fmt.Errorf("%v does not answer rightly: %w; %s", e, err, proxy.said())
 	}
 	if r.idle {
-		return s, a.memory(ctx, &s, proxy, cfg, set)
+		err = a.memory(ctx, &s, proxy, cfg, set)
+	} else {
+		err = a.work(ctx, &s, proxy, cfg, set, r)
 	}
-	return s, a.work(ctx, &s, proxy, cfg, set, r)
+	return s, err
 }
 
 // work measures the cost of requests.

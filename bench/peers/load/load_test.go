@@ -201,6 +201,36 @@ func TestOriginComparesUploads(t *testing.T) {
 	}
 }
 
+// With Connection: close, which the floor passes on, the origin waits for the body all the same.
+func TestOriginReadsABodyBeforeItCloses(t *testing.T) {
+	http, _, _ := serve(t)
+	c, err := net.Dial("tcp4", http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	id := body.NewID(9)
+	if _, err := fmt.Fprintf(c, "POST /x/64/%s HTTP/1.1\r\nConnection: close\r\nContent-Length: 64\r\n\r\n%s", id, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil { // long enough to be wrong in
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); !os.IsTimeout(err) {
+		t.Fatalf("%d bytes, %v before the body was sent", n, err)
+	}
+	if _, err := c.Write(body.Pattern()[body.IDLen:64]); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200 ") {
+		t.Errorf("%.40q, %v", all, err)
+	}
+}
+
 // A server that stalls once delays all that fell due meanwhile, and the percentiles say so.
 func TestPacedCountsFromWhenARequestWasDue(t *testing.T) {
 	p := body.Pattern()
