@@ -129,10 +129,11 @@ func (s setting) command(e entrant, r row, p programs) (args []string, err error
 
 // public is sluice with its stages off, by flags alone.
 func (s setting) public(p programs) []string {
-	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 	return []string{p.sluice, "run", "--listen", at(s.HTTP), "--to", at(s.OriginHTTP), "--public", "--log-access", "false",
 		"--limits-max-connections", "9000", "--probes-address", at(s.Probes), "--admin-address", "unix:" + filepath.Join(s.Dir, "admin.sock")}
 }
+
+func at(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // environment of a peer beside ours.
 func (o options) environment(e entrant, workers int) func(*exec.Cmd) {

@@ -21,19 +21,26 @@ import (
 // beside it: without them the scheduler takes the loop's own away whenever it waits.
 const sparePs = 3
 
-// The program is also the origin and the client of its own runs: it starts itself.
-func main() {
-	if len(os.Args) > 1 && os.Args[1] == "origin" {
+// part plays the origin or the client if the arguments say so: the program starts itself.
+func part(args []string) (played bool, err error) {
+	switch {
+	case len(args) == 1 && args[0] == "origin":
 		runtime.GOMAXPROCS(sparePs)
-		exit(origin.Serve(os.Stdin, os.Stdout))
-	}
-	if len(os.Args) > 2 && os.Args[1] == "load" {
+		return true, origin.Serve(os.Stdin, os.Stdout)
+	case len(args) == 2 && args[0] == "load":
 		runtime.GOMAXPROCS(sparePs)
 		var cfg load.Config
-		if err := json.Unmarshal([]byte(os.Args[2]), &cfg); err != nil {
-			exit(err)
+		if err := json.Unmarshal([]byte(args[1]), &cfg); err != nil {
+			return true, err
 		}
-		exit(load.Run(cfg, os.Stdin, os.Stdout))
+		return true, load.Run(cfg, os.Stdin, os.Stdout)
+	}
+	return false, nil
+}
+
+func main() {
+	if played, err := part(os.Args[1:]); played {
+		exit(err)
 	}
 	o, err := parse(os.Args[1:], os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {

@@ -72,9 +72,9 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	}
 	defer proxy.stop()
 	cfg := withKey(r.load)
-	cfg.Addr, cfg.Duration, cfg.Routes = fmt.Sprintf("127.0.0.1:%d", set.HTTP), a.duration(), r.routes
+	cfg.Addr, cfg.Duration, cfg.Routes = at(set.HTTP), a.duration(), r.routes
 	if r.raw() {
-		cfg.Addr = fmt.Sprintf("127.0.0.1:%d", set.TCP)
+		cfg.Addr = at(set.TCP)
 	}
 	if err := proves(ctx, proxy, cfg); err != nil {
 		return s, fmt.Errorf("%v does not answer rightly: %w; %s", e, err, proxy.said())
