@@ -89,7 +89,8 @@ func (p *process) said() string {
 	if err != nil || len(text) == 0 {
 		return "it printed nothing"
 	}
-	return "it printed: " + strings.TrimSpace(string(text[max(0, len(text)-600):]))
+	end := strings.TrimSpace(string(text[max(0, len(text)-600):]))
+	return "it printed: " + strings.ReplaceAll(end, p.cmd.Dir, "DIR") // a result is no place for this machine's folders
 }
 
 // child is this program started again as origin or client, with pipes to talk through.

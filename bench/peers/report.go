@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluiceproxy/sluice/bench/peers/load"
 	"github.com/sluiceproxy/sluice/bench/peers/stats"
 )
 
@@ -212,6 +213,26 @@ func (r report) row(b *strings.Builder, pairing int, row row) {
 		fmt.Fprintf(b, "| entrant | CPU us/%[1]s | user | sys | %[1]ss/s | p50 ms | p99 ms | p99.9 ms | RSS MiB | to sluice | waited us | allocs | feeders |\n|---%[2]s|\n", row.unit(), strings.Repeat("|---", 12))
 	}
 	b.WriteString(strings.Join(lines, ""))
+	if row.load.Mode == load.Paced {
+		r.pace(b, pairing, row)
+	}
+}
+
+// pace says what about a fixed rate was not the proxies' doing.
+func (r report) pace(b *strings.Builder, pairing int, row row) {
+	var late []float64
+	starved := 0
+	for _, s := range r.samples {
+		if s.Pairing == pairing && s.Row == row.name {
+			late = append(late, s.Late)
+			if s.Rate < 0.99*float64(row.load.Rate) {
+				starved++
+			}
+		}
+	}
+	l := stats.Of(late)
+	fmt.Fprintf(b, "\nThe client itself began a request late, with a connection free, by at most %.2f ms in the median sample and %.2f ms in the worst: no tail below that is the proxy's. ", l.Median/1e3, l.Max/1e3)
+	fmt.Fprintf(b, "%d of %d samples did not keep the rate: what waits is served in batches, and looks cheap.\n", starved, len(late))
 }
 
 func idleLine(e entrant, get func(func(sample) float64) stats.Summary, to string) string {

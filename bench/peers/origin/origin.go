@@ -103,12 +103,33 @@ func (s *server) close() {
 	_ = unix.Close(s.epoll)
 }
 
+// queues is how many sockets listen on a port. The kernel bounds the queue of each
+// (net.core.somaxconn, often 4096), and a proxy may dial 8,000 times at once: with one
+// queue, dials that found it full would come again a second later, or fail.
+const queues = 4
+
 func (s *server) listen(k kind) (port int, err error) {
+	for range queues {
+		if port, err = s.listenOn(k, port); err != nil {
+			return 0, err
+		}
+	}
+	return port, nil
+}
+
+// listenOn adds one socket to a port, or to one that the kernel chooses if it is 0.
+func (s *server) listenOn(k kind, port int) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, fmt.Errorf("socket: %w", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := s.add(&conn{fd: fd, kind: k, listen: true}, unix.EPOLLIN); err != nil {
+		return 0, fmt.Errorf("epoll_ctl: %w", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		return 0, fmt.Errorf("SO_REUSEPORT: %w", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
 		return 0, fmt.Errorf("bind: %w", err)
 	}
 	if err := unix.Listen(fd, 16384); err != nil {
@@ -118,7 +139,7 @@ func (s *server) listen(k kind) (port int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("getsockname: %w", err)
 	}
-	return name.(*unix.SockaddrInet4).Port, s.add(&conn{fd: fd, kind: k, listen: true}, unix.EPOLLIN)
+	return name.(*unix.SockaddrInet4).Port, nil
 }
 
 func (s *server) add(c *conn, events uint32) error {
