@@ -3,6 +3,7 @@ GO      ?= go
 SEEDS   ?= 20000
 FROM    ?= 20001
 FUZZ    ?= 60s
+PEERS   ?=
 BIN     := bin/sluice
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -11,10 +12,11 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim fuzz bench heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim fuzz bench bench-peers heavy cover clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s
+", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what the tests need and this machine lacks (nginx, wrk, h2load, gcc)
 	./e2e/setup.sh
@@ -66,6 +68,11 @@ fuzz: ## every fuzz target for $(FUZZ)
 
 bench: ## benchmarks of the hot paths, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./drain
+
+bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in bench/results (flags: PEERS="-rows get64")
+	GO="$(GO)" ./bench/peers/setup.sh bin
+	mkdir -p bench/results
+	$(GO) run ./bench/peers -out auto $(PEERS)
 
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results

@@ -1,0 +1,72 @@
+//go:build linux
+
+package main
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/bench/peers/load"
+)
+
+// mode is which stages of sluice are on, or whether a peer writes an access log.
+type mode string
+
+const (
+	off     mode = "off"     // sluice: --public; peers: no access log
+	on      mode = "on"      // sluice: API key and a rule of 10 criteria; peers have no such thing
+	shipped mode = "shipped" // sluice: that, and the access log; peers: access log
+)
+
+// row is one kind of work.
+type row struct {
+	name, title string
+	load        load.Config
+	bulkPort    bool // raw rows: the origin's bulk port instead of its echo port
+	splice      bool // how the floor moves bytes
+	perMiB      bool // the unit is a MiB and not a request
+	idle        bool // measures memory, not CPU time
+	routes      int  // sluice only, with so many routes
+	perWorkers  int  // highest pairing that runs it; 0: all
+}
+
+func (r row) raw() bool { return r.load.Mode == load.Bulk || r.load.Mode == load.Echo }
+
+func (r row) unit() string {
+	switch {
+	case r.perMiB:
+		return "MiB"
+	case r.load.Mode == load.Echo:
+		return "connection"
+	}
+	return "request"
+}
+
+func rows() []row {
+	get := func(conns, size int) load.Config {
+		return load.Config{Mode: load.KeepAlive, Conns: conns, Size: size, Warm: 300 * time.Millisecond}
+	}
+	with := func(c load.Config, change func(*load.Config)) load.Config { change(&c); return c }
+	return []row{
+		{name: "get64", title: "keep-alive GET, 1 KiB, 64 connections", load: get(64, 1024)},
+		{name: "get10", title: "keep-alive GET, 1 KiB, 10 connections", load: get(10, 1024), perWorkers: 1},
+		{name: "get1000", title: "keep-alive GET, 1 KiB, 1,000 connections", load: get(1000, 1024)},
+		{name: "get8000", title: "keep-alive GET, 1 KiB, 8,000 connections", load: get(8000, 1024)},
+		{name: "rate5k", title: "fixed rate, 5,000 GET/s of 1 KiB, 64 connections", load: with(get(64, 1024), func(c *load.Config) { c.Mode, c.Rate = load.Paced, 5000 })},
+		{name: "churn", title: "a connection for each GET of 1 KiB, 32 at a time", load: with(get(32, 1024), func(c *load.Config) { c.Mode = load.Churn })},
+		{name: "get16k", title: "GET, 16 KiB, 32 connections", load: get(32, 16<<10)},
+		{name: "get1m", title: "GET, 1 MiB, 8 connections", load: get(8, 1<<20), splice: true},
+		{name: "up1m", title: "POST of 1 MiB, 8 connections", load: with(get(8, 1<<20), func(c *load.Config) { c.Upload = true }), splice: true},
+		{name: "tcpbulk", title: "TCP bulk, 2 streams", load: with(get(2, 1024), func(c *load.Config) { c.Mode = load.Bulk }), bulkPort: true, splice: true, perMiB: true},
+		{name: "tcpconn", title: "TCP connect, 1 KiB there and back, close; 32 at a time", load: with(get(32, 1024), func(c *load.Config) { c.Mode = load.Echo })},
+		{name: "idle8000", title: "idle keep-alive connections, 8,000", load: with(get(8000, 1024), func(c *load.Config) { c.Mode, c.Warm = load.Idle, 0 }), idle: true, perWorkers: 1},
+		{name: "routes10", title: "keep-alive GET, 1 KiB, 64 connections, 10 routes", load: get(64, 1024), routes: 10, perWorkers: 1},
+		{name: "routes100k", title: "keep-alive GET, 1 KiB, 64 connections, 100,000 routes", load: with(get(64, 1024), func(c *load.Config) { c.Warm = 12 * time.Second }), routes: 100_000, perWorkers: 1},
+	}
+}
+
+func rowNames() (names []string) {
+	for _, r := range rows() {
+		names = append(names, r.name)
+	}
+	return names
+}
