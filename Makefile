@@ -15,8 +15,7 @@ EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|
 .PHONY: help setup build run test check lint race sim-test e2e score-peers sim fuzz bench bench-peers heavy cover clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s
-", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what the tests need and this machine lacks (nginx, wrk, h2load, gcc)
 	./e2e/setup.sh
