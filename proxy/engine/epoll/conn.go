@@ -73,6 +73,7 @@ type conn struct {
 	timers [engine.NumTimers + 1]wheel.Node
 
 	accepted bool // counted in loop.load
+	maySelf  bool // dialed to where a connect may meet itself
 	undialed bool // it ended before it was connected
 	touched  bool // in loop.touched
 	readable bool // the kernel may have something: bytes, FIN or an error
@@ -191,6 +192,15 @@ func (l *loop) drop(c *conn) {
 // end releases a connection. err is nil for good order; the first reason stands. What the
 // kernel has not confirmed counts as unsent, and so does what is still queued.
 func (l *loop) end(c *conn, err error) {
+	unconfirmed := 0
+	if c.phase != dialing && c.phase != ended {
+		unconfirmed = unacked(c.fd) // the kernel forgets with the descriptor
+	}
+	l.endKnowing(c, err, unconfirmed)
+}
+
+// endKnowing is end for whoever has asked the kernel already.
+func (l *loop) endKnowing(c *conn, err error, unconfirmed int) {
 	if c.phase == ended {
 		return
 	}
@@ -200,15 +210,13 @@ func (l *loop) end(c *conn, err error) {
 	c.lost += int64(len(c.out) - c.off)
 	l.emptied(c)
 	l.endMoves(c)
-	switch {
-	case c.phase == dialing:
+	c.lost += int64(unconfirmed)
+	if c.phase == dialing {
 		c.undialed = true
 		if c.cancelDial != nil {
 			c.cancelDial()
 			c.cancelDial = nil
 		}
-	default:
-		c.lost += int64(unacked(c.fd)) // the kernel forgets with the descriptor
 	}
 	l.drop(c)
 	l.disarm(c)

@@ -53,6 +53,7 @@ func (l *loop) connect(c *conn, to netip.AddrPort) error {
 		return netError("socket", errno)
 	}
 	c.fd = int(fd)
+	c.maySelf = to.Addr().IsLoopback() && to.Port() >= lowestEphemeral
 	setStreamOptions(c.fd)
 	_, _, errno = syscall.RawSyscall(unix.SYS_CONNECT, fd, uintptr(unsafe.Pointer(&sa)), uintptr(size))
 	if errno != 0 && errno != syscall.EINPROGRESS && errno != syscall.EINTR {
@@ -77,16 +78,19 @@ func (l *loop) connected(c *conn, events uint32) {
 	if events&unix.EPOLLOUT == 0 {
 		return
 	}
-	if selfConnected(c.fd) {
+	if c.maySelf && selfConnected(c.fd) {
 		l.end(c, netError("connect", syscall.ECONNREFUSED))
 		return
 	}
 	l.opened(c)
 }
 
+// lowestEphemeral is the lowest port that Linux gives out for outgoing connections, unless
+// told otherwise (net.ipv4.ip_local_port_range).
+const lowestEphemeral = 32768
+
 // selfConnected: with nobody listening, a connect to a port that the kernel also gives out for
-// outgoing connections may meet itself (simultaneous open, RFC 9293 section 3.5). Only a
-// port from that range on the local host can.
+// outgoing connections may meet itself (simultaneous open, RFC 9293 section 3.5).
 func selfConnected(fd int) bool {
 	var sa unix.RawSockaddrAny
 	size := uint32(unix.SizeofSockaddrAny)

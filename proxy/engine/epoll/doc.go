@@ -1,5 +1,5 @@
-// Package epoll is the driver for Linux: event loops on locked threads, edge-triggered,
-// with non-blocking system calls that the scheduler is not told of. It exists on Linux only.
+// Package epoll is the driver for Linux: event loops, edge-triggered, with non-blocking
+// system calls that the scheduler is not told of. It exists on Linux only.
 //
 //	d, err := epoll.New(epoll.Config{Shards: 2})
 //	d.Start(func(s engine.Shard) engine.Handler { return newLoop(s) })
@@ -19,7 +19,9 @@
 //
 // Limits: whoever runs N loops should set GOMAXPROCS to N+2. A loop that blocks in
 // epoll_wait is taken for a system call by the scheduler, which gives its P away; with
-// spare Ps it gets one back without waiting. Unlisten and Close wait for handler calls, so they
+// spare Ps it gets one back without waiting. Loops are not locked to threads: the scheduler
+// preempts whoever runs for 10 ms by a signal, and a locked goroutine then costs two
+// hand-offs between threads; a loop goes through the scheduler before that by itself. Unlisten and Close wait for handler calls, so they
 // must not be called from within one. Names are resolved and dialed on a goroutine.
 //
 // A Close that cannot flush within its linger resets, so that what was cut short looks

@@ -102,8 +102,9 @@ func (l *loop) await(c *conn, limit time.Duration) {
 // awaitAcked asks the kernel, which gives no notice of that moment, in every tick. Usually
 // the peer's FIN brought the acknowledgement and the first question is the last.
 func (l *loop) awaitAcked(c *conn) {
-	if unacked(c.fd) == 0 || !l.now.Before(c.until) {
-		l.end(c, c.writeErr)
+	n := unacked(c.fd)
+	if n == 0 || !l.now.Before(c.until) {
+		l.endKnowing(c, c.writeErr, n)
 		return
 	}
 	if errno := pendingError(c.fd); errno != 0 {

@@ -17,10 +17,15 @@ import (
 )
 
 const (
-	readSize = 64 << 10 // one read: a head and a 16 KiB body in one piece, and then some
+	readSize = 32 << 10 // one read: a head and a 16 KiB body in one piece; a larger one is moved
 	// maxReads is how many reads one connection gets in a round: whoever floods waits for
 	// the others.
 	maxReads = 4
+	// yieldEvery is how long a loop runs before it goes through the scheduler. One that does
+	// not for 10 ms is preempted by a signal, and its P taken in every system call from then on.
+	yieldEvery = 4 * time.Millisecond
+	// clockEvery is how many events share one look at the clock.
+	clockEvery = 4
 	// settleEvery is how many events are handled before what they brought about leaves.
 	settleEvery = 16
 )
@@ -37,9 +42,10 @@ type loop struct {
 	events     [256]unix.EpollEvent
 	in         []byte // scratch of every read
 
-	now    time.Time
-	timers wheel.Wheel
-	wakeAt time.Time // when timers want to be looked at; zero: never. May be too early, never too late
+	now     time.Time
+	yielded time.Time
+	timers  wheel.Wheel
+	wakeAt  time.Time // when timers want to be looked at; zero: never. May be too early, never too late
 
 	conns   []*conn // by slot
 	gens    []int   // by slot: the last generation used
@@ -103,15 +109,20 @@ func eventID(ev *unix.EpollEvent) engine.ConnID {
 // run is the loop. Owner: Driver; ends with Close, when every connection has had its Closed.
 func (l *loop) run() {
 	defer l.d.wg.Done()
-	runtime.LockOSThread() // its own thread, so that a busy loop is scheduled by the kernel alone
-	defer runtime.UnlockOSThread()
 	for !l.closing || l.live > 0 {
 		n, errno := epollWait(l.ep, l.events[:], l.patience())
 		if errno != 0 && errno != syscall.EINTR {
 			panic("BUG: epoll_wait: " + errno.Error())
 		}
 		l.now = time.Now()
+		if l.now.Sub(l.yielded) > yieldEvery {
+			l.yielded = l.now
+			runtime.Gosched()
+		}
 		for i := range max(n, 0) {
+			if i%clockEvery == clockEvery-1 {
+				l.now = time.Now()
+			}
 			l.dispatch(&l.events[i])
 			if i%settleEvery == settleEvery-1 {
 				l.settle()
@@ -139,7 +150,6 @@ func (l *loop) dispatch(ev *unix.EpollEvent) {
 	id := eventID(ev)
 	if id.Gen() != 0 {
 		if c := l.conn(id); c != nil {
-			l.now = time.Now()
 			l.ready(c, ev.Events)
 		}
 		return
