@@ -79,7 +79,7 @@ func (l *loop) hurry(ln *listener) {
 	r := l.accepting[n]
 	r.hurry = true
 	if r.out {
-		l.arm(&r.retry, minBackOff)
+		l.retryIn(r, minBackOff)
 	}
 }
 
@@ -121,10 +121,15 @@ func (l *loop) backOff(r *registration, err error) {
 	if r.hurry {
 		r.delay = minBackOff
 	}
-	l.arm(&r.retry, r.delay)
+	l.retryIn(r, r.delay)
 	if l.d.cfg.AcceptError != nil {
 		l.d.cfg.AcceptError(r.ln.index, err)
 	}
+}
+
+func (l *loop) retryIn(r *registration, d time.Duration) {
+	l.timers.Arm(&r.retry, l.now, d)
+	l.wakeFor(&r.retry)
 }
 
 // place keeps a new connection, or gives it to the loop with the fewest if this one has

@@ -65,12 +65,15 @@ func (p phase) String() string {
 // timerPhase is the driver's own timer: it bounds the phase. The others are the handler's.
 const timerPhase = engine.NumTimers
 
+// A group holds them all.
+const _ = uint(wheel.GroupSize - engine.NumTimers - 1)
+
 // conn is one connection. Owned by its loop.
 type conn struct {
 	id     engine.ConnID
 	fd     int // -1: none
 	phase  phase
-	timers [engine.NumTimers + 1]wheel.Node
+	timers wheel.Group // by engine.Timer, and timerPhase
 
 	accepted bool // counted in loop.load
 	maySelf  bool // dialed to where a connect may meet itself
@@ -123,9 +126,7 @@ func (l *loop) alloc(p phase, fd int) *conn {
 	c := l.conns[slot]
 	if c == nil {
 		c = &conn{}
-		for i := range c.timers {
-			c.timers[i].Owner, c.timers[i].Kind = c, uint8(i)
-		}
+		c.timers.Owner = c
 		l.conns[slot] = c
 	}
 	c.id, c.phase, c.fd = engine.MakeConnID(l.index, l.gens[slot], slot), p, fd
@@ -158,15 +159,11 @@ func (l *loop) forget(c *conn) {
 		l.conns[slot] = nil
 		return
 	}
-	timers := c.timers // disarmed; they keep their owner
-	*c = conn{timers: timers, fd: -1}
+	*c = conn{fd: -1}
+	c.timers.Owner = c
 }
 
-func (l *loop) disarm(c *conn) {
-	for i := range c.timers {
-		l.timers.Disarm(&c.timers[i])
-	}
-}
+func (l *loop) disarm(c *conn) { c.timers.DisarmAll(&l.timers) }
 
 const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 

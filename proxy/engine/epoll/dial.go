@@ -40,7 +40,7 @@ func (l *loop) Dial(addr string, timeout time.Duration) engine.ConnID {
 		l.end(c, err)
 		return c.id
 	}
-	l.arm(&c.timers[timerPhase], timeout)
+	l.arm(c, timerPhase, timeout)
 	return c.id
 }
 
@@ -103,7 +103,7 @@ func selfConnected(fd int) bool {
 
 // opened makes a dialed connection one like the others.
 func (l *loop) opened(c *conn) {
-	l.timers.Disarm(&c.timers[timerPhase])
+	c.timers.Disarm(int(timerPhase))
 	c.phase = open
 	l.h.Dialed(c.id, nil)
 	l.touch(c)

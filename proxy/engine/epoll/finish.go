@@ -31,7 +31,7 @@ func (l *loop) Close(id engine.ConnID, linger time.Duration) {
 		c.linger, c.phase = linger, flushing
 		l.touch(c)
 		if linger > 0 {
-			l.arm(&c.timers[timerPhase], linger)
+			l.arm(c, timerPhase, linger)
 		}
 	case free, flushing, lingering, ended:
 	}
@@ -111,7 +111,7 @@ func (l *loop) awaitAcked(c *conn) {
 		l.end(c, netError("flush", errno))
 		return
 	}
-	l.arm(&c.timers[timerPhase], wheel.Tick/2)
+	l.arm(c, timerPhase, wheel.Tick/2)
 }
 
 // phaseTimeout: what bounds the phase of c ran out.

@@ -282,11 +282,7 @@ func (l *loop) fire() {
 		l.now = time.Now()
 		switch owner := n.Owner.(type) {
 		case *conn:
-			if t := engine.Timer(n.Kind); t != timerPhase {
-				l.h.Fired(owner.id, t)
-			} else {
-				l.phaseTimeout(owner)
-			}
+			l.fireConn(owner)
 		case *registration:
 			l.register(slices.Index(l.accepting, owner))
 		}
@@ -297,9 +293,26 @@ func (l *loop) fire() {
 	}
 }
 
-// arm is Arm of the wheel, and sees to it that the loop wakes in time.
-func (l *loop) arm(n *wheel.Node, d time.Duration) {
-	l.timers.Arm(n, l.now, d)
+// fireConn runs the timers of one connection that are due. One that ends the connection
+// disarms the others.
+func (l *loop) fireConn(c *conn) {
+	for i := c.timers.Pop(&l.timers, l.now); i >= 0; i = c.timers.Pop(&l.timers, l.now) {
+		if t := engine.Timer(i); t != timerPhase {
+			l.h.Fired(c.id, t)
+		} else {
+			l.phaseTimeout(c)
+		}
+	}
+}
+
+// arm arms a timer of a connection, and sees to it that the loop wakes in time.
+func (l *loop) arm(c *conn, t engine.Timer, d time.Duration) {
+	if c.timers.Arm(&l.timers, int(t), l.now, d) {
+		l.wakeFor(&c.timers.Node)
+	}
+}
+
+func (l *loop) wakeFor(n *wheel.Node) {
 	if at := l.timers.When(n); l.wakeAt.IsZero() || at.Before(l.wakeAt) {
 		l.wakeAt = at
 	}

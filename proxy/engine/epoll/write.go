@@ -181,9 +181,9 @@ func (l *loop) Arm(id engine.ConnID, t engine.Timer, d time.Duration) {
 	switch {
 	case c == nil:
 	case d <= 0 || c.asked || c.phase == ended:
-		l.timers.Disarm(&c.timers[t])
+		c.timers.Disarm(int(t))
 	default:
-		l.arm(&c.timers[t], d)
+		l.arm(c, t, d)
 	}
 }
 

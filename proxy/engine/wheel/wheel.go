@@ -34,18 +34,33 @@ func (w *Wheel) tick(t time.Time) int64 { return int64(t.Sub(w.base) / Tick) }
 // Arm makes n fire once when d has passed since now; it moves a timer that is
 // armed already. d <= 0 fires at the next Pop.
 func (w *Wheel) Arm(n *Node, now time.Time, d time.Duration) {
-	if w.base.IsZero() {
-		w.base = now
-		for i := range w.ring {
-			h := &w.ring[i]
-			h.next, h.prev = h, h
-		}
+	w.begin(now)
+	w.place(n, w.due(now, d))
+}
+
+// begin sets tick 1 and the empty lists, once. Tick 0 is never due: it means disarmed.
+func (w *Wheel) begin(now time.Time) {
+	if !w.base.IsZero() {
+		return
 	}
-	// Rounded up and one more: tick k ends at (k+1)*Tick, and a timer never fires early.
-	due := w.tick(now.Add(d)) + 1
-	if d <= 0 || due < w.cur {
-		due = w.cur
+	w.base, w.cur = now.Add(-Tick), 1
+	for i := range w.ring {
+		h := &w.ring[i]
+		h.next, h.prev = h, h
 	}
+}
+
+// due is the tick from which on a timer of d fires. Rounded up and one more: tick k ends at
+// (k+1)*Tick, and a timer never fires early.
+func (w *Wheel) due(now time.Time, d time.Duration) int64 {
+	if d <= 0 {
+		return w.cur
+	}
+	return max(int64((now.Sub(w.base)+d)/Tick)+1, w.cur)
+}
+
+// place puts n into the list of a tick, from wherever it is.
+func (w *Wheel) place(n *Node, due int64) {
 	if n.Armed() {
 		if n.due == due {
 			return
