@@ -155,6 +155,9 @@ func clusterConfigs(doc *policy.Document) []upstream.Config {
 	for i, c := range doc.Clusters {
 		configs[i] = upstream.Config{Name: c.Name, Endpoints: c.Endpoints, ConnectTimeout: c.ConnectTimeout,
 			ResponseTimeout: c.ResponseTimeout, IdleTimeout: c.IdleTimeout, MaxIdle: c.MaxIdle}
+		if c.Balance == "least_request" {
+			configs[i].Balance = upstream.LeastRequest
+		}
 	}
 	return configs
 }

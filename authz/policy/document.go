@@ -18,7 +18,7 @@ type Document struct {
 type Cluster struct {
 	Name            string        `yaml:"-"`
 	Endpoints       []string      `yaml:"endpoints,required"` // host:port
-	Balance         string        `yaml:"balance" enum:"round_robin"`
+	Balance         string        `yaml:"balance" enum:"round_robin,least_request"`
 	ConnectTimeout  time.Duration `yaml:"connect_timeout"`
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // until the head of the response
 	IdleTimeout     time.Duration `yaml:"idle_timeout"`     // of pooled connections

@@ -12,7 +12,7 @@ const good = `
 clusters:
   app:
     endpoints: ["127.0.0.1:9000", "[::1]:9000", "app.internal:80"]
-    balance: round_robin
+    balance: least_request
     connect_timeout: 2s
     response_timeout: 30s
     idle_timeout: 1m
@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 	app := doc.Clusters[0]
 	app.Origin = Origin{}
 	want := Cluster{
-		Name: "app", Endpoints: []string{"127.0.0.1:9000", "[::1]:9000", "app.internal:80"}, Balance: "round_robin",
+		Name: "app", Endpoints: []string{"127.0.0.1:9000", "[::1]:9000", "app.internal:80"}, Balance: "least_request",
 		ConnectTimeout: 2 * time.Second, ResponseTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxIdle: 100,
 	}
 	if !reflect.DeepEqual(app, want) {
@@ -163,7 +163,7 @@ func TestFaults(t *testing.T) {
 		"clusters: {c: {endpoints: [':80']}}":                     `1:28 clusters.c.endpoints[0]: ":80" needs a host before the port`,
 		"clusters: {c: {endpoints: ['http://a:80']}}":             `1:28 clusters.c.endpoints[0]: "http://a:80" is not host:port`,
 		"clusters: {c: {endpoints: ['a:1', 'a:1']}}":              `1:35 clusters.c.endpoints[1]: "a:1" is given twice`,
-		"clusters: {c: {endpoints: ['a:1'], balance: random}}":    `1:45 clusters.c.balance: "random" is not one of: round_robin`,
+		"clusters: {c: {endpoints: ['a:1'], balance: random}}":    `1:45 clusters.c.balance: "random" is not one of: round_robin, least_request`,
 		"clusters: {c: {endpoints: ['a:1'], connect_timeout: 3}}": `1:53 clusters.c.connect_timeout: number 3 needs a unit, for example "3s"`,
 		"clusters: {c: {endpoints: ['a:1'], max_idle: -1}}":       `1:15 clusters.c.max_idle: -1 is negative`,
 		"clusters: {'a b': {endpoints: ['a:1']}}":                 `1:12 clusters: the name "a b" may only have letters, digits and - _ . / :`,
