@@ -38,9 +38,9 @@ func (c *httpConn) forward() {
 func (c *httpConn) connect(avoid *upstream.Endpoint) {
 	x := &c.x
 	x.tries++
-	ep := x.route.Cluster.Pick(avoid)
+	ep := x.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
-		c.reply(response{status: 503, reason: "no_endpoint", text: "the cluster of this route has no endpoint", fields: retryAfter})
+		c.noEndpoint()
 		return
 	}
 	ep.Requests.Add(1)
@@ -53,6 +53,15 @@ func (c *httpConn) connect(avoid *upstream.Endpoint) {
 	}
 	c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
 	dialUpstream(c, ep)
+}
+
+// noEndpoint answers at once: nobody is there to be asked.
+func (c *httpConn) noEndpoint() {
+	r := response{status: 503, reason: "no_endpoint", text: "the cluster of this route has no endpoint", fields: retryAfter}
+	if len(c.x.route.Cluster.Endpoints()) > 0 {
+		r.reason, r.text = "no_healthy_endpoint", "every endpoint of this route's cluster is ejected or fails its health check"
+	}
+	c.reply(r)
 }
 
 // connectFailed tries another endpoint: nothing was sent yet.
@@ -157,6 +166,9 @@ func (c *httpConn) bodyTimeout() {
 }
 
 func (c *httpConn) responseTimeout() {
+	if u := c.x.up; u != nil {
+		u.fault()
+	}
 	c.failRequest(response{status: 504, reason: "response_timeout", text: "the upstream did not answer in time"}, errTruncated)
 }
 

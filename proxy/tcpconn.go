@@ -74,7 +74,7 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 
 func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 	c.tries++
-	ep := c.route.Cluster.Pick(avoid)
+	ep := c.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
 		c.shut(drain.Errored)
 		return
@@ -174,6 +174,7 @@ func (d *tcpDial) dialed(err error) {
 	}
 	if err != nil {
 		d.ep.ConnectErrs.Add(1)
+		d.ep.Failed(c.l.now())
 		d.giveUp()
 		if c.tries < maxTries && c.route.Cluster.HasOther(d.ep) {
 			c.connect(d.ep)
@@ -183,6 +184,7 @@ func (d *tcpDial) dialed(err error) {
 		return
 	}
 	d.ep.Connects.Add(1)
+	d.ep.Answered(c.l.now())
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
 	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)

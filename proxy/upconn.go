@@ -74,12 +74,19 @@ func (u *upConn) dialed(err error) {
 		u.state = upEnded
 		u.ep.Active.Add(-1)
 		u.ep.ConnectErrs.Add(1)
+		u.ep.Failed(u.l.now())
 		u.c = nil
 		c.connectFailed(u.ep)
 		return
 	}
 	u.ep.Connects.Add(1)
 	u.start(c)
+}
+
+// fault counts against the endpoint: the exchange failed, and not by the client's doing.
+func (u *upConn) fault() {
+	u.ep.Failures.Add(1)
+	u.ep.Failed(u.l.now())
 }
 
 // detach ends the association with the exchange. The client is read again: what is left
@@ -188,6 +195,9 @@ func (u *upConn) ended(broke bool) {
 	}
 	u.l.stats.upstreamClosed.Add(1)
 	reused, silent, ep := u.reused, !u.answered && len(u.in) == 0, u.ep
+	if !reused { // the end of a pooled one may only have crossed with the request
+		u.fault()
+	}
 	u.abandon()
 	if silent && c.mayRetry(reused) {
 		c.connect(ep)
@@ -252,6 +262,7 @@ func (u *upConn) closed(end engine.End) {
 		c := u.c
 		u.state = upEnded
 		u.detach()
+		u.ep.Failed(u.l.now())
 		c.connectFailed(u.ep)
 	case upEnded:
 	}

@@ -20,7 +20,7 @@ func play(c *upstream.Cluster, slow []int, steps int) []int {
 	eps := c.Endpoints()
 	got := make([]int, len(eps))
 	for s := range steps {
-		e := c.Pick(nil)
+		e := c.Pick(start, nil)
 		e.Active.Add(1)
 		for i := range eps {
 			if eps[i] == e {
@@ -61,7 +61,7 @@ func TestLeastRequestAtRestIsEven(t *testing.T) {
 	c := leastRequest("a:1", "b:1", "c:1")
 	got := map[string]int{}
 	for range 300 {
-		got[c.Pick(nil).Addr]++
+		got[c.Pick(start, nil).Addr]++
 	}
 	for a, n := range got {
 		if n != 100 {
@@ -75,13 +75,13 @@ func TestLeastRequestOfTwoIsExact(t *testing.T) {
 	c := leastRequest("a:1", "b:1")
 	c.Endpoints()[0].Active.Add(3)
 	for range 3 {
-		e := c.Pick(nil)
+		e := c.Pick(start, nil)
 		if e.Addr != "b:1" {
 			t.Fatalf("picked %s, which is busier", e.Addr)
 		}
 		e.Active.Add(1)
 	}
-	if bad := c.Endpoints()[1]; c.Pick(bad) == bad {
+	if bad := c.Endpoints()[1]; c.Pick(start, bad) == bad {
 		t.Error("picked the endpoint to avoid")
 	}
 }

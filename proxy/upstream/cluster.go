@@ -12,12 +12,17 @@ type Endpoint struct {
 
 	cluster *Cluster
 	gone    atomic.Bool
+	health
 
 	// Counters, for metrics and status. They only ever grow, but Active.
 	Active      atomic.Int64 // exchanges and tunnels that hold a connection now
 	Requests    atomic.Uint64
 	Connects    atomic.Uint64
 	ConnectErrs atomic.Uint64
+	Failures    atomic.Uint64 // broke or fell silent before they answered
+	Ejections   atomic.Uint64
+	Checks      atomic.Uint64 // probes that ended
+	CheckErrs   atomic.Uint64 // and found no health
 }
 
 // Gone reports that the endpoint left the policy: do not reuse a connection to it.
@@ -31,6 +36,9 @@ type Cluster struct {
 	name string
 	next atomic.Uint64
 	now  atomic.Pointer[version]
+
+	impaired atomic.Int32 // endpoints that are not healthy
+	mu       sync.Mutex   // guards changes of health
 }
 
 // version is what Update replaces as a whole.
@@ -87,15 +95,23 @@ func (s *Set) Update(configs []Config) (clusters map[string]*Cluster, retire fun
 }
 
 func (c *Cluster) update(cfg Config) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	old := c.now.Load().endpoints
 	eps := make([]*Endpoint, 0, len(cfg.Endpoints))
 	for _, addr := range cfg.Endpoints {
 		i := slices.IndexFunc(old, func(e *Endpoint) bool { return e.Addr == addr })
-		if i >= 0 {
-			eps = append(eps, old[i])
+		if i < 0 {
+			eps = append(eps, &Endpoint{Addr: addr, cluster: c})
 			continue
 		}
-		eps = append(eps, &Endpoint{Addr: addr, cluster: c})
+		eps = append(eps, old[i])
+		if cfg.Check.Interval <= 0 { // nobody is left to say that it is well again
+			old[i].down.Store(false)
+		}
+		if cfg.Outlier.Off {
+			old[i].out.Store(false)
+		}
 	}
 	c.now.Store(&version{cfg: cfg, endpoints: eps})
 	for _, e := range old {
@@ -103,6 +119,7 @@ func (c *Cluster) update(cfg Config) {
 			e.gone.Store(true)
 		}
 	}
+	c.recount()
 }
 
 // Clusters returns those in force, sorted by name, for metrics and status.
