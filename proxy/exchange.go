@@ -43,7 +43,8 @@ type exchange struct {
 	// The way to the upstream.
 	up    *upConn
 	head  []byte // as sent to the upstream; kept until the response begins, for a safe retry
-	tries int
+	tries int    // connections that it was sent on
+	dials int    // that failed
 
 	// The response.
 	status     int

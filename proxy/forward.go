@@ -24,7 +24,7 @@ var (
 	errUnexpected101   = errors.New("the upstream switched protocols unasked")
 )
 
-// maxTries bounds how many connections one exchange may use up.
+// maxTries bounds how often one exchange is sent, and how many dials of it may fail.
 const maxTries = 3
 
 // forward begins the upstream half of an exchange that was allowed.
@@ -37,7 +37,6 @@ func (c *httpConn) forward() {
 // connect gets a connection to an endpoint other than avoid: a pooled one, or a new one.
 func (c *httpConn) connect(avoid *upstream.Endpoint) {
 	x := &c.x
-	x.tries++
 	ep := x.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
 		c.noEndpoint()
@@ -45,7 +44,7 @@ func (c *httpConn) connect(avoid *upstream.Endpoint) {
 	}
 	ep.Requests.Add(1)
 	// A retry goes out on a fresh connection: the pool may be full of stale ones.
-	if avoid == nil && x.tries == 1 {
+	if avoid == nil {
 		if u, ok := c.l.idle.Take(ep, c.l.now()); ok {
 			u.start(c)
 			return
@@ -68,7 +67,7 @@ func (c *httpConn) noEndpoint() {
 func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
 	x := &c.x
 	x.up = nil
-	if x.tries < maxTries && x.route.Cluster.HasOther(ep) {
+	if x.dials++; x.dials < maxTries && x.route.Cluster.HasOther(ep) {
 		c.connect(ep)
 		return
 	}

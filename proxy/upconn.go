@@ -61,6 +61,7 @@ func (u *upConn) start(c *httpConn) {
 	u.c, u.state = c, upBusy
 	u.inBody, u.answered, u.partial = false, false, false
 	c.x.up = u
+	c.x.tries++
 	u.send(c.x.head)
 	c.upstreamReady()
 }
@@ -199,21 +200,24 @@ func (u *upConn) ended(broke bool) {
 		u.fault()
 	}
 	u.abandon()
-	if silent && c.mayRetry(reused) {
+	if silent && c.mayRetry(ep) {
 		c.connect(ep)
 		return
 	}
 	c.failRequest(response{status: 502, reason: "upstream_closed", text: "the upstream closed the connection before it answered", fields: retryAfter}, errTruncated)
 }
 
-// mayRetry: the request goes out again only if that cannot execute it twice
-// (RFC 9110 section 9.2.2), and only once: a second failure is the upstream's answer.
-func (c *httpConn) mayRetry(reused bool) bool {
+// mayRetry: the request goes out again only if that cannot execute it twice (RFC 9110
+// section 9.2.2), if nothing of it is lost meanwhile, and if the cluster's budget has room.
+func (c *httpConn) mayRetry(ep *upstream.Endpoint) bool {
 	x := &c.x
-	if x.tries > 1 || x.bodyBegun || !x.reqDone && x.hasBody {
+	if x.tries >= maxTries || x.bodyBegun || !x.reqDone && x.hasBody {
 		return false
 	}
-	return reused && x.method.idempotent() || c.l.cfg.Faults.RetryPOST
+	if c.l.cfg.Faults.RetryPOST {
+		return true
+	}
+	return x.method.idempotent() && ep.Cluster().MayRetry(c.l.now())
 }
 
 func (u *upConn) sent() {

@@ -39,6 +39,8 @@ type Cluster struct {
 
 	impaired atomic.Int32 // endpoints that are not healthy
 	mu       sync.Mutex   // guards changes of health
+
+	budget budget
 }
 
 // version is what Update replaces as a whole.
