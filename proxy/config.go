@@ -103,6 +103,7 @@ type Faults struct {
 	DropEarly          bool // what came behind an upgrade on either side is forgotten
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
+	LeakSlots          bool // a connection that ends does not give its place under max_connections back
 	LateHalfClose      bool // a tunnel ends when the first side says goodbye
 }
 

@@ -42,16 +42,24 @@ func (c *httpConn) connect(avoid *upstream.Endpoint) {
 		c.noEndpoint()
 		return
 	}
-	ep.Requests.Add(1)
+	cl := ep.Cluster()
 	// A retry goes out on a fresh connection: the pool may be full of stale ones.
-	if avoid == nil {
-		if u, ok := c.l.idle.Take(ep, c.l.now()); ok {
+	if avoid == nil && !cl.Busy() {
+		if u, ok := c.l.take(ep); ok {
 			u.start(c)
 			return
 		}
 	}
-	c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
-	dialUpstream(c, ep)
+	c.wait.Fresh = avoid != nil || ep.State() == upstream.Ejected // that one is to be tried itself
+	switch c.l.acquire(&c.wait, c.id, cl) {
+	case upstream.HasSlot:
+		c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
+		dialUpstream(c, ep)
+	case upstream.Queued:
+		c.await(ep)
+	case upstream.Full:
+		c.pendingFull()
+	}
 }
 
 // noEndpoint answers at once: nobody is there to be asked.
@@ -165,6 +173,10 @@ func (c *httpConn) bodyTimeout() {
 }
 
 func (c *httpConn) responseTimeout() {
+	if c.waits {
+		c.pendingTimeout()
+		return
+	}
 	if u := c.x.up; u != nil {
 		u.fault()
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // connState is the state of a downstream HTTP/1.1 connection.
@@ -69,9 +70,11 @@ type httpConn struct {
 	linger      time.Duration // of the close
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
+	waits       bool // for a connection of a cluster, as wait says
 	hurried     bool // aborted at the deadline while it was closing
 
-	x exchange
+	x    exchange
+	wait upstream.Waiter
 }
 
 func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {

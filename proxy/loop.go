@@ -148,9 +148,11 @@ func (l *loop) Notice(v any) {
 			r.evict(v.cause)
 		}
 	case sweepNote:
-		for _, u := range l.idle.Sweep() {
-			u.close()
-		}
+		l.sweep()
+	case grantNote:
+		l.deliver(v.Grant, nil)
+	case giveUpNote:
+		l.giveUp(v.cluster)
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
 	case pingNote:

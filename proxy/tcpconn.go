@@ -17,6 +17,8 @@ type tcpConn struct {
 	route   *tcpRoute
 	dial    *tcpDial
 	tries   int
+	waits   bool // for a connection of its cluster, as wait says
+	wait    upstream.Waiter
 	closing bool
 	refused bool // it holds no place under limits.max_connections
 	hasty   bool // too many refused connections linger already
@@ -79,10 +81,23 @@ func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 		c.shut(drain.Errored)
 		return
 	}
+	switch c.l.acquire(&c.wait, c.id, ep.Cluster()) {
+	case upstream.HasSlot:
+		c.dialTo(ep)
+	case upstream.Queued:
+		c.waits = true
+		c.arm(engine.TimerState, ep.Cluster().Config().PendingTimeout)
+	case upstream.Full:
+		c.shut(drain.Errored)
+	}
+}
+
+// dialTo begins the upstream connection; the caller has a slot for it.
+func (c *tcpConn) dialTo(ep *upstream.Endpoint) {
 	ep.Requests.Add(1)
 	ep.Active.Add(1)
 	id := c.l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	c.dial = &tcpDial{c: c, id: id, ep: ep}
+	c.dial = &tcpDial{c: c, id: id, ep: ep, slot: slot{ep.Cluster()}, l: c.l}
 	c.l.setRole(id, c.dial)
 }
 
@@ -106,6 +121,7 @@ func (c *tcpConn) shut(o drain.Outcome) {
 		return
 	}
 	c.closing, c.outcome = true, o
+	c.leaveQueue()
 	if c.dial != nil {
 		c.dial.giveUp()
 	}
@@ -123,6 +139,7 @@ func (c *tcpConn) evict(cause drain.Cause) {
 }
 
 func (c *tcpConn) closed(engine.End) {
+	c.leaveQueue()
 	if c.dial != nil {
 		c.dial.giveUp()
 	}
@@ -143,19 +160,27 @@ func (c *tcpConn) closed(engine.End) {
 	c.handle.Done(o)
 }
 
-func (c *tcpConn) received([]byte)    {}
-func (c *tcpConn) eof()               {}
-func (c *tcpConn) sent()              {}
-func (c *tcpConn) dialed(error)       {}
-func (c *tcpConn) answer(any)         {}
-func (c *tcpConn) moved(int64, bool)  {}
-func (c *tcpConn) fired(engine.Timer) {}
+func (c *tcpConn) received([]byte)   {}
+func (c *tcpConn) eof()              {}
+func (c *tcpConn) sent()             {}
+func (c *tcpConn) dialed(error)      {}
+func (c *tcpConn) answer(any)        {}
+func (c *tcpConn) moved(int64, bool) {}
+
+func (c *tcpConn) fired(t engine.Timer) {
+	if t == engine.TimerState && c.waits {
+		c.l.stats.pendingTimeouts.Add(1)
+		c.shut(drain.Errored)
+	}
+}
 
 // tcpDial is the upstream connection of a tcpConn while it is being made.
 type tcpDial struct {
-	c  *tcpConn // nil: given up
-	id engine.ConnID
-	ep *upstream.Endpoint
+	l    *loop
+	c    *tcpConn // nil: given up
+	id   engine.ConnID
+	ep   *upstream.Endpoint
+	slot slot
 }
 
 // giveUp parts the two. Aborting ends a dial that still runs; on an ID that is dead
@@ -169,6 +194,9 @@ func (d *tcpDial) giveUp() {
 
 func (d *tcpDial) dialed(err error) {
 	c := d.c
+	if err != nil {
+		d.slot.free(d.l)
+	}
 	if c == nil {
 		return
 	}
@@ -188,12 +216,14 @@ func (d *tcpDial) dialed(err error) {
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
 	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)
+	p.slot = d.slot
 	if p.ends[tunnel.Downstream].paused == 0 {
 		c.l.sh.Resume(c.id)
 	}
 }
 
 func (d *tcpDial) closed(engine.End) {
+	d.slot.free(d.l)
 	if c := d.c; c != nil {
 		d.giveUp()
 		c.shut(drain.Errored)

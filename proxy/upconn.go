@@ -29,6 +29,7 @@ type upConn struct {
 	ep    *upstream.Endpoint
 	c     *httpConn // of the exchange; nil unless connecting or busy
 	state upState
+	slot  slot
 
 	in        []byte // beginning of a response head
 	scan      h1.HeadScanner
@@ -42,12 +43,14 @@ type upConn struct {
 	finished  bool // the peer's FIN came
 }
 
+// dialUpstream begins a connection for c; the caller has a slot for it.
 func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
 	l := c.l
 	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c}
+	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c, slot: slot{ep.Cluster()}}
 	l.setRole(id, u)
 	c.x.up = u
+	ep.Requests.Add(1)
 	ep.Active.Add(1)
 }
 
@@ -55,6 +58,7 @@ func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
 func (u *upConn) start(c *httpConn) {
 	if u.state == upPooled {
 		u.reused = true
+		u.ep.Requests.Add(1)
 		u.ep.Active.Add(1)
 		u.arm(engine.TimerState, 0)
 	}
@@ -69,10 +73,14 @@ func (u *upConn) start(c *httpConn) {
 func (u *upConn) dialed(err error) {
 	c := u.c
 	if u.state == upEnded { // given up meanwhile; the driver would have said Closed
+		if err != nil {
+			u.slot.free(u.l)
+		}
 		return
 	}
 	if err != nil {
 		u.state = upEnded
+		u.slot.free(u.l)
 		u.ep.Active.Add(-1)
 		u.ep.ConnectErrs.Add(1)
 		u.ep.Failed(u.l.now())
@@ -142,17 +150,14 @@ func (u *upConn) release(rest []byte) {
 		u.l.putBuffer(u.in)
 		u.in = nil
 	}
-	keep := u.ep.Cluster().Config().IdleTimeout
-	if u.announced > 0 {
-		keep = min(keep, u.announced-time.Second)
-	}
-	if keep <= 0 || !u.l.idle.Put(u.ep, u, u.l.now().Add(keep)) {
+	if !u.offer() {
 		u.close()
-		return
 	}
-	u.state = upPooled
-	u.arm(engine.TimerState, keep)
 }
+
+// pooledMargin is how long before the end of the time that the upstream announced a
+// pooled connection is no longer used.
+const pooledMargin = time.Second
 
 func (u *upConn) received(b []byte) {
 	switch u.state {
@@ -161,7 +166,7 @@ func (u *upConn) received(b []byte) {
 	case upPooled:
 		// An answer that nobody asked for: whatever comes next on this connection would
 		// be taken for the answer to somebody else's request.
-		u.l.idle.Remove(u.ep, u)
+		u.unpool()
 		u.l.stats.poisoned.Add(1)
 		u.close()
 	case upConnecting, upEnded:
@@ -172,7 +177,7 @@ func (u *upConn) eof() {
 	u.finished = true
 	switch u.state {
 	case upPooled:
-		u.l.idle.Remove(u.ep, u)
+		u.unpool()
 		u.close()
 	case upBusy:
 		u.ended(false)
@@ -231,7 +236,7 @@ func (u *upConn) fired(t engine.Timer) {
 	switch t {
 	case engine.TimerState:
 		if u.state == upPooled {
-			u.l.idle.Remove(u.ep, u)
+			u.unpool()
 			u.close()
 		}
 	case engine.TimerRead:
@@ -256,9 +261,10 @@ func (u *upConn) fired(t engine.Timer) {
 }
 
 func (u *upConn) closed(end engine.End) {
+	defer u.slot.free(u.l)
 	switch u.state {
 	case upPooled:
-		u.l.idle.Remove(u.ep, u)
+		u.unpool()
 	case upBusy:
 		u.finished = true
 		u.ended(end.Err != nil)

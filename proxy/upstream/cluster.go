@@ -41,6 +41,7 @@ type Cluster struct {
 	mu       sync.Mutex   // guards changes of health
 
 	budget budget
+	slots  slots
 }
 
 // version is what Update replaces as a whole.
