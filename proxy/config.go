@@ -75,6 +75,10 @@ type Config struct {
 	// (splice); 0 is 64 KiB, negative: never.
 	MoveFrom int64
 
+	// AfterFunc runs f once after d and returns what prevents that; nil is time.AfterFunc. It
+	// only wakes health checks; a simulation supplies its own scheduler.
+	AfterFunc func(d time.Duration, f func()) (stop func() bool)
+
 	// Seed makes request IDs repeatable, for simulation; 0: random.
 	Seed uint64
 	// Faults is a test seam; its zero value breaks nothing.
@@ -122,6 +126,9 @@ func (c Config) withDefaults() Config {
 	set(&c.HalfOpenTimeout, 5*time.Minute)
 	if c.MoveFrom == 0 {
 		c.MoveFrom = moveFrom
+	}
+	if c.AfterFunc == nil {
+		c.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 50_000

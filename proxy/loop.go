@@ -33,6 +33,9 @@ type loop struct {
 	sh    engine.Shard
 	roles []role // by slot
 	idle  upstream.Idle[*upConn]
+
+	checkers []*checker // of the endpoints that are this loop's to probe
+
 	stats loopStats
 	log   accessLog
 	rnd   *rand.ChaCha8
@@ -153,11 +156,15 @@ func (l *loop) Notice(v any) {
 		l.deliver(v.Grant, nil)
 	case giveUpNote:
 		l.giveUp(v.cluster)
+	case checkNote:
+		v.ck.due()
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
+		l.quit()
 	case pingNote:
 		l.ponged.Store(l.pinged.Load())
 	case admitNote:
+		l.reconcile()
 		l.eachUnadmitted((*httpConn).admitLate)
 	}
 	l.settle()

@@ -77,6 +77,7 @@ func (l *loop) sweep() {
 			l.post(g.Shard, grantNote{g})
 		}
 	}
+	l.reconcile()
 }
 
 // take gets a pooled connection.
