@@ -181,12 +181,20 @@ func (u *checkConn) dialed(err error) {
 		u.ended = true
 		u.ck.judge(false)
 		return
-	case cfg.Check.Path == "":
+	case cfg.Check.Path == "" && cfg.ProxyProtocol == 0:
 		u.verdict(true)
 		return
 	}
 	u.arm(engine.TimerState, cfg.Check.Timeout)
 	b := u.l.out[:0]
+	if cfg.ProxyProtocol > 0 {
+		b = appendProxyHeader(b, cfg.ProxyProtocol, engine.Peer{}) // of no client
+	}
+	if cfg.Check.Path == "" {
+		u.send(b)
+		u.verdict(true)
+		return
+	}
 	b = append(append(append(b, "GET "...), cfg.Check.Path...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, u.ck.ep.Addr...), "\r\nUser-Agent: sluice-health-check\r\nConnection: close\r\n\r\n"...)
 	u.send(b)

@@ -134,7 +134,7 @@ func TestProbesAndTheDrain(t *testing.T) {
 	w.until("one is out", func() bool { return cl.Endpoints()[1].State() == upstream.Unhealthy })
 	held := w.dial("web")
 	held.Write([]byte("GET / HTTP/1.1\r\n")) // keeps the drain going
-	w.net.Run(time.Second, func() bool { return false })
+	w.pass(time.Second)
 	w.drain(8 * time.Second)
 	w.core.Shut()
 	atDrain := [2]int{len(well.probes), len(sick.probes)}
@@ -150,7 +150,7 @@ func TestProbesAndTheDrain(t *testing.T) {
 	w.core.Shut()
 	w.until("the probes have ended", func() bool { return w.driver.Conns() == 0 })
 	n := len(sick.probes)
-	w.net.Run(10*time.Second, func() bool { return false })
+	w.pass(10 * time.Second)
 	if len(sick.probes) != n {
 		t.Errorf("%d probes after the drain", len(sick.probes)-n)
 	}
@@ -167,9 +167,9 @@ func TestChecksEndWithThePolicy(t *testing.T) {
 	if cl.Endpoints()[0].State() != upstream.Healthy {
 		t.Error("it is still out, and nobody is left to say that it is well")
 	}
-	w.net.Run(time.Second, func() bool { return false })
+	w.pass(time.Second)
 	n := len(p.probes)
-	w.net.Run(10*time.Second, func() bool { return false })
+	w.pass(10 * time.Second)
 	if len(p.probes) != n {
 		t.Errorf("%d probes that no policy asks for", len(p.probes)-n)
 	}

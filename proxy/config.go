@@ -41,6 +41,9 @@ type ListenerConfig struct {
 	Name     string // unique; TCP routes refer to it, metrics carry it
 	Address  string // host:port; port 0 picks one
 	Protocol Protocol
+	// ProxyFrom are the peers whose connections begin with a PROXY protocol header, which is
+	// believed; with such a list nobody else may connect. Empty: no header is expected.
+	ProxyFrom []netip.Prefix
 }
 
 // Config of a Server. The zero value of each field means its default; a negative

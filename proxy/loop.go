@@ -70,10 +70,15 @@ func (l *loop) setRole(id engine.ConnID, r role) {
 func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 	ln := l.listeners[listener]
 	ln.accepted.Add(1)
+	expected, trusted := ln.proxied(peer)
+	if !trusted {
+		l.turnAway(id, ln)
+		return
+	}
 	if ln.cfg.Protocol == TCP {
-		l.setRole(id, newTCPConn(l, id, ln, peer))
+		l.setRole(id, newTCPConn(l, id, ln, peer, expected))
 	} else {
-		l.setRole(id, newHTTPConn(l, id, ln, peer))
+		l.setRole(id, newHTTPConn(l, id, ln, peer, expected))
 	}
 }
 

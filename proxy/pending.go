@@ -82,6 +82,9 @@ func (l *loop) sweep() {
 
 // take gets a pooled connection.
 func (l *loop) take(ep *upstream.Endpoint) (*upConn, bool) {
+	if ep.Cluster().Config().ProxyProtocol > 0 { // pooled before the policy asked for a header
+		return nil, false
+	}
 	u, ok := l.idle.Take(ep, l.now())
 	if ok {
 		ep.Cluster().Unpooled(l.sh.Index(), 1)

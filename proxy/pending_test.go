@@ -32,6 +32,13 @@ func (w *walk) openWith(cfg upstream.Config) *upstream.Cluster {
 	return clusters["app"]
 }
 
+// pass lets some time pass.
+func (w *walk) pass(d time.Duration) {
+	over := false
+	w.net.After(d, func() { over = true })
+	w.until("some time", func() bool { return over })
+}
+
 // newWalkOf is newWalk with that many loops.
 func newWalkOf(t *testing.T, shards int, cfg Config) *walk {
 	w := newWalk(t, cfg)
@@ -168,7 +175,7 @@ func TestARaisedLimitWakes(t *testing.T) {
 	a, b := w.dial("web"), w.dial("web")
 	a.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 	b.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
-	w.net.Run(time.Second, func() bool { return false })
+	w.pass(time.Second)
 	began := w.net.Now()
 	w.openWith(upstream.Config{Endpoints: []string{"up:1"}, MaxConnections: 2})
 	w.until("both answers", func() bool { return a.has("200 OK")() && b.has("200 OK")() })

@@ -17,6 +17,7 @@ const (
 	refusedUnsynced refusal = iota // no policy in force
 	refusedDraining
 	refusedLimit
+	refusedProxyHeader
 	refusedNoRoute // of a tcp listener; HTTP answers 404
 	numRefusals
 )
@@ -29,6 +30,8 @@ func (r refusal) String() string {
 		return "draining"
 	case refusedLimit:
 		return "limit"
+	case refusedProxyHeader:
+		return "bad_proxy_header"
 	case refusedNoRoute:
 		return "no_route"
 	case numRefusals:

@@ -13,6 +13,9 @@ import (
 type tcpConn struct {
 	half
 	ln      *listener
+	peer    engine.Peer // the client: the other end, or whom its PROXY header names
+	pre     preamble
+	early   []byte      // came behind the header
 	handle  *drain.Conn // nil: refused
 	route   *tcpRoute
 	dial    *tcpDial
@@ -27,17 +30,19 @@ type tcpConn struct {
 
 // newTCPConn asks the same two questions as an exchange: is the policy in force, and
 // does it allow this connection?
-func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpConn {
-	c := &tcpConn{half: half{l: l, id: id}, ln: ln}
+func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer, expected bool) *tcpConn {
+	c := &tcpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
 	h, err := l.track(id, ln, peer)
-	snap := l.gate.Load()
-	if snap == nil && l.cfg.Faults.ServeWithoutPolicy {
-		snap = l.gate.pending.Load()
-	}
 	switch {
 	case err == nil:
 		c.handle = h
 		h.Tunnel()
+		if c.pre.awaited = expected; expected {
+			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		} else {
+			c.admitted()
+		}
+		return c
 	case err == errLimit:
 		l.refused(ln, refusedLimit)
 	case l.tracker.State() >= drain.Draining:
@@ -45,33 +50,39 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 	default:
 		l.refused(ln, refusedUnsynced)
 	}
-	if c.handle == nil {
-		c.refuse()
-		return c
+	c.refuse()
+	return c
+}
+
+// admitted decides about a connection whose client is known.
+func (c *tcpConn) admitted() {
+	l := c.l
+	snap := l.gate.Load()
+	if snap == nil && l.cfg.Faults.ServeWithoutPolicy {
+		snap = l.gate.pending.Load()
 	}
 	if snap == nil {
-		l.refused(ln, refusedUnsynced)
+		l.refused(c.ln, refusedUnsynced)
 		c.refuse()
-		return c
+		return
 	}
-	r := snap.tcp[ln.cfg.Name]
+	r := snap.tcp[c.ln.cfg.Name]
 	if r == nil { // no route: TCP closes
-		l.refused(ln, refusedNoRoute)
+		l.refused(c.ln, refusedNoRoute)
 		c.refuse()
-		return c
+		return
 	}
-	h.Describe(&r.Name, nil)
-	l.areq = authz.Request{Route: r.Name, Source: peer.Remote.Addr()}
+	c.handle.Describe(&r.Name, nil)
+	l.areq = authz.Request{Route: r.Name, Source: c.peer.Remote.Addr()}
 	d := r.Authorizer.Authorize(nil, &l.areq)
 	l.stats.decided(d)
 	if d.Verdict != authz.Allow {
 		c.refuse()
-		return c
+		return
 	}
 	c.route = r
 	c.pause(pauseConnect)
 	c.connect(nil)
-	return c
 }
 
 func (c *tcpConn) connect(avoid *upstream.Endpoint) {
@@ -160,15 +171,17 @@ func (c *tcpConn) closed(engine.End) {
 	c.handle.Done(o)
 }
 
-func (c *tcpConn) received([]byte)   {}
-func (c *tcpConn) eof()              {}
 func (c *tcpConn) sent()             {}
 func (c *tcpConn) dialed(error)      {}
 func (c *tcpConn) answer(any)        {}
 func (c *tcpConn) moved(int64, bool) {}
 
 func (c *tcpConn) fired(t engine.Timer) {
-	if t == engine.TimerState && c.waits {
+	switch {
+	case t != engine.TimerState:
+	case c.pre.awaited && !c.closing:
+		c.badPreamble()
+	case c.waits:
 		c.l.stats.pendingTimeouts.Add(1)
 		c.shut(drain.Errored)
 	}
@@ -215,8 +228,13 @@ func (d *tcpDial) dialed(err error) {
 	d.ep.Answered(c.l.now())
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
+	if v := d.ep.Cluster().Config().ProxyProtocol; v > 0 {
+		c.l.out = appendProxyHeader(c.l.out[:0], v, c.peer)
+		c.l.sh.Send(d.id, c.l.out)
+	}
 	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)
 	p.slot = d.slot
+	p.carry(tunnel.Downstream, c.early)
 	if p.ends[tunnel.Downstream].paused == 0 {
 		c.l.sh.Resume(c.id)
 	}

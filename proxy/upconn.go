@@ -66,7 +66,13 @@ func (u *upConn) start(c *httpConn) {
 	u.inBody, u.answered, u.partial = false, false, false
 	c.x.up = u
 	c.x.tries++
-	u.send(c.x.head)
+	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused {
+		out := appendProxyHeader(u.l.out[:0], v, c.peer)
+		u.l.out = append(out, c.x.head...)
+		u.send(u.l.out)
+	} else {
+		u.send(c.x.head)
+	}
 	c.upstreamReady()
 }
 
