@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // collectProxy reads connections, requests, decisions and upstreams.
@@ -34,6 +35,7 @@ func (c *collector) collectProxy(e emitter) {
 	c.collectRequests(e, s.Requests)
 	c.collectDecisions(e, s.Decisions)
 	c.collectUpstreams(e, s.Upstreams)
+	c.collectClusters(e, s)
 }
 
 // collectGroups sends connections by listener, protocol and class; those that a listener
@@ -120,7 +122,7 @@ func (c *collector) collectDecisions(e emitter, all []proxy.DecisionStats) {
 type endpoint struct{ cluster, address string }
 
 // sent counts what went to an endpoint or a cluster.
-type sent struct{ requests, connects, errors uint64 }
+type sent struct{ requests, connects, errors, failures, ejections, checks, checkErrs uint64 }
 
 // upstreams sums endpoints by cluster. An endpoint that leaves the policy takes its
 // counters with it, and one that comes back begins at 0; the sums only grow.
@@ -135,27 +137,41 @@ func newUpstreams() upstreams {
 
 func (u *upstreams) add(label string, e endpoint, now sent) {
 	before := u.last[e]
-	if now.requests < before.requests || now.connects < before.connects || now.errors < before.errors {
+	if now.requests < before.requests || now.connects < before.connects || now.errors < before.errors || now.checks < before.checks {
 		before = sent{} // it left and came back between two scrapes
 	}
 	t := u.total[label]
 	t.requests += now.requests - before.requests
 	t.connects += now.connects - before.connects
 	t.errors += now.errors - before.errors
+	t.failures += now.failures - before.failures
+	t.ejections += now.ejections - before.ejections
+	t.checks += now.checks - before.checks
+	t.checkErrs += now.checkErrs - before.checkErrs
 	u.total[label] = t
 }
 
 // collectUpstreams sends what went to each cluster.
 func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats) {
 	active := make(map[string]int64)
+	states := make(map[string]*[upstream.NumStates]int)
 	last := make(map[endpoint]sent, len(endpoints))
 	for _, ep := range endpoints {
 		label := c.clusters.label(valid([]string{ep.Cluster})[0])
 		k := endpoint{ep.Cluster, ep.Endpoint}
-		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs}
+		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs, ep.Failures, ep.Ejections, ep.Checks, ep.CheckErrs}
 		c.upstreams.add(label, k, now)
 		last[k] = now
 		active[label] += ep.Active
+		if states[label] == nil {
+			states[label] = new([upstream.NumStates]int)
+		}
+		states[label][ep.State]++
+	}
+	for label, n := range states {
+		for s := range upstream.NumStates {
+			e.value(upstreamEndpoints, float64(n[s]), label, s.String())
+		}
 	}
 	c.upstreams.last = last
 	for label, t := range c.upstreams.total {
@@ -163,5 +179,33 @@ func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats)
 		e.value(upstreamRequests, float64(t.requests), label)
 		e.value(upstreamConnects, float64(t.connects), label)
 		e.value(upstreamConnectErrors, float64(t.errors), label)
+		e.value(upstreamFailures, float64(t.failures), label)
+		e.value(upstreamEjections, float64(t.ejections), label)
+		e.value(upstreamChecks, float64(t.checks-t.checkErrs), label, "ok")
+		e.value(upstreamChecks, float64(t.checkErrs), label, "failed")
 	}
+}
+
+// collectClusters sends what the endpoints of a cluster share. Clusters over the bound are summed.
+func (c *collector) collectClusters(e emitter, s proxy.Stats) {
+	sums := make(map[string]proxy.ClusterStats, len(s.Clusters))
+	full := uint64(0)
+	for _, cl := range s.Clusters {
+		label := c.clusters.label(valid([]string{cl.Cluster})[0])
+		t := sums[label]
+		t.Connections += cl.Connections
+		t.Waiting += cl.Waiting
+		t.Retries += cl.Retries
+		t.RetriesRefused += cl.RetriesRefused
+		sums[label] = t
+		full += cl.PendingFull
+	}
+	for label, t := range sums {
+		e.value(upstreamConnections, float64(t.Connections), label)
+		e.value(upstreamPending, float64(t.Waiting), label)
+		e.value(upstreamRetries, float64(t.Retries), label, "sent")
+		e.value(upstreamRetries, float64(t.RetriesRefused), label, "refused")
+	}
+	e.value(upstreamPendingRefused, float64(full), "full")
+	e.value(upstreamPendingRefused, float64(s.PendingTimeouts), "timeout")
 }

@@ -64,6 +64,14 @@ const (
 	upstreamRequests
 	upstreamConnects
 	upstreamConnectErrors
+	upstreamEndpoints
+	upstreamFailures
+	upstreamEjections
+	upstreamChecks
+	upstreamRetries
+	upstreamConnections
+	upstreamPending
+	upstreamPendingRefused
 	upstreamBadResponses
 	upstreamTruncated
 	upstreamPoisoned
@@ -114,14 +122,22 @@ var families = [numFamilies]family{
 	requestsDropped: {"sluice_requests_dropped_total", counter, "Requests that ended before their response was complete, whoever ended them.", nil},
 	decisions:       {"sluice_authz_decisions_total", counter, "Decisions of the authorize stage.", []string{"decision", "reason"}},
 
-	upstreamActive:        {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
-	upstreamRequests:      {"sluice_upstream_requests_total", counter, "Requests sent to a cluster.", []string{"cluster"}},
-	upstreamConnects:      {"sluice_upstream_connects_total", counter, "Connections opened to a cluster.", []string{"cluster"}},
-	upstreamConnectErrors: {"sluice_upstream_connect_errors_total", counter, "Connections to a cluster that failed to open.", []string{"cluster"}},
-	upstreamBadResponses:  {"sluice_upstream_bad_responses_total", counter, "Malformed responses of upstreams.", nil},
-	upstreamTruncated:     {"sluice_upstream_truncated_responses_total", counter, "Responses of upstreams that ended too early.", nil},
-	upstreamPoisoned:      {"sluice_upstream_poisoned_connections_total", counter, "Idle upstream connections on which an answer came that nobody asked for.", nil},
-	upstreamClosedIdle:    {"sluice_upstream_idle_closed_total", counter, "Idle upstream connections closed by the upstream.", nil},
+	upstreamActive:         {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
+	upstreamRequests:       {"sluice_upstream_requests_total", counter, "Requests sent to a cluster.", []string{"cluster"}},
+	upstreamConnects:       {"sluice_upstream_connects_total", counter, "Connections opened to a cluster.", []string{"cluster"}},
+	upstreamConnectErrors:  {"sluice_upstream_connect_errors_total", counter, "Connections to a cluster that failed to open.", []string{"cluster"}},
+	upstreamEndpoints:      {"sluice_upstream_endpoints", gauge, "Endpoints of a cluster, by their health.", []string{"cluster", "state"}},
+	upstreamFailures:       {"sluice_upstream_failures_total", counter, "Requests to a cluster that broke or timed out before an answer.", []string{"cluster"}},
+	upstreamEjections:      {"sluice_upstream_ejections_total", counter, "Endpoints of a cluster ejected because they failed real traffic.", []string{"cluster"}},
+	upstreamChecks:         {"sluice_upstream_health_checks_total", counter, "Health checks of the endpoints of a cluster.", []string{"cluster", "result"}},
+	upstreamRetries:        {"sluice_upstream_retries_total", counter, "Requests that could be sent to a cluster again, and whether the retry budget had room.", []string{"cluster", "result"}},
+	upstreamConnections:    {"sluice_upstream_connections", gauge, "Open connections to a cluster.", []string{"cluster"}},
+	upstreamPending:        {"sluice_upstream_pending_requests", gauge, "Requests and TCP connections that wait for a connection to a cluster (max_connections).", []string{"cluster"}},
+	upstreamPendingRefused: {"sluice_upstream_pending_refused_total", counter, "Requests and TCP connections refused because too many waited, or waited for too long.", []string{"reason"}},
+	upstreamBadResponses:   {"sluice_upstream_bad_responses_total", counter, "Malformed responses of upstreams.", nil},
+	upstreamTruncated:      {"sluice_upstream_truncated_responses_total", counter, "Responses of upstreams that ended too early.", nil},
+	upstreamPoisoned:       {"sluice_upstream_poisoned_connections_total", counter, "Idle upstream connections on which an answer came that nobody asked for.", nil},
+	upstreamClosedIdle:     {"sluice_upstream_idle_closed_total", counter, "Idle upstream connections closed by the upstream.", nil},
 
 	policySynced:         {"sluice_policy_synced", gauge, "Whether a policy is in force.", nil},
 	policyVersion:        {"sluice_policy_version_info", gauge, "Policy version in force; always 1, absent while there is none.", []string{"version", "hash"}},

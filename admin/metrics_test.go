@@ -19,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md anew")
@@ -109,9 +110,11 @@ func busy() Sources {
 				Decisions: []proxy.DecisionStats{{Decision: "deny", Reason: "reject", Count: 3}},
 				Requests:  []proxy.RequestStats{request, {Method: "_OTHER"}},
 				Upstreams: []proxy.EndpointStats{
-					{Cluster: "c", Endpoint: "192.0.2.1:80", Active: 1, Requests: 10, Connects: 2, ConnectErrs: 1},
-					{Cluster: "c", Endpoint: "192.0.2.2:80", Active: 1, Requests: 5, Connects: 1},
+					{Cluster: "c", Endpoint: "192.0.2.1:80", Active: 1, Requests: 10, Connects: 2, ConnectErrs: 1, State: upstream.Ejected, Failures: 6, Ejections: 1},
+					{Cluster: "c", Endpoint: "192.0.2.2:80", Active: 1, Requests: 5, Connects: 1, Checks: 9, CheckErrs: 2},
 				},
+				Clusters:        []proxy.ClusterStats{{Cluster: "c", Connections: 4, Waiting: 3, PendingFull: 2, Retries: 7, RetriesRefused: 1}},
+				PendingTimeouts: 8,
 			}
 		},
 		Policy: func() Policy {
@@ -157,6 +160,19 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_upstream_requests_total{cluster="c"} 15`,
 		`sluice_upstream_connects_total{cluster="c"} 3`,
 		`sluice_upstream_connect_errors_total{cluster="c"} 1`,
+		`sluice_upstream_endpoints{cluster="c",state="ejected"} 1`,
+		`sluice_upstream_endpoints{cluster="c",state="healthy"} 1`,
+		`sluice_upstream_endpoints{cluster="c",state="unhealthy"} 0`,
+		`sluice_upstream_failures_total{cluster="c"} 6`,
+		`sluice_upstream_ejections_total{cluster="c"} 1`,
+		`sluice_upstream_health_checks_total{cluster="c",result="ok"} 7`,
+		`sluice_upstream_health_checks_total{cluster="c",result="failed"} 2`,
+		`sluice_upstream_retries_total{cluster="c",result="sent"} 7`,
+		`sluice_upstream_retries_total{cluster="c",result="refused"} 1`,
+		`sluice_upstream_connections{cluster="c"} 4`,
+		`sluice_upstream_pending_requests{cluster="c"} 3`,
+		`sluice_upstream_pending_refused_total{reason="full"} 2`,
+		`sluice_upstream_pending_refused_total{reason="timeout"} 8`,
 		`sluice_policy_synced 1`,
 		`sluice_policy_version_info{hash="abcd",version="17"} 1`,
 		`sluice_policy_last_sync_timestamp_seconds `+noonUnix,

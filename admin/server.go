@@ -17,6 +17,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/proxy"
 )
 
 // Config configures the private server.
@@ -49,6 +50,7 @@ type Hooks struct {
 	Connections  func(max int) []drain.Holder      // drain.Tracker.Snapshot
 	Receipt      func() (r drain.Receipt, ok bool) // the last one; false: there is none yet
 	Policy       func() Policy
+	Proxy        func() proxy.Stats              // proxy.Core.Stats
 	RequestDrain func(park bool) error           // lifecycle.Manager.RequestDrain
 	Undo         func() error                    // lifecycle.Manager.Undo
 	Acknowledge  func() error                    // lifecycle.Manager.Acknowledge
@@ -164,6 +166,7 @@ func (s *Server) status() Status {
 		st.Report = snapshot.Report(h.Names)
 	}
 	st.Policy = read(h.Policy)
+	st.Upstreams = upstreamsOf(read(h.Proxy))
 	st.Drain = s.progress()
 	t := read(h.Tracker)
 	st.Connections, st.Tracked, st.Exchanges = t.Connections, t.Tracked, t.Exchanges

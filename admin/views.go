@@ -5,6 +5,8 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // Status is GET /status: everything at one moment.
@@ -15,11 +17,44 @@ type Status struct {
 	Readiness     string            `json:"readiness"` // "ok", or what keeps it from being ready, in the words of the probe
 	health.Report                   // process, statuses, checks
 	Policy        Policy            `json:"policy"`
+	Upstreams     Upstreams         `json:"upstreams"`
 	Drain         Progress          `json:"drain"`
 	Connections   drain.ClassCounts `json:"connections"`
 	Tracked       uint64            `json:"connections_total"`
 	Refused       uint64            `json:"refused_total"`
 	Exchanges     uint64            `json:"exchanges_total"`
+}
+
+// Upstreams is the health of all endpoints.
+type Upstreams struct {
+	Endpoints int       `json:"endpoints"`
+	Healthy   int       `json:"healthy"`
+	Out       []OutItem `json:"out,omitempty"`     // those that are not, at most 100
+	Waiting   int       `json:"waiting,omitempty"` // requests that wait for a connection (max_connections)
+}
+
+// OutItem is an endpoint that gets no requests.
+type OutItem struct {
+	Cluster  string `json:"cluster"`
+	Endpoint string `json:"endpoint"`
+	State    string `json:"state"` // ejected, unhealthy
+}
+
+const maxOut = 100
+
+func upstreamsOf(s proxy.Stats) (u Upstreams) {
+	for _, e := range s.Upstreams {
+		u.Endpoints++
+		if e.State == upstream.Healthy {
+			u.Healthy++
+		} else if len(u.Out) < maxOut {
+			u.Out = append(u.Out, OutItem{e.Cluster, e.Endpoint, e.State.String()})
+		}
+	}
+	for _, c := range s.Clusters {
+		u.Waiting += c.Waiting
+	}
+	return u
 }
 
 // Progress is GET /drain: how the drain goes.

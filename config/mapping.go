@@ -61,6 +61,9 @@ func (c *Config) ProxyConfig() proxy.Config {
 		if ln.Protocol == "tcp" {
 			l.Protocol = proxy.TCP
 		}
+		for _, p := range ln.ProxyFrom {
+			l.ProxyFrom = append(l.ProxyFrom, p.Prefix)
+		}
 		out.Listeners = append(out.Listeners, l)
 	}
 	return out

@@ -27,6 +27,7 @@ type Conn struct {
 	state atomic.Uint64 // a word; written by the owner only
 	told  atomic.Bool   // written by the owner only
 
+	peer     atomic.Pointer[netip.AddrPort] // nil: meta's
 	route    atomic.Pointer[string]
 	identity atomic.Pointer[string]
 	in, out  atomic.Int64
@@ -121,6 +122,17 @@ func (c *Conn) Told() {
 		c.told.Store(true)
 		c.t.told.Add(1)
 	}
+}
+
+// SetPeer says who the client is, once that is known better than from the socket.
+func (c *Conn) SetPeer(p netip.AddrPort) { c.peer.Store(&p) }
+
+// Peer is the client's end.
+func (c *Conn) Peer() netip.AddrPort {
+	if p := c.peer.Load(); p != nil {
+		return *p
+	}
+	return c.meta.Peer
 }
 
 // Describe says what the connection is doing now, for Snapshot and the receipt: the

@@ -60,7 +60,7 @@ func why(c Class) string {
 func (c *Conn) holder(now time.Time, tick uint64) Holder {
 	w := c.load()
 	h := Holder{
-		ID: c.id, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.meta.Peer.String(),
+		ID: c.id, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
 		Class: w.class(), AgeMS: max(0, now.Sub(c.born)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
 		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 		Told: c.told.Load(), Why: why(w.class()),

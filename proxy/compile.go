@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/policy"
@@ -153,8 +154,37 @@ func (s *Snapshot) bind(doc *policy.Document, clusters map[string]*upstream.Clus
 func clusterConfigs(doc *policy.Document) []upstream.Config {
 	configs := make([]upstream.Config, len(doc.Clusters))
 	for i, c := range doc.Clusters {
-		configs[i] = upstream.Config{Name: c.Name, Endpoints: c.Endpoints, ConnectTimeout: c.ConnectTimeout,
-			ResponseTimeout: c.ResponseTimeout, IdleTimeout: c.IdleTimeout, MaxIdle: c.MaxIdle}
+		configs[i] = clusterConfig(&c)
 	}
 	return configs
+}
+
+func clusterConfig(c *policy.Cluster) upstream.Config {
+	out := upstream.Config{
+		Name: c.Name, Endpoints: c.Endpoints, ConnectTimeout: c.ConnectTimeout, ResponseTimeout: c.ResponseTimeout,
+		IdleTimeout: c.IdleTimeout, MaxIdle: c.MaxIdle, MaxConnections: c.MaxConnections, MaxPending: c.MaxPending,
+		PendingTimeout: c.PendingTimeout, Outlier: upstream.Outlier(c.Outlier),
+	}
+	if c.Balance == "least_request" {
+		out.Balance = upstream.LeastRequest
+	}
+	if p := c.RetryPercent; p != nil {
+		out.RetryPercent = *p
+		if *p == 0 {
+			out.RetryPercent = -1
+		}
+	}
+	switch c.ProxyProtocol {
+	case "v1":
+		out.ProxyProtocol = 1
+	case "v2":
+		out.ProxyProtocol = 2
+	}
+	if h := c.HealthCheck; h != nil {
+		out.Check = upstream.Check{Path: h.Path, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy}
+		if h.Interval == 0 {
+			out.Check.Interval = 10 * time.Second
+		}
+	}
+	return out
 }

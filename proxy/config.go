@@ -41,6 +41,9 @@ type ListenerConfig struct {
 	Name     string // unique; TCP routes refer to it, metrics carry it
 	Address  string // host:port; port 0 picks one
 	Protocol Protocol
+	// ProxyFrom are the peers whose connections begin with a PROXY protocol header, which is
+	// believed; with such a list nobody else may connect. Empty: no header is expected.
+	ProxyFrom []netip.Prefix
 }
 
 // Config of a Server. The zero value of each field means its default; a negative
@@ -75,6 +78,10 @@ type Config struct {
 	// (splice); 0 is 64 KiB, negative: never.
 	MoveFrom int64
 
+	// AfterFunc runs f once after d and returns what prevents that; nil is time.AfterFunc. It
+	// only wakes health checks; a simulation supplies its own scheduler.
+	AfterFunc func(d time.Duration, f func()) (stop func() bool)
+
 	// Seed makes request IDs repeatable, for simulation; 0: random.
 	Seed uint64
 	// Faults is a test seam; its zero value breaks nothing.
@@ -103,6 +110,7 @@ type Faults struct {
 	DropEarly          bool // what came behind an upgrade on either side is forgotten
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
+	LeakSlots          bool // a connection that ends does not give its place under max_connections back
 	LateHalfClose      bool // a tunnel ends when the first side says goodbye
 }
 
@@ -121,6 +129,9 @@ func (c Config) withDefaults() Config {
 	set(&c.HalfOpenTimeout, 5*time.Minute)
 	if c.MoveFrom == 0 {
 		c.MoveFrom = moveFrom
+	}
+	if c.AfterFunc == nil {
+		c.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 50_000

@@ -9,6 +9,7 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // exchange is one request and its response, from head read to last byte. It lives
@@ -42,8 +43,10 @@ type exchange struct {
 
 	// The way to the upstream.
 	up    *upConn
-	head  []byte // as sent to the upstream; kept until the response begins, for a safe retry
-	tries int
+	next  *upstream.Endpoint // to be dialed once there is a slot
+	head  []byte             // as sent to the upstream; kept until the response begins, for a safe retry
+	tries int                // connections that it was sent on
+	dials int                // that failed
 
 	// The response.
 	status     int
@@ -444,6 +447,7 @@ func (c *httpConn) endAccount() {
 		return
 	}
 	x.running = false
+	c.leaveQueue()
 	c.arm(engine.TimerRead, 0)
 	c.arm(engine.TimerState, 0)
 	if x.head != nil {

@@ -24,7 +24,7 @@ var (
 	errUnexpected101   = errors.New("the upstream switched protocols unasked")
 )
 
-// maxTries bounds how many connections one exchange may use up.
+// maxTries bounds how often one exchange is sent, and how many dials of it may fail.
 const maxTries = 3
 
 // forward begins the upstream half of an exchange that was allowed.
@@ -37,29 +37,45 @@ func (c *httpConn) forward() {
 // connect gets a connection to an endpoint other than avoid: a pooled one, or a new one.
 func (c *httpConn) connect(avoid *upstream.Endpoint) {
 	x := &c.x
-	x.tries++
-	ep := x.route.Cluster.Pick(avoid)
+	ep := x.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
-		c.reply(response{status: 503, reason: "no_endpoint", text: "the cluster of this route has no endpoint", fields: retryAfter})
+		c.noEndpoint()
 		return
 	}
-	ep.Requests.Add(1)
+	cl := ep.Cluster()
 	// A retry goes out on a fresh connection: the pool may be full of stale ones.
-	if avoid == nil && x.tries == 1 {
-		if u, ok := c.l.idle.Take(ep, c.l.now()); ok {
+	if avoid == nil && !cl.Busy() {
+		if u, ok := c.l.take(ep); ok {
 			u.start(c)
 			return
 		}
 	}
-	c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
-	dialUpstream(c, ep)
+	c.wait.Fresh = avoid != nil || ep.State() == upstream.Ejected // that one is to be tried itself
+	switch c.l.acquire(&c.wait, c.id, cl) {
+	case upstream.HasSlot:
+		c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
+		dialUpstream(c, ep)
+	case upstream.Queued:
+		c.await(ep)
+	case upstream.Full:
+		c.pendingFull()
+	}
+}
+
+// noEndpoint answers at once: nobody is there to be asked.
+func (c *httpConn) noEndpoint() {
+	r := response{status: 503, reason: "no_endpoint", text: "the cluster of this route has no endpoint", fields: retryAfter}
+	if len(c.x.route.Cluster.Endpoints()) > 0 {
+		r.reason, r.text = "no_healthy_endpoint", "every endpoint of this route's cluster is ejected or fails its health check"
+	}
+	c.reply(r)
 }
 
 // connectFailed tries another endpoint: nothing was sent yet.
 func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
 	x := &c.x
 	x.up = nil
-	if x.tries < maxTries && x.route.Cluster.HasOther(ep) {
+	if x.dials++; x.dials < maxTries && x.route.Cluster.HasOther(ep) {
 		c.connect(ep)
 		return
 	}
@@ -157,6 +173,13 @@ func (c *httpConn) bodyTimeout() {
 }
 
 func (c *httpConn) responseTimeout() {
+	if c.waits {
+		c.pendingTimeout()
+		return
+	}
+	if u := c.x.up; u != nil {
+		u.fault()
+	}
 	c.failRequest(response{status: 504, reason: "response_timeout", text: "the upstream did not answer in time"}, errTruncated)
 }
 

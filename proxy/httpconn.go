@@ -6,6 +6,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // connState is the state of a downstream HTTP/1.1 connection.
@@ -54,7 +55,8 @@ func (s connState) String() string {
 type httpConn struct {
 	half
 	ln     *listener
-	peer   engine.Peer
+	peer   engine.Peer // the client: the other end, or whom its PROXY header names
+	pre    preamble
 	handle *drain.Conn // nil: not admitted (yet)
 	state  connState
 
@@ -69,15 +71,23 @@ type httpConn struct {
 	linger      time.Duration // of the close
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
+	waits       bool // for a connection of a cluster, as wait says
 	hurried     bool // aborted at the deadline while it was closing
 
-	x exchange
+	x    exchange
+	wait upstream.Waiter
 }
 
-func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {
+// newHTTPConn makes the role of a connection; expected: it begins with a PROXY header.
+func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer, expected bool) *httpConn {
 	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
+	c.pre.awaited = expected
 	if l.admit(c) == nil {
-		c.arm(engine.TimerState, l.cfg.IdleTimeout)
+		if !expected {
+			c.arm(engine.TimerState, l.cfg.IdleTimeout)
+		} else {
+			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		}
 		return c
 	}
 	l.unadmitted.add()
@@ -104,6 +114,11 @@ func (l *loop) admit(c *httpConn) error {
 func (c *httpConn) received(b []byte) {
 	if c.handle != nil {
 		c.handle.Bytes(int64(len(b)), 0)
+	}
+	if c.pre.awaited {
+		if b = c.readPreamble(b); len(b) == 0 {
+			return
+		}
 	}
 	if c.state == flushing { // the last response is leaving; a request that comes now was not seen
 		return
@@ -212,6 +227,10 @@ func (c *httpConn) eof() {
 	c.finished = true
 	switch c.state {
 	case awaitHead:
+		if c.pre.awaited {
+			c.peerLeft()
+			return
+		}
 		if len(c.in) == 0 || c.partial {
 			c.headCut()
 		}
@@ -329,6 +348,8 @@ func (c *httpConn) stateTimeout() {
 	switch c.state {
 	case awaitHead:
 		switch {
+		case c.pre.awaited:
+			c.badPreamble()
 		case c.partial:
 			c.startExchange()
 			c.partial = false
@@ -352,7 +373,7 @@ func (c *httpConn) stateTimeout() {
 // evict is asked for by the tracker; the state decides, since the connection may
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
-	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
+	idle := c.state == awaitHead && !c.partial && len(c.in) == 0 && len(c.pre.got) == 0
 	if cause == drain.CauseDeadline {
 		c.linger = min(c.linger, cutLinger)
 	}
@@ -385,7 +406,7 @@ const lastWords = time.Second
 
 // leaveUnadmitted ends a connection that was never admitted, once nobody will be.
 func (c *httpConn) leaveUnadmitted() {
-	if c.state == awaitHead && !c.partial && len(c.in) == 0 {
+	if c.state == awaitHead && !c.partial && len(c.in) == 0 && len(c.pre.got) == 0 {
 		c.arm(engine.TimerState, lastWords)
 	}
 }
@@ -400,7 +421,7 @@ func (c *httpConn) admitLate() {
 	if c.x.running {
 		c.handle.Active()
 	}
-	if c.state == awaitHead && !c.partial {
+	if c.state == awaitHead && !c.partial && !c.pre.awaited {
 		c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
 	}
 }

@@ -33,6 +33,9 @@ type loop struct {
 	sh    engine.Shard
 	roles []role // by slot
 	idle  upstream.Idle[*upConn]
+
+	checkers []*checker // of the endpoints that are this loop's to probe
+
 	stats loopStats
 	log   accessLog
 	rnd   *rand.ChaCha8
@@ -67,10 +70,15 @@ func (l *loop) setRole(id engine.ConnID, r role) {
 func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 	ln := l.listeners[listener]
 	ln.accepted.Add(1)
+	expected, trusted := ln.proxied(peer)
+	if !trusted {
+		l.turnAway(id, ln)
+		return
+	}
 	if ln.cfg.Protocol == TCP {
-		l.setRole(id, newTCPConn(l, id, ln, peer))
+		l.setRole(id, newTCPConn(l, id, ln, peer, expected))
 	} else {
-		l.setRole(id, newHTTPConn(l, id, ln, peer))
+		l.setRole(id, newHTTPConn(l, id, ln, peer, expected))
 	}
 }
 
@@ -148,14 +156,20 @@ func (l *loop) Notice(v any) {
 			r.evict(v.cause)
 		}
 	case sweepNote:
-		for _, u := range l.idle.Sweep() {
-			u.close()
-		}
+		l.sweep()
+	case grantNote:
+		l.deliver(v.Grant, nil)
+	case giveUpNote:
+		l.giveUp(v.cluster)
+	case checkNote:
+		v.ck.due()
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
+		l.quit()
 	case pingNote:
 		l.ponged.Store(l.pinged.Load())
 	case admitNote:
+		l.reconcile()
 		l.eachUnadmitted((*httpConn).admitLate)
 	}
 	l.settle()

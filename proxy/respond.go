@@ -52,6 +52,11 @@ func (u *upConn) consume(b []byte) {
 		u.answered, u.inBody = true, true
 		u.keepAlive, u.announced = l.resp.KeepAlive, l.resp.KeepAliveTimeout
 		u.body.Reset(l.resp.Body, l.resp.Length)
+		if l.resp.Status >= 500 && u.ep.Cluster().Config().Outlier.ServerErrors {
+			u.fault()
+		} else {
+			u.ep.Answered(l.now())
+		}
 		c.respond(&l.resp)
 	}
 	u.consumeBody(b)
@@ -138,6 +143,7 @@ func (u *upConn) badResponse(err *h1.Error) {
 	c := u.c
 	c.sendOut(u.l.out)
 	u.l.stats.badResponses.Add(1)
+	u.fault()
 	u.abandon()
 	c.reply(response{status: 502, reason: "bad_response", text: "the upstream's response is malformed: " + err.Detail})
 	c.pump()
@@ -152,6 +158,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	switch {
 	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone &&
 		(x.upgrade && answersUpgrade(x.head, r.Upgrade) || u.l.cfg.Faults.SwitchUnasked):
+		u.ep.Answered(u.l.now())
 		c.upgraded(r, rest)
 		return false
 	case r.Status == 101, x.interim > maxInterim:

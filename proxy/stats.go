@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // refusal says why a connection or request was refused before any upstream was asked.
@@ -16,6 +17,7 @@ const (
 	refusedUnsynced refusal = iota // no policy in force
 	refusedDraining
 	refusedLimit
+	refusedProxyHeader
 	refusedNoRoute // of a tcp listener; HTTP answers 404
 	numRefusals
 )
@@ -28,6 +30,8 @@ func (r refusal) String() string {
 		return "draining"
 	case refusedLimit:
 		return "limit"
+	case refusedProxyHeader:
+		return "bad_proxy_header"
 	case refusedNoRoute:
 		return "no_route"
 	case numRefusals:
@@ -58,6 +62,8 @@ type loopStats struct {
 	truncated      atomic.Uint64
 	poisoned       atomic.Uint64
 	upstreamClosed atomic.Uint64
+
+	pendingTimeouts atomic.Uint64
 
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
@@ -209,6 +215,9 @@ type Stats struct {
 	Decisions      []DecisionStats
 	Requests       []RequestStats
 	Upstreams      []EndpointStats
+	Clusters       []ClusterStats
+	// PendingTimeouts are requests and TCP connections that waited for too long.
+	PendingTimeouts uint64
 }
 
 // ListenerStats counts connections of one listener.
@@ -236,8 +245,20 @@ type RequestStats struct {
 // EndpointStats counts what went to one endpoint.
 type EndpointStats struct {
 	Cluster, Endpoint               string
+	State                           upstream.State
 	Active                          int64
 	Requests, Connects, ConnectErrs uint64
+	Failures                        uint64 // broke or fell silent before an answer
+	Ejections                       uint64
+	Checks, CheckErrs               uint64 // of health_check
+}
+
+// ClusterStats counts what one cluster's endpoints share.
+type ClusterStats struct {
+	Cluster                 string
+	Connections, Waiting    int
+	PendingFull             uint64 // found no room to wait
+	Retries, RetriesRefused uint64
 }
 
 // Stats reads all counters. Safe for concurrent use.
@@ -256,6 +277,7 @@ func (core *Core) Stats() Stats {
 		s.Truncated += l.stats.truncated.Load()
 		s.Poisoned += l.stats.poisoned.Load()
 		s.UpstreamClosed += l.stats.upstreamClosed.Load()
+		s.PendingTimeouts += l.stats.pendingTimeouts.Load()
 		if p := l.stats.decisions.Load(); p != nil {
 			for _, c := range *p {
 				sums[DecisionStats{Decision: c.verdict.String(), Reason: c.reason}] += c.n.Load()
@@ -270,13 +292,22 @@ func (core *Core) Stats() Stats {
 		s.Listeners = append(s.Listeners, ln.read())
 	}
 	s.Requests = core.book.read()
+	core.readUpstreams(&s)
+	return s
+}
+
+func (core *Core) readUpstreams(s *Stats) {
 	for _, c := range core.upstreams.Clusters() {
+		cs := ClusterStats{Cluster: c.Name()}
+		cs.Connections, cs.Waiting, cs.PendingFull = c.Load()
+		cs.Retries, cs.RetriesRefused = c.Retries()
+		s.Clusters = append(s.Clusters, cs)
 		for _, e := range c.Endpoints() {
-			s.Upstreams = append(s.Upstreams, EndpointStats{Cluster: c.Name(), Endpoint: e.Addr, Active: e.Active.Load(),
-				Requests: e.Requests.Load(), Connects: e.Connects.Load(), ConnectErrs: e.ConnectErrs.Load()})
+			s.Upstreams = append(s.Upstreams, EndpointStats{Cluster: c.Name(), Endpoint: e.Addr, State: e.State(), Active: e.Active.Load(),
+				Requests: e.Requests.Load(), Connects: e.Connects.Load(), ConnectErrs: e.ConnectErrs.Load(),
+				Failures: e.Failures.Load(), Ejections: e.Ejections.Load(), Checks: e.Checks.Load(), CheckErrs: e.CheckErrs.Load()})
 		}
 	}
-	return s
 }
 
 func (ln *listener) read() ListenerStats {

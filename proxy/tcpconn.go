@@ -13,10 +13,15 @@ import (
 type tcpConn struct {
 	half
 	ln      *listener
+	peer    engine.Peer // the client: the other end, or whom its PROXY header names
+	pre     preamble
+	early   []byte      // came behind the header
 	handle  *drain.Conn // nil: refused
 	route   *tcpRoute
 	dial    *tcpDial
 	tries   int
+	waits   bool // for a connection of its cluster, as wait says
+	wait    upstream.Waiter
 	closing bool
 	refused bool // it holds no place under limits.max_connections
 	hasty   bool // too many refused connections linger already
@@ -25,17 +30,19 @@ type tcpConn struct {
 
 // newTCPConn asks the same two questions as an exchange: is the policy in force, and
 // does it allow this connection?
-func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpConn {
-	c := &tcpConn{half: half{l: l, id: id}, ln: ln}
+func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer, expected bool) *tcpConn {
+	c := &tcpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
 	h, err := l.track(id, ln, peer)
-	snap := l.gate.Load()
-	if snap == nil && l.cfg.Faults.ServeWithoutPolicy {
-		snap = l.gate.pending.Load()
-	}
 	switch {
 	case err == nil:
 		c.handle = h
 		h.Tunnel()
+		if c.pre.awaited = expected; expected {
+			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		} else {
+			c.admitted()
+		}
+		return c
 	case err == errLimit:
 		l.refused(ln, refusedLimit)
 	case l.tracker.State() >= drain.Draining:
@@ -43,46 +50,65 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 	default:
 		l.refused(ln, refusedUnsynced)
 	}
-	if c.handle == nil {
-		c.refuse()
-		return c
+	c.refuse()
+	return c
+}
+
+// admitted decides about a connection whose client is known.
+func (c *tcpConn) admitted() {
+	l := c.l
+	snap := l.gate.Load()
+	if snap == nil && l.cfg.Faults.ServeWithoutPolicy {
+		snap = l.gate.pending.Load()
 	}
 	if snap == nil {
-		l.refused(ln, refusedUnsynced)
+		l.refused(c.ln, refusedUnsynced)
 		c.refuse()
-		return c
+		return
 	}
-	r := snap.tcp[ln.cfg.Name]
+	r := snap.tcp[c.ln.cfg.Name]
 	if r == nil { // no route: TCP closes
-		l.refused(ln, refusedNoRoute)
+		l.refused(c.ln, refusedNoRoute)
 		c.refuse()
-		return c
+		return
 	}
-	h.Describe(&r.Name, nil)
-	l.areq = authz.Request{Route: r.Name, Source: peer.Remote.Addr()}
+	c.handle.Describe(&r.Name, nil)
+	l.areq = authz.Request{Route: r.Name, Source: c.peer.Remote.Addr()}
 	d := r.Authorizer.Authorize(nil, &l.areq)
 	l.stats.decided(d)
 	if d.Verdict != authz.Allow {
 		c.refuse()
-		return c
+		return
 	}
 	c.route = r
 	c.pause(pauseConnect)
 	c.connect(nil)
-	return c
 }
 
 func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 	c.tries++
-	ep := c.route.Cluster.Pick(avoid)
+	ep := c.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
 		c.shut(drain.Errored)
 		return
 	}
+	switch c.l.acquire(&c.wait, c.id, ep.Cluster()) {
+	case upstream.HasSlot:
+		c.dialTo(ep)
+	case upstream.Queued:
+		c.waits = true
+		c.arm(engine.TimerState, ep.Cluster().Config().PendingTimeout)
+	case upstream.Full:
+		c.shut(drain.Errored)
+	}
+}
+
+// dialTo begins the upstream connection; the caller has a slot for it.
+func (c *tcpConn) dialTo(ep *upstream.Endpoint) {
 	ep.Requests.Add(1)
 	ep.Active.Add(1)
 	id := c.l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	c.dial = &tcpDial{c: c, id: id, ep: ep}
+	c.dial = &tcpDial{c: c, id: id, ep: ep, slot: slot{ep.Cluster()}, l: c.l}
 	c.l.setRole(id, c.dial)
 }
 
@@ -106,6 +132,7 @@ func (c *tcpConn) shut(o drain.Outcome) {
 		return
 	}
 	c.closing, c.outcome = true, o
+	c.leaveQueue()
 	if c.dial != nil {
 		c.dial.giveUp()
 	}
@@ -123,6 +150,7 @@ func (c *tcpConn) evict(cause drain.Cause) {
 }
 
 func (c *tcpConn) closed(engine.End) {
+	c.leaveQueue()
 	if c.dial != nil {
 		c.dial.giveUp()
 	}
@@ -143,19 +171,29 @@ func (c *tcpConn) closed(engine.End) {
 	c.handle.Done(o)
 }
 
-func (c *tcpConn) received([]byte)    {}
-func (c *tcpConn) eof()               {}
-func (c *tcpConn) sent()              {}
-func (c *tcpConn) dialed(error)       {}
-func (c *tcpConn) answer(any)         {}
-func (c *tcpConn) moved(int64, bool)  {}
-func (c *tcpConn) fired(engine.Timer) {}
+func (c *tcpConn) sent()             {}
+func (c *tcpConn) dialed(error)      {}
+func (c *tcpConn) answer(any)        {}
+func (c *tcpConn) moved(int64, bool) {}
+
+func (c *tcpConn) fired(t engine.Timer) {
+	switch {
+	case t != engine.TimerState:
+	case c.pre.awaited && !c.closing:
+		c.badPreamble()
+	case c.waits:
+		c.l.stats.pendingTimeouts.Add(1)
+		c.shut(drain.Errored)
+	}
+}
 
 // tcpDial is the upstream connection of a tcpConn while it is being made.
 type tcpDial struct {
-	c  *tcpConn // nil: given up
-	id engine.ConnID
-	ep *upstream.Endpoint
+	l    *loop
+	c    *tcpConn // nil: given up
+	id   engine.ConnID
+	ep   *upstream.Endpoint
+	slot slot
 }
 
 // giveUp parts the two. Aborting ends a dial that still runs; on an ID that is dead
@@ -169,11 +207,15 @@ func (d *tcpDial) giveUp() {
 
 func (d *tcpDial) dialed(err error) {
 	c := d.c
+	if err != nil {
+		d.slot.free(d.l)
+	}
 	if c == nil {
 		return
 	}
 	if err != nil {
 		d.ep.ConnectErrs.Add(1)
+		d.ep.Failed(c.l.now())
 		d.giveUp()
 		if c.tries < maxTries && c.route.Cluster.HasOther(d.ep) {
 			c.connect(d.ep)
@@ -183,15 +225,23 @@ func (d *tcpDial) dialed(err error) {
 		return
 	}
 	d.ep.Connects.Add(1)
+	d.ep.Answered(c.l.now())
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
+	if v := d.ep.Cluster().Config().ProxyProtocol; v > 0 {
+		c.l.out = appendProxyHeader(c.l.out[:0], v, c.peer)
+		c.l.sh.Send(d.id, c.l.out)
+	}
 	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)
+	p.slot = d.slot
+	p.carry(tunnel.Downstream, c.early)
 	if p.ends[tunnel.Downstream].paused == 0 {
 		c.l.sh.Resume(c.id)
 	}
 }
 
 func (d *tcpDial) closed(engine.End) {
+	d.slot.free(d.l)
 	if c := d.c; c != nil {
 		d.giveUp()
 		c.shut(drain.Errored)

@@ -18,6 +18,7 @@ type tunnelPair struct {
 	ln      *listener
 	ep      *upstream.Endpoint
 	handle  *drain.Conn
+	slot    slot // of the upstream connection
 	outcome tunnel.Outcome
 	left    int // ends whose Closed has not come
 }
@@ -60,6 +61,7 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 	c.delivered()
 	wasPaused := [2]bool{c.paused != 0, u.paused != 0}
 	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
+	p.slot = u.slot
 	p.carry(tunnel.Downstream, early)
 	p.carry(tunnel.Upstream, late)
 	for side, paused := range wasPaused {
@@ -176,6 +178,9 @@ func (e *tunnelEnd) evict(cause drain.Cause) {
 func (e *tunnelEnd) closed(end engine.End) {
 	p := e.p
 	e.gone = true
+	if e.side == tunnel.Upstream {
+		p.slot.free(e.l)
+	}
 	p.do(p.t.Closed(e.side, end.Err, e.l.now()))
 	if p.left--; p.left > 0 {
 		return

@@ -29,6 +29,7 @@ type upConn struct {
 	ep    *upstream.Endpoint
 	c     *httpConn // of the exchange; nil unless connecting or busy
 	state upState
+	slot  slot
 
 	in        []byte // beginning of a response head
 	scan      h1.HeadScanner
@@ -42,12 +43,14 @@ type upConn struct {
 	finished  bool // the peer's FIN came
 }
 
+// dialUpstream begins a connection for c; the caller has a slot for it.
 func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
 	l := c.l
 	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c}
+	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c, slot: slot{ep.Cluster()}}
 	l.setRole(id, u)
 	c.x.up = u
+	ep.Requests.Add(1)
 	ep.Active.Add(1)
 }
 
@@ -55,31 +58,50 @@ func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
 func (u *upConn) start(c *httpConn) {
 	if u.state == upPooled {
 		u.reused = true
+		u.ep.Requests.Add(1)
 		u.ep.Active.Add(1)
 		u.arm(engine.TimerState, 0)
 	}
 	u.c, u.state = c, upBusy
 	u.inBody, u.answered, u.partial = false, false, false
 	c.x.up = u
-	u.send(c.x.head)
+	c.x.tries++
+	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused {
+		out := appendProxyHeader(u.l.out[:0], v, c.peer)
+		u.l.out = append(out, c.x.head...)
+		u.send(u.l.out)
+	} else {
+		u.send(c.x.head)
+	}
 	c.upstreamReady()
 }
 
 func (u *upConn) dialed(err error) {
 	c := u.c
 	if u.state == upEnded { // given up meanwhile; the driver would have said Closed
+		if err != nil {
+			u.slot.free(u.l)
+		}
 		return
 	}
 	if err != nil {
 		u.state = upEnded
+		u.slot.free(u.l)
 		u.ep.Active.Add(-1)
 		u.ep.ConnectErrs.Add(1)
+		u.ep.Failed(u.l.now())
 		u.c = nil
 		c.connectFailed(u.ep)
 		return
 	}
 	u.ep.Connects.Add(1)
 	u.start(c)
+}
+
+// fault counts against the endpoint: the exchange failed, and not by the client's doing.
+func (u *upConn) fault() {
+	u.ep.Failures.Add(1)
+	u.ep.Failed(u.l.now())
 }
 
 // detach ends the association with the exchange. The client is read again: what is left
@@ -134,17 +156,14 @@ func (u *upConn) release(rest []byte) {
 		u.l.putBuffer(u.in)
 		u.in = nil
 	}
-	keep := u.ep.Cluster().Config().IdleTimeout
-	if u.announced > 0 {
-		keep = min(keep, u.announced-time.Second)
-	}
-	if keep <= 0 || !u.l.idle.Put(u.ep, u, u.l.now().Add(keep)) {
+	if !u.offer() {
 		u.close()
-		return
 	}
-	u.state = upPooled
-	u.arm(engine.TimerState, keep)
 }
+
+// pooledMargin is how long before the end of the time that the upstream announced a
+// pooled connection is no longer used.
+const pooledMargin = time.Second
 
 func (u *upConn) received(b []byte) {
 	switch u.state {
@@ -153,7 +172,7 @@ func (u *upConn) received(b []byte) {
 	case upPooled:
 		// An answer that nobody asked for: whatever comes next on this connection would
 		// be taken for the answer to somebody else's request.
-		u.l.idle.Remove(u.ep, u)
+		u.unpool()
 		u.l.stats.poisoned.Add(1)
 		u.close()
 	case upConnecting, upEnded:
@@ -164,7 +183,7 @@ func (u *upConn) eof() {
 	u.finished = true
 	switch u.state {
 	case upPooled:
-		u.l.idle.Remove(u.ep, u)
+		u.unpool()
 		u.close()
 	case upBusy:
 		u.ended(false)
@@ -188,22 +207,28 @@ func (u *upConn) ended(broke bool) {
 	}
 	u.l.stats.upstreamClosed.Add(1)
 	reused, silent, ep := u.reused, !u.answered && len(u.in) == 0, u.ep
+	if !reused { // the end of a pooled one may only have crossed with the request
+		u.fault()
+	}
 	u.abandon()
-	if silent && c.mayRetry(reused) {
+	if silent && c.mayRetry(ep) {
 		c.connect(ep)
 		return
 	}
 	c.failRequest(response{status: 502, reason: "upstream_closed", text: "the upstream closed the connection before it answered", fields: retryAfter}, errTruncated)
 }
 
-// mayRetry: the request goes out again only if that cannot execute it twice
-// (RFC 9110 section 9.2.2), and only once: a second failure is the upstream's answer.
-func (c *httpConn) mayRetry(reused bool) bool {
+// mayRetry: the request goes out again only if that cannot execute it twice (RFC 9110
+// section 9.2.2), if nothing of it is lost meanwhile, and if the cluster's budget has room.
+func (c *httpConn) mayRetry(ep *upstream.Endpoint) bool {
 	x := &c.x
-	if x.tries > 1 || x.bodyBegun || !x.reqDone && x.hasBody {
+	if x.tries >= maxTries || x.bodyBegun || !x.reqDone && x.hasBody {
 		return false
 	}
-	return reused && x.method.idempotent() || c.l.cfg.Faults.RetryPOST
+	if c.l.cfg.Faults.RetryPOST {
+		return true
+	}
+	return x.method.idempotent() && ep.Cluster().MayRetry(c.l.now())
 }
 
 func (u *upConn) sent() {
@@ -217,7 +242,7 @@ func (u *upConn) fired(t engine.Timer) {
 	switch t {
 	case engine.TimerState:
 		if u.state == upPooled {
-			u.l.idle.Remove(u.ep, u)
+			u.unpool()
 			u.close()
 		}
 	case engine.TimerRead:
@@ -242,9 +267,10 @@ func (u *upConn) fired(t engine.Timer) {
 }
 
 func (u *upConn) closed(end engine.End) {
+	defer u.slot.free(u.l)
 	switch u.state {
 	case upPooled:
-		u.l.idle.Remove(u.ep, u)
+		u.unpool()
 	case upBusy:
 		u.finished = true
 		u.ended(end.Err != nil)
@@ -252,6 +278,7 @@ func (u *upConn) closed(end engine.End) {
 		c := u.c
 		u.state = upEnded
 		u.detach()
+		u.ep.Failed(u.l.now())
 		c.connectFailed(u.ep)
 	case upEnded:
 	}

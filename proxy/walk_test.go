@@ -42,7 +42,7 @@ func newWalk(t *testing.T, cfg Config) *walk {
 	if cfg.Listeners == nil {
 		cfg.Listeners = []ListenerConfig{{Name: "web", Protocol: HTTP}, {Name: "db", Protocol: TCP}}
 	}
-	cfg.Seed = 1
+	cfg.Seed, cfg.AfterFunc = 1, w.net.After
 	w.core = NewCore(cfg, w.tracker, func(shard int, v any) { w.driver.Post(shard, v) })
 	w.driver = w.net.NewDriver(1, w.core.Handler)
 	for i, ln := range cfg.Listeners {

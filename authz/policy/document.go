@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/sluiceproxy/sluice/internal/yaml"
@@ -12,19 +11,6 @@ type Document struct {
 	Clusters  []Cluster
 	Routes    []Route
 	TCPRoutes []TCPRoute
-}
-
-// Cluster is a set of dialable addresses. Durations of zero are the proxy's defaults.
-type Cluster struct {
-	Name            string        `yaml:"-"`
-	Endpoints       []string      `yaml:"endpoints,required"` // host:port
-	Balance         string        `yaml:"balance" enum:"round_robin"`
-	ConnectTimeout  time.Duration `yaml:"connect_timeout"`
-	ResponseTimeout time.Duration `yaml:"response_timeout"` // until the head of the response
-	IdleTimeout     time.Duration `yaml:"idle_timeout"`     // of pooled connections
-	MaxIdle         int           `yaml:"max_idle"`         // pooled connections an endpoint; 0 is the default
-
-	Origin Origin `yaml:"-"`
 }
 
 // Route says which requests go to which cluster, and who may send them.
@@ -104,92 +90,4 @@ func (t *TCPRoute) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 	if t.Name == "" {
 		t.Name = t.Listener
 	}
-}
-
-// UnmarshalYAML reads a cluster, notes where it is and checks its endpoints.
-func (c *Cluster) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
-	type plain Cluster
-	c.Balance = "round_robin"
-	r.Decode(n, (*plain)(c))
-	c.Origin = Origin{r.Place(n)}
-	if c.MaxIdle < 0 {
-		r.Key("max_idle").Fault(n, "%d is negative", c.MaxIdle)
-	}
-	list, _ := n.Get("endpoints")
-	if list.Kind() != yaml.List {
-		return
-	}
-	r = r.Key("endpoints")
-	if list.Len() == 0 || list.Len() > maxEndpoints {
-		r.Fault(list, "a list of %d endpoints; from 1 to %d", list.Len(), maxEndpoints)
-		return
-	}
-	seen := make(map[string]bool, list.Len())
-	for i := range list.Len() {
-		n := list.Item(i)
-		if err := checkEndpoint(n.Text()); n.Kind() == yaml.String && err != "" {
-			r.Index(i).Fault(n, "%q %s", n.Text(), err)
-		} else if seen[n.Text()] {
-			r.Index(i).Fault(n, "%q is given twice", n.Text())
-		}
-		seen[n.Text()] = true
-	}
-}
-
-// clusters keeps the order of the file.
-type clusters []Cluster
-
-func (c *clusters) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
-	if !r.Expect(n, yaml.Map) {
-		return
-	}
-	*c = make(clusters, n.Len())
-	for i := range n.Len() {
-		key, value := n.Entry(i)
-		cluster := &(*c)[i]
-		cluster.Name = key.Text()
-		r.Key(key.Text()).Decode(value, cluster)
-		if why := checkName(cluster.Name); why != "" {
-			r.Fault(key, "the name %q %s", key.Text(), why)
-		}
-	}
-}
-
-// checkName returns what is wrong with a name. Names are labels of metrics and words
-// in logs.
-func checkName(s string) string {
-	if s == "" || len(s) > 128 {
-		return "must have from 1 to 128 bytes"
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '-', c == '_', c == '.', c == '/', c == ':':
-		default:
-			return "may only have letters, digits and - _ . / :"
-		}
-	}
-	return ""
-}
-
-// checkEndpoint returns what is wrong with "host:port".
-func checkEndpoint(s string) string {
-	if _, err := netip.ParseAddrPort(s); err == nil {
-		return checkPort(s)
-	}
-	host, _, ok := cutPort(s)
-	if !ok {
-		return "is not host:port"
-	}
-	if host == "" || len(host) > 253 {
-		return "needs a host before the port"
-	}
-	for i := range len(host) {
-		switch c := host[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '.', c == '_':
-		default:
-			return "is not host:port"
-		}
-	}
-	return checkPort(s)
 }

@@ -12,11 +12,18 @@ const good = `
 clusters:
   app:
     endpoints: ["127.0.0.1:9000", "[::1]:9000", "app.internal:80"]
-    balance: round_robin
+    balance: least_request
     connect_timeout: 2s
     response_timeout: 30s
     idle_timeout: 1m
     max_idle: 100
+    max_connections: 10
+    max_pending: 20
+    pending_timeout: 3s
+    retry_percent: 0
+    proxy_protocol: v2
+    outlier: {failures: 3, eject_for: 5s, eject_max: 1m, max_ejected: 100, server_errors: true}
+    health_check: {path: /healthz?x=1, interval: 5s, timeout: 1s, healthy: 1, unhealthy: 2}
   pg: {endpoints: ["10.0.0.1:5432"]}
 routes:
 - name: admin
@@ -44,14 +51,17 @@ func TestParse(t *testing.T) {
 	app := doc.Clusters[0]
 	app.Origin = Origin{}
 	want := Cluster{
-		Name: "app", Endpoints: []string{"127.0.0.1:9000", "[::1]:9000", "app.internal:80"}, Balance: "round_robin",
+		Name: "app", Endpoints: []string{"127.0.0.1:9000", "[::1]:9000", "app.internal:80"}, Balance: "least_request",
 		ConnectTimeout: 2 * time.Second, ResponseTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxIdle: 100,
+		MaxConnections: 10, MaxPending: 20, PendingTimeout: 3 * time.Second, RetryPercent: new(int), ProxyProtocol: "v2",
+		Outlier:     Outlier{Failures: 3, EjectFor: 5 * time.Second, EjectMax: time.Minute, MaxEjected: 100, ServerErrors: true},
+		HealthCheck: &HealthCheck{Path: "/healthz?x=1", Interval: 5 * time.Second, Timeout: time.Second, Healthy: 1, Unhealthy: 2},
 	}
 	if !reflect.DeepEqual(app, want) {
 		t.Errorf("cluster %+v, want %+v", app, want)
 	}
 	r := doc.Routes[0]
-	if got := r.Origin.String(); got != "policy.yaml:12:3" {
+	if got := r.Origin.String(); got != "policy.yaml:19:3" {
 		t.Errorf("origin %s", got)
 	}
 	if r.Name != "admin" || len(r.Hosts) != 2 || r.Path != (Path{Prefix: "/admin/"}) || len(r.Methods) != 2 || r.Cluster != "app" ||
@@ -78,10 +88,10 @@ func TestAFaultOfACallerReadsLikeOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = JoinErrors(nil, doc.Routes[1].Origin.Errorf("routes %q and %q both claim /", "a", "b"))
-	want := `p.yaml:23:3 error  routes "a" and "b" both claim /
-  21 |     allow: {and: [{groups: {has: admins}}]}
-  22 |     deny: {or: [{user: {is: u-1}}]}
-> 23 | - {name: public, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}
+	want := `p.yaml:30:3 error  routes "a" and "b" both claim /
+  28 |     allow: {and: [{groups: {has: admins}}]}
+  29 |     deny: {or: [{user: {is: u-1}}]}
+> 30 | - {name: public, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}
          ^
 1 error in p.yaml; nothing was changed.`
 	if err.Error() != want {
@@ -154,20 +164,27 @@ func TestFaults(t *testing.T) {
 		"route: []":                       `1:1 unknown key "route"; did you mean "routes"?`,
 		"routes: [{name: r, cluster: c}]": `1:10 route "r": there is no cluster "c"`,
 		"clusters: {app: {endpoints: [\"h:1\"]}}\nroutes: [{name: r, cluster: ap}]": `2:10 route "r": there is no cluster "ap"; did you mean "app"?`,
-		"routes: [{cluster: c}]":                                  `1:10 routes[0]: "name" is required`,
-		"clusters: {c: {}}":                                       `1:15 clusters.c: "endpoints" is required`,
-		"clusters: {c: {endpoints: []}}":                          `1:27 clusters.c.endpoints: a list of 0 endpoints; from 1 to 1024`,
-		"clusters: {c: {endpoints: [a]}}":                         `1:28 clusters.c.endpoints[0]: "a" is not host:port`,
-		"clusters: {c: {endpoints: ['a:0']}}":                     `1:28 clusters.c.endpoints[0]: "a:0" needs a port from 1 to 65535`,
-		"clusters: {c: {endpoints: ['1.2.3.4:0']}}":               `1:28 clusters.c.endpoints[0]: "1.2.3.4:0" needs a port from 1 to 65535`,
-		"clusters: {c: {endpoints: [':80']}}":                     `1:28 clusters.c.endpoints[0]: ":80" needs a host before the port`,
-		"clusters: {c: {endpoints: ['http://a:80']}}":             `1:28 clusters.c.endpoints[0]: "http://a:80" is not host:port`,
-		"clusters: {c: {endpoints: ['a:1', 'a:1']}}":              `1:35 clusters.c.endpoints[1]: "a:1" is given twice`,
-		"clusters: {c: {endpoints: ['a:1'], balance: random}}":    `1:45 clusters.c.balance: "random" is not one of: round_robin`,
-		"clusters: {c: {endpoints: ['a:1'], connect_timeout: 3}}": `1:53 clusters.c.connect_timeout: number 3 needs a unit, for example "3s"`,
-		"clusters: {c: {endpoints: ['a:1'], max_idle: -1}}":       `1:15 clusters.c.max_idle: -1 is negative`,
-		"clusters: {'a b': {endpoints: ['a:1']}}":                 `1:12 clusters: the name "a b" may only have letters, digits and - _ . / :`,
-		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c, policy: {allow: {and: [{user: a}]}}}]":               `2:10 route "r": the policy asks for user, but authenticate names no way to know who it is`,
+		"routes: [{cluster: c}]":                                                                                    `1:10 routes[0]: "name" is required`,
+		"clusters: {c: {}}":                                                                                         `1:15 clusters.c: "endpoints" is required`,
+		"clusters: {c: {endpoints: []}}":                                                                            `1:27 clusters.c.endpoints: a list of 0 endpoints; from 1 to 1024`,
+		"clusters: {c: {endpoints: [a]}}":                                                                           `1:28 clusters.c.endpoints[0]: "a" is not host:port`,
+		"clusters: {c: {endpoints: ['a:0']}}":                                                                       `1:28 clusters.c.endpoints[0]: "a:0" needs a port from 1 to 65535`,
+		"clusters: {c: {endpoints: ['1.2.3.4:0']}}":                                                                 `1:28 clusters.c.endpoints[0]: "1.2.3.4:0" needs a port from 1 to 65535`,
+		"clusters: {c: {endpoints: [':80']}}":                                                                       `1:28 clusters.c.endpoints[0]: ":80" needs a host before the port`,
+		"clusters: {c: {endpoints: ['http://a:80']}}":                                                               `1:28 clusters.c.endpoints[0]: "http://a:80" is not host:port`,
+		"clusters: {c: {endpoints: ['a:1', 'a:1']}}":                                                                `1:35 clusters.c.endpoints[1]: "a:1" is given twice`,
+		"clusters: {c: {endpoints: ['a:1'], balance: random}}":                                                      `1:45 clusters.c.balance: "random" is not one of: round_robin, least_request`,
+		`clusters: {c: {endpoints: ['a:1'], max_connections: -1}}`:                                                  `1:15 clusters.c.max_connections: -1 is negative`,
+		`clusters: {c: {endpoints: ['a:1'], retry_percent: 101}}`:                                                   `1:15 clusters.c.retry_percent: 101; from 0 to 100`,
+		`clusters: {c: {endpoints: ['a:1'], proxy_protocol: v3}}`:                                                   `1:52 clusters.c.proxy_protocol: "v3" is not one of: v1, v2`,
+		`clusters: {c: {endpoints: ['a:1'], outlier: {max_ejected: 101}}}`:                                          `1:15 clusters.c.outlier.max_ejected: 101; at most 100`,
+		`clusters: {c: {endpoints: ['a:1'], outlier: {eject_for: -1s}}}`:                                            `1:57 clusters.c.outlier.eject_for: "-1s" is negative`,
+		`clusters: {c: {endpoints: ['a:1'], health_check: {path: x}}}`:                                              `1:15 clusters.c.health_check.path: "x" does not begin with /`,
+		`clusters: {c: {endpoints: ['a:1'], health_check: {path: "/a\r\nb"}}}`:                                      `1:15 clusters.c.health_check.path: "/a\r\nb" may only have printable ASCII without blanks and #`,
+		"clusters: {c: {endpoints: ['a:1'], connect_timeout: 3}}":                                                   `1:53 clusters.c.connect_timeout: number 3 needs a unit, for example "3s"`,
+		"clusters: {c: {endpoints: ['a:1'], max_idle: -1}}":                                                         `1:15 clusters.c.max_idle: -1 is negative`,
+		"clusters: {'a b': {endpoints: ['a:1']}}":                                                                   `1:12 clusters: the name "a b" may only have letters, digits and - _ . / :`,
+		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c, policy: {allow: {and: [{user: a}]}}}]": `2:10 route "r": the policy asks for user, but authenticate names no way to know who it is`,
 		"clusters: {c: {endpoints: ['a:1']}}\ntcp_routes: [{listener: l, cluster: c, policy: {allow: {and: [{http_path: /a}]}}}]": `2:14 route "l": http_path cannot be asked of a TCP connection, only accept, reject and source_ip`,
 		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c}, {name: r, cluster: c}]":                             `2:33 route "r" is defined twice; first at p.yaml:2:10`,
 		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c, authenticate: [a, a]}]":                              `2:10 route "r": authenticate names "a" twice or not at all`,

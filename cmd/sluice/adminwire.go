@@ -37,7 +37,7 @@ func (a *app) wireAdmin() error {
 func (a *app) hooks(names health.Naming) admin.Hooks {
 	return admin.Hooks{
 		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, Connections: a.tracker.Snapshot,
-		Receipt: a.receipt, Policy: a.policy, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo,
+		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo,
 		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
 	}
 }

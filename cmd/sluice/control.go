@@ -99,6 +99,10 @@ func printStatus(out io.Writer, s admin.Status) error {
 		fmt.Fprintf(w, "rejected\tversion %s since %s: %s\n", r.Version, r.Since.Format(time.DateTime), r.Error)
 	}
 	fmt.Fprintf(w, "connections\t%s (%d admitted, %d refused so far)\n", s.Connections, s.Tracked, s.Refused)
+	fmt.Fprintf(w, "upstreams\t%d of %d endpoints healthy, %d requests wait\n", s.Upstreams.Healthy, s.Upstreams.Endpoints, s.Upstreams.Waiting)
+	for _, e := range s.Upstreams.Out {
+		fmt.Fprintf(w, "\t%s of cluster %s is %s\n", e.Endpoint, e.Cluster, e.State)
+	}
 	if p := s.Drain; p.SecondsLeft > 0 {
 		fmt.Fprintf(w, "drain\t%s, %.1f s left, one more signal %s\n", p.Remaining, p.SecondsLeft, p.NextSignal)
 	}

@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
-	"admin":                       {"health", "health/...", "drain", "lifecycle", "proxy", "authz/policysync"},
+	"admin":                       {"health", "health/...", "drain", "lifecycle", "proxy", "proxy/upstream", "authz/policysync"},
 	"internal/sim":                {"proxy/engine"},
 	"internal/sim/world":          {"*"}, // tests of the whole
 	"internal/sim/world/...":      {"*"},

@@ -4,51 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
-
-// Defaults of Config.
-const (
-	DefaultConnectTimeout  = 5 * time.Second
-	DefaultResponseTimeout = 60 * time.Second
-	DefaultStreamIdle      = 5 * time.Minute
-	DefaultIdleTimeout     = 60 * time.Second
-	DefaultTunnelIdle      = time.Hour
-	DefaultMaxIdle         = 256
-)
-
-// Config describes a cluster. Zero durations and counts are the defaults above;
-// negative ones switch the limit off, except ConnectTimeout, which always bounds.
-type Config struct {
-	Name            string
-	Endpoints       []string      // host:port, balanced round robin
-	ConnectTimeout  time.Duration // for a TCP connection
-	ResponseTimeout time.Duration // from the request's last byte to the response's head
-	StreamIdle      time.Duration // no byte of a response body
-	TunnelIdle      time.Duration // no byte of a tunnel in either direction
-	IdleTimeout     time.Duration // of a pooled connection; less if the peer announced less
-	MaxIdle         int           // pooled connections for each endpoint and shard; negative: no pooling
-}
-
-func (c Config) withDefaults() Config {
-	set := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	set(&c.ConnectTimeout, DefaultConnectTimeout)
-	if c.ConnectTimeout < 0 {
-		c.ConnectTimeout = DefaultConnectTimeout
-	}
-	set(&c.ResponseTimeout, DefaultResponseTimeout)
-	set(&c.StreamIdle, DefaultStreamIdle)
-	set(&c.TunnelIdle, DefaultTunnelIdle)
-	set(&c.IdleTimeout, DefaultIdleTimeout)
-	if c.MaxIdle == 0 {
-		c.MaxIdle = DefaultMaxIdle
-	}
-	return c
-}
 
 // Endpoint is one address of a cluster. Safe for concurrent use.
 type Endpoint struct {
@@ -56,12 +12,17 @@ type Endpoint struct {
 
 	cluster *Cluster
 	gone    atomic.Bool
+	health
 
 	// Counters, for metrics and status. They only ever grow, but Active.
 	Active      atomic.Int64 // exchanges and tunnels that hold a connection now
 	Requests    atomic.Uint64
 	Connects    atomic.Uint64
 	ConnectErrs atomic.Uint64
+	Failures    atomic.Uint64 // broke or fell silent before they answered
+	Ejections   atomic.Uint64
+	Checks      atomic.Uint64 // probes that ended
+	CheckErrs   atomic.Uint64 // and found no health
 }
 
 // Gone reports that the endpoint left the policy: do not reuse a connection to it.
@@ -75,6 +36,12 @@ type Cluster struct {
 	name string
 	next atomic.Uint64
 	now  atomic.Pointer[version]
+
+	impaired atomic.Int32 // endpoints that are not healthy
+	mu       sync.Mutex   // guards changes of health
+
+	budget budget
+	slots  slots
 }
 
 // version is what Update replaces as a whole.
@@ -91,34 +58,6 @@ func (c *Cluster) Config() *Config { return &c.now.Load().cfg }
 
 // Endpoints in force. Do not modify.
 func (c *Cluster) Endpoints() []*Endpoint { return c.now.Load().endpoints }
-
-// HasOther reports whether the cluster has an endpoint other than e, which may have left
-// it meanwhile.
-func (c *Cluster) HasOther(e *Endpoint) bool {
-	for _, other := range c.now.Load().endpoints {
-		if other != e {
-			return true
-		}
-	}
-	return false
-}
-
-// Pick chooses the next endpoint round robin, other than avoid if there is another.
-// Nil if the cluster has none.
-func (c *Cluster) Pick(avoid *Endpoint) *Endpoint {
-	eps := c.now.Load().endpoints
-	if len(eps) == 0 {
-		return nil
-	}
-	for range 2 {
-		e := eps[(c.next.Add(1)-1)%uint64(len(eps))]
-		if e != avoid || len(eps) == 1 {
-			return e
-		}
-	}
-	// Others took turns in between; any other will do.
-	return eps[(slices.Index(eps, avoid)+1)%len(eps)]
-}
 
 // Set is all clusters ever in force. The zero Set is empty. Safe for concurrent use.
 type Set struct {
@@ -159,15 +98,23 @@ func (s *Set) Update(configs []Config) (clusters map[string]*Cluster, retire fun
 }
 
 func (c *Cluster) update(cfg Config) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	old := c.now.Load().endpoints
 	eps := make([]*Endpoint, 0, len(cfg.Endpoints))
 	for _, addr := range cfg.Endpoints {
 		i := slices.IndexFunc(old, func(e *Endpoint) bool { return e.Addr == addr })
-		if i >= 0 {
-			eps = append(eps, old[i])
+		if i < 0 {
+			eps = append(eps, &Endpoint{Addr: addr, cluster: c})
 			continue
 		}
-		eps = append(eps, &Endpoint{Addr: addr, cluster: c})
+		eps = append(eps, old[i])
+		if cfg.Check.Interval <= 0 { // nobody is left to say that it is well again
+			old[i].down.Store(false)
+		}
+		if cfg.Outlier.Off {
+			old[i].out.Store(false)
+		}
 	}
 	c.now.Store(&version{cfg: cfg, endpoints: eps})
 	for _, e := range old {
@@ -175,6 +122,7 @@ func (c *Cluster) update(cfg Config) {
 			e.gone.Store(true)
 		}
 	}
+	c.recount()
 }
 
 // Clusters returns those in force, sorted by name, for metrics and status.

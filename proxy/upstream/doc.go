@@ -10,7 +10,7 @@
 //	var set upstream.Set                                   // zero value: empty
 //	clusters, retire := set.Update([]upstream.Config{{Name: "app", Endpoints: []string{"127.0.0.1:9000"}}})
 //	retire()                                               // once no snapshot names the old ones
-//	ep := clusters["app"].Pick(nil)                        // nil if it has none
+//	ep := clusters["app"].Pick(now, nil)                   // nil if it has none
 //	var idle upstream.Idle[*conn]                          // one for each shard
 //	c, ok := idle.Take(ep, now)                            // newest first
 //	idle.Put(ep, c, now.Add(ep.Cluster().Config().IdleTimeout))

@@ -73,5 +73,27 @@ func (p *Idle[C]) Sweep() (gone []C) {
 	return gone
 }
 
+// TakeAny removes and returns the oldest connection to some endpoint of c, for the caller
+// to close.
+func (p *Idle[C]) TakeAny(c *Cluster) (C, bool) {
+	for _, e := range c.Endpoints() {
+		if list := p.byEndpoint[e]; len(list) > 0 {
+			w := list[0]
+			p.Remove(e, w.conn)
+			return w.conn, true
+		}
+	}
+	var none C
+	return none, false
+}
+
+// Count is the number of pooled connections to the endpoints of c.
+func (p *Idle[C]) Count(c *Cluster) (n int) {
+	for _, e := range c.Endpoints() {
+		n += len(p.byEndpoint[e])
+	}
+	return n
+}
+
 // Len is the number of pooled connections.
 func (p *Idle[C]) Len() int { return p.n }

@@ -138,7 +138,7 @@ func (w *world) build() {
 	w.tracker = drain.New(drain.Config{Now: w.net.Now, AfterFunc: w.net.After, Faults: m.Drain, NoticeAfter: w.notice})
 	cfg := proxy.Config{
 		Authenticators: map[string]authz.Authenticator{"api_key": keys{w}},
-		Seed:           w.opt.Seed + 1, Linger: linger, Faults: m.Proxy,
+		Seed:           w.opt.Seed + 1, Linger: linger, Faults: m.Proxy, AfterFunc: w.net.After,
 		MoveFrom: []int64{-1, 1, 500, 0}[r.IntN(4)], // never, always, sometimes, as shipped
 	}
 	for _, addr := range listenerAddrs {

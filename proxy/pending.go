@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// Connections of a cluster that has a limit: who has none waits in the cluster's queue.
+// What comes is the slot of a connection that ended somewhere, or a connection of this
+// loop that has become free. Package upstream keeps the count and says who is next.
+
+// What arrives by Post.
+type (
+	grantNote  struct{ upstream.Grant }            // a slot
+	giveUpNote struct{ cluster *upstream.Cluster } // an idle connection of this loop is wanted elsewhere
+)
+
+// pending is a role that waits.
+type pending interface {
+	waitsAs(seq uint32) bool
+	// granted ends the wait: with a free connection, or, with nil, a slot for a new one.
+	granted(u *upConn)
+}
+
+// acquire asks for a slot.
+func (l *loop) acquire(w *upstream.Waiter, id engine.ConnID, c *upstream.Cluster) upstream.Acquired {
+	w.Shard, w.Conn = l.sh.Index(), uint64(id)
+	got, ask := c.Acquire(w)
+	if got == upstream.Queued && ask >= 0 {
+		l.post(ask, giveUpNote{c})
+	}
+	return got
+}
+
+// release gives a slot back.
+func (l *loop) release(c *upstream.Cluster) {
+	if l.cfg.Faults.LeakSlots {
+		return
+	}
+	if g, ok := c.Release(); ok {
+		l.post(g.Shard, grantNote{g})
+	}
+}
+
+// deliver ends the wait that g names, or gives the slot back.
+func (l *loop) deliver(g upstream.Grant, u *upConn) {
+	if p, ok := l.at(engine.ConnID(g.Conn)).(pending); ok && p.waitsAs(g.Seq) {
+		p.granted(u)
+		return
+	}
+	if u != nil {
+		panic("BUG: a waiter of this loop left its queue unseen")
+	}
+	l.release(g.Cluster)
+}
+
+// giveUp closes an idle connection to c, if there still is one.
+func (l *loop) giveUp(c *upstream.Cluster) {
+	if u, ok := l.idle.TakeAny(c); ok {
+		c.Unpooled(l.sh.Index(), 1)
+		u.close()
+	}
+}
+
+// sweep follows a change of policy: connections to what is gone are closed, and whoever
+// waited for a limit that is gone goes on.
+func (l *loop) sweep() {
+	for _, u := range l.idle.Sweep() {
+		u.close()
+	}
+	for _, c := range l.upstreams.Clusters() {
+		if c.Recount(l.sh.Index(), l.idle.Count(c)) {
+			l.giveUp(c)
+		}
+		for g, ok := c.Wake(); ok; g, ok = c.Wake() {
+			l.post(g.Shard, grantNote{g})
+		}
+	}
+	l.reconcile()
+}
+
+// take gets a pooled connection.
+func (l *loop) take(ep *upstream.Endpoint) (*upConn, bool) {
+	if ep.Cluster().Config().ProxyProtocol > 0 { // pooled before the policy asked for a header
+		return nil, false
+	}
+	u, ok := l.idle.Take(ep, l.now())
+	if ok {
+		ep.Cluster().Unpooled(l.sh.Index(), 1)
+	}
+	return u, ok
+}
+
+// unpool takes this connection out of the pool.
+func (u *upConn) unpool() {
+	if u.l.idle.Remove(u.ep, u) {
+		u.ep.Cluster().Unpooled(u.l.sh.Index(), 1)
+	}
+}
+
+// offer finds a place for a connection that has become free: with whoever waits, or in the
+// pool. False: it is not wanted here.
+func (u *upConn) offer() bool {
+	l, cl := u.l, u.ep.Cluster()
+	keep := cl.Config().IdleTimeout
+	if u.announced > 0 {
+		keep = min(keep, u.announced-pooledMargin)
+	}
+	if keep <= 0 || u.ep.Gone() || cl.Config().ProxyProtocol > 0 {
+		return false
+	}
+	g, ok, pool := cl.Pooled(l.sh.Index())
+	if ok {
+		u.state = upPooled // and taken out again at once
+		l.deliver(g, u)
+		return true
+	}
+	if !pool {
+		return false
+	}
+	if !l.idle.Put(u.ep, u, l.now().Add(keep)) {
+		cl.Unpooled(l.sh.Index(), 1)
+		return false
+	}
+	u.state = upPooled
+	u.arm(engine.TimerState, keep)
+	return true
+}
+
+// slot is the right to one connection of a cluster; the zero slot is none.
+type slot struct{ of *upstream.Cluster }
+
+func (s *slot) free(l *loop) {
+	if c := s.of; c != nil {
+		s.of = nil
+		l.release(c)
+	}
+}
+
+func (c *httpConn) waitsAs(seq uint32) bool { return c.waits && c.wait.Seq == seq }
+
+// await waits for a connection to ep, or to any endpoint if the request was not sent yet.
+func (c *httpConn) await(ep *upstream.Endpoint) {
+	c.waits, c.x.next = true, ep
+	c.arm(engine.TimerState, c.x.route.Cluster.Config().PendingTimeout)
+}
+
+func (c *httpConn) granted(u *upConn) {
+	c.waits = false
+	c.arm(engine.TimerState, 0)
+	if u != nil {
+		u.start(c)
+		return
+	}
+	ep, cl := c.x.next, c.x.route.Cluster
+	if ep.Gone() || ep.State() == upstream.Unhealthy {
+		ep = cl.Pick(c.l.now(), nil)
+	}
+	if ep == nil {
+		c.l.release(cl)
+		c.noEndpoint()
+		c.pump()
+		return
+	}
+	dialUpstream(c, ep)
+}
+
+func (c *httpConn) leaveQueue() {
+	if c.waits {
+		c.waits = false
+		c.wait.Leave()
+	}
+}
+
+func (c *httpConn) pendingTimeout() {
+	c.l.stats.pendingTimeouts.Add(1)
+	c.failRequest(response{status: 503, reason: "pending_timeout", text: "no connection to the upstream became free in time (max_connections, pending_timeout)", fields: retryAfter}, errTruncated)
+}
+
+func (c *httpConn) pendingFull() {
+	c.reply(response{status: 503, reason: "pending_full", text: "too many requests wait for a connection to the upstream (max_connections, max_pending)", fields: retryAfter})
+}
+
+func (c *tcpConn) waitsAs(seq uint32) bool { return c.waits && c.wait.Seq == seq }
+
+func (c *tcpConn) granted(*upConn) {
+	c.waits = false
+	c.arm(engine.TimerState, 0)
+	ep := c.route.Cluster.Pick(c.l.now(), nil)
+	if ep == nil {
+		c.l.release(c.route.Cluster)
+		c.shut(drain.Errored)
+		return
+	}
+	c.dialTo(ep)
+}
+
+func (c *tcpConn) leaveQueue() {
+	if c.waits {
+		c.waits = false
+		c.wait.Leave()
+	}
+}

@@ -1,0 +1,148 @@
+package proxy
+
+import (
+	"bytes"
+	"net/netip"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/proxyproto"
+)
+
+// The PROXY protocol. In: a listener with ProxyFrom expects a header first on each
+// connection, from peers of that list only; whom it names is from then on the peer. The
+// handle is taken before, so that a drain waits for such a connection as for any other.
+// Out: the first bytes on each connection to a cluster that wants a header.
+
+// proxied reports whether a connection must begin with a header, and whether this peer may
+// send one.
+func (ln *listener) proxied(peer engine.Peer) (expected, trusted bool) {
+	if len(ln.cfg.ProxyFrom) == 0 {
+		return false, true
+	}
+	for _, p := range ln.cfg.ProxyFrom {
+		if p.Contains(peer.Remote.Addr().Unmap()) {
+			return true, true
+		}
+	}
+	return true, false
+}
+
+// stranger is the role of a connection that ends before it is anything: its peer is not
+// among those whose header would be believed.
+type stranger struct{ l *loop }
+
+func (l *loop) turnAway(id engine.ConnID, ln *listener) {
+	l.refused(ln, refusedProxyHeader)
+	l.unadmitted.add()
+	l.setRole(id, &stranger{l})
+	l.sh.Close(id, 0)
+}
+
+func (s *stranger) closed(engine.End)  { s.l.unadmitted.done() }
+func (s *stranger) received([]byte)    {}
+func (s *stranger) eof()               {}
+func (s *stranger) sent()              {}
+func (s *stranger) moved(int64, bool)  {}
+func (s *stranger) dialed(error)       {}
+func (s *stranger) answer(any)         {}
+func (s *stranger) fired(engine.Timer) {}
+func (s *stranger) evict(drain.Cause)  {}
+
+// preamble gathers the header of one connection.
+type preamble struct {
+	awaited bool
+	got     []byte // the part that came
+}
+
+// take adds what came. Once the header is whole, it changes peer and returns what stands
+// behind it; done or an error ends the wait.
+func (p *preamble) take(b []byte, peer *engine.Peer, handle *drain.Conn) (rest []byte, done bool, err error) {
+	if len(p.got) > 0 {
+		p.got = append(p.got, b...)
+		b = p.got
+	}
+	h, n, err := proxyproto.Parse(b)
+	if err != nil {
+		return nil, false, err
+	}
+	if n == 0 {
+		if len(p.got) == 0 {
+			p.got = bytes.Clone(b)
+		}
+		return nil, false, nil
+	}
+	if h.Known() {
+		peer.Remote, peer.Local = h.Source, h.Destination
+		if handle != nil {
+			handle.SetPeer(h.Source)
+		}
+	}
+	*p = preamble{}
+	return b[n:], true, nil
+}
+
+// readPreamble takes bytes of the header; what it returns is the client's.
+func (c *httpConn) readPreamble(b []byte) []byte {
+	rest, done, err := c.pre.take(b, &c.peer, c.handle)
+	switch {
+	case err != nil:
+		c.badPreamble()
+	case done:
+		wait := c.l.cfg.IdleTimeout
+		if c.handle == nil {
+			wait = c.l.cfg.HeaderTimeout
+		}
+		c.arm(engine.TimerState, wait)
+		return rest
+	}
+	return nil
+}
+
+// badPreamble closes a connection that nothing is known about; no answer, for there was no
+// request.
+func (c *httpConn) badPreamble() {
+	c.l.refused(c.ln, refusedProxyHeader)
+	c.decide(drain.Errored)
+	c.linger = 0
+	c.shut()
+}
+
+func (c *tcpConn) badPreamble() {
+	c.l.refused(c.ln, refusedProxyHeader)
+	c.hasty = true
+	c.shut(drain.Errored)
+}
+
+func (c *tcpConn) received(b []byte) {
+	if c.closing || !c.pre.awaited {
+		return
+	}
+	rest, done, err := c.pre.take(b, &c.peer, c.handle)
+	switch {
+	case err != nil:
+		c.badPreamble()
+	case done:
+		c.arm(engine.TimerState, 0)
+		c.early = bytes.Clone(rest)
+		c.admitted()
+	}
+}
+
+func (c *tcpConn) eof() {
+	if c.pre.awaited {
+		c.shut(drain.ClientClosed)
+	}
+}
+
+// appendProxyHeader writes what a new connection to a cluster begins with.
+func appendProxyHeader(dst []byte, version int, peer engine.Peer) []byte {
+	h := proxyproto.Header{Source: peer.Remote, Destination: peer.Local}
+	if h.Source.IsValid() && !h.Destination.IsValid() { // a header names both: of what is unknown, any address
+		h.Destination = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
+		if h.Source.Addr().Unmap().Is4() {
+			h.Destination = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+		}
+	}
+	return proxyproto.Append(dst, version, h)
+}
