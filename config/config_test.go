@@ -186,7 +186,7 @@ func TestEnvironmentAndFlagFaults(t *testing.T) {
 
 func TestQuickStart(t *testing.T) {
 	c := mustLoad(t, Source{Listen: ":8080", PolicyElsewhere: true})
-	if got, want := c.Listeners, []Listener{{"main", ":8080", "http"}}; !reflect.DeepEqual(got, want) {
+	if got, want := c.Listeners, []Listener{{Name: "main", Address: ":8080", Protocol: "http"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	_, err := Load(Source{Listen: "8080"})
@@ -228,10 +228,10 @@ func TestMapping(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}
 	wantProxy := proxy.Config{
-		Listeners:      []proxy.ListenerConfig{{Name: "web", Address: ":8080"}, {Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP}},
+		Listeners:      []proxy.ListenerConfig{{Name: "web", Address: ":8080", MaxConnections: 60}, {Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP, MaxConnections: 70}},
 		Start:          proxy.Hold,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000,
+		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
 		Linger: s / 4, HalfOpenTimeout: 60 * s,
 	}

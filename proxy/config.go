@@ -41,6 +41,8 @@ type ListenerConfig struct {
 	Name     string // unique; TCP routes refer to it, metrics carry it
 	Address  string // host:port; port 0 picks one
 	Protocol Protocol
+	// MaxConnections bounds the admitted connections of this listener; 0: Config's bounds it.
+	MaxConnections int
 }
 
 // Config of a Server. The zero value of each field means its default; a negative
@@ -58,6 +60,11 @@ type Config struct {
 
 	Limits         h1.Limits
 	MaxConnections int // downstream, all listeners, without those that are refused; 0 is 50,000
+
+	// PerSource bounds the admitted connections from one IPv4 address or IPv6 /64; 0: none.
+	// TrustedProxies are not counted: which client a connection of theirs carries is only
+	// known with each request.
+	PerSource int
 
 	HeaderTimeout time.Duration // from the first byte of a head to its last; 10 s
 	BodyTimeout   time.Duration // without a byte of a request body; 60 s

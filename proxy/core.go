@@ -4,7 +4,6 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,7 @@ type Core struct {
 
 	open       atomic.Int64 // admitted downstream connections
 	unadmitted counter      // downstream connections that hold no handle
+	sources    sources      // of admitted connections
 	denied     atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
 
 	applying sync.Mutex // serialises Apply
@@ -105,24 +105,6 @@ const (
 func (core *Core) mayLinger() bool {
 	n := int64(core.unadmitted.value()) + core.denied.Load()
 	return n <= maxSurplus || n <= maxRefused && n+core.open.Load() <= int64(core.cfg.MaxConnections)
-}
-
-var errLimit = errors.New("too many connections")
-
-// track gets a handle for a connection, from the one place that admits.
-func (l *loop) track(id engine.ConnID, ln *listener, peer engine.Peer) (*drain.Conn, error) {
-	if l.open.Add(1) > int64(l.cfg.MaxConnections) {
-		l.open.Add(-1)
-		return nil, errLimit
-	}
-	shard, post := l.sh.Index(), l.post
-	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer.Remote},
-		func(cause drain.Cause) { post(shard, evictNote{id, cause}) })
-	if err != nil {
-		l.open.Add(-1)
-		return nil, err
-	}
-	return h, nil
 }
 
 // counter is a number that can be waited for. The zero value is 0.

@@ -85,8 +85,9 @@ func (c *httpConn) exchangeRuns() bool { return c.x.running }
 // who is it? may they? forward. head holds the bytes of the head.
 func (c *httpConn) begin(head []byte) {
 	l, r := c.l, &c.l.req
+	var refused error
 	if c.handle == nil {
-		if err := l.admit(c); err == nil {
+		if refused = l.admit(c); refused == nil {
 			l.unadmitted.done()
 		}
 	}
@@ -100,7 +101,7 @@ func (c *httpConn) begin(head []byte) {
 	x.body.Reset(r.Body, r.Length)
 	x.id.choose(l, c.fromTrusted())
 	if c.handle == nil {
-		c.refuseUnadmitted()
+		c.refuseUnadmitted(refused)
 		return
 	}
 	x.snap = l.gate.Load()
@@ -118,11 +119,11 @@ func (c *httpConn) begin(head []byte) {
 var retryAfter = []h1.Header{{Name: "Retry-After", Value: "1"}}
 
 // refuseUnadmitted answers a request on a connection that has no handle.
-func (c *httpConn) refuseUnadmitted() {
+func (c *httpConn) refuseUnadmitted(err error) {
 	reason, text := refusedUnsynced, "no policy is in force yet"
-	switch {
-	case c.l.tracker.State() != drain.Shut && c.l.open.Load() >= int64(c.l.cfg.MaxConnections):
-		reason, text = refusedLimit, "too many connections (limits.max_connections)"
+	switch full, ok := err.(*overLimit); {
+	case ok && c.l.tracker.State() != drain.Shut: // while shut nobody has a place: the policy is what is missing
+		reason, text = full.why, full.text
 	case c.l.tracker.State() >= drain.Draining:
 		reason, text = refusedDraining, "this replica is draining"
 	}

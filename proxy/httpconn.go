@@ -76,13 +76,14 @@ type httpConn struct {
 
 func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {
 	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
-	if l.admit(c) == nil {
+	err := l.admit(c)
+	if err == nil {
 		c.arm(engine.TimerState, l.cfg.IdleTimeout)
 		return c
 	}
 	l.unadmitted.add()
 	if !l.mayLinger() {
-		l.refused(ln, refusedLimit)
+		l.refused(ln, whyNot(err, refusedLimit))
 		c.linger = 0
 		c.shut()
 		return c
@@ -433,6 +434,6 @@ func (c *httpConn) closed(end engine.End) {
 		}
 	}
 	c.ln.closed(outcome)
-	c.l.open.Add(-1)
+	c.l.leavePlace(c.ln, c.peer.Remote.Addr())
 	c.handle.Done(outcome)
 }

@@ -15,7 +15,9 @@ type refusal uint8
 const (
 	refusedUnsynced refusal = iota // no policy in force
 	refusedDraining
-	refusedLimit
+	refusedLimit // limits.max_connections
+	refusedListenerLimit
+	refusedSourceLimit
 	refusedNoRoute // of a tcp listener; HTTP answers 404
 	numRefusals
 )
@@ -28,6 +30,10 @@ func (r refusal) String() string {
 		return "draining"
 	case refusedLimit:
 		return "limit"
+	case refusedListenerLimit:
+		return "listener_limit"
+	case refusedSourceLimit:
+		return "source_limit"
 	case refusedNoRoute:
 		return "no_route"
 	case numRefusals:
@@ -39,6 +45,7 @@ func (r refusal) String() string {
 type listener struct {
 	cfg      ListenerConfig
 	index    int
+	open     atomic.Int64 // admitted connections
 	accepted atomic.Uint64
 	refused  [numRefusals]atomic.Uint64
 	ended    [8]atomic.Uint64 // by drain.Outcome

@@ -36,12 +36,10 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 	case err == nil:
 		c.handle = h
 		h.Tunnel()
-	case err == errLimit:
-		l.refused(ln, refusedLimit)
 	case l.tracker.State() >= drain.Draining:
 		l.refused(ln, refusedDraining)
 	default:
-		l.refused(ln, refusedUnsynced)
+		l.refused(ln, whyNot(err, refusedUnsynced))
 	}
 	if c.handle == nil {
 		c.refuse()
@@ -94,7 +92,7 @@ func (c *tcpConn) refuse() {
 	if c.handle == nil {
 		l.unadmitted.add()
 	} else {
-		l.open.Add(-1)
+		l.leavePlace(c.ln, c.handle.Meta().Peer.Addr())
 		l.denied.Add(1)
 	}
 	c.hasty = !l.mayLinger()
@@ -138,7 +136,7 @@ func (c *tcpConn) closed(engine.End) {
 	if c.refused {
 		c.l.denied.Add(-1)
 	} else {
-		c.l.open.Add(-1)
+		c.l.leavePlace(c.ln, c.handle.Meta().Peer.Addr())
 	}
 	c.handle.Done(o)
 }

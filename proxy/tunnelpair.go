@@ -183,7 +183,7 @@ func (e *tunnelEnd) closed(end engine.End) {
 	o := p.drained()
 	p.ep.Active.Add(-1)
 	p.ln.closed(o)
-	e.l.open.Add(-1)
+	e.l.leavePlace(p.ln, p.handle.Meta().Peer.Addr())
 	p.handle.Done(o)
 }
 
