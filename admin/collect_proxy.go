@@ -24,6 +24,9 @@ func (c *collector) collectProxy(e emitter) {
 	c.collectGroups(e, connectionsActive, t.Groups)
 	e.value(connectionsTold, float64(t.Told))
 	e.value(idleTimeouts, float64(s.IdleTimeouts))
+	for where, n := range s.Panics {
+		e.value(panics, float64(n), where)
+	}
 	e.value(activeRequests, float64(s.Active))
 	e.value(badRequests, float64(s.BadRequests))
 	e.value(requestsDropped, float64(s.Dropped))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
@@ -75,6 +76,10 @@ type Config struct {
 	// HalfOpenTimeout bounds a tunnel of which one side said goodbye; 5 min.
 	HalfOpenTimeout time.Duration
 
+	// Panicked hears of each panic that was contained: where, from a closed set, what and
+	// the stack. Any goroutine may call it, and it must not block; nil: nobody hears.
+	Panicked func(where string, v any, stack []byte)
+
 	// AccessLog gets one JSON line for each exchange; nil: none. Write must not block.
 	AccessLog AccessSink
 
@@ -110,7 +115,10 @@ type Faults struct {
 	DropEarly          bool // what came behind an upgrade on either side is forgotten
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
-	LateHalfClose      bool // a tunnel ends when the first side says goodbye
+	// Panic is asked at points of a walk, with its downstream connection; true: it panics there.
+	Panic         func(engine.ConnID) bool
+	ForgetOrphans bool // after a panic only the connection that the driver called for is let go
+	LateHalfClose bool // a tunnel ends when the first side says goodbye
 }
 
 func (c Config) withDefaults() Config {

@@ -212,7 +212,10 @@ func (c *httpConn) authenticate(head []byte) {
 	x := &c.x
 	for ; x.stage < len(x.route.Authenticators); x.stage++ {
 		a := x.route.Authenticators[x.stage]
+		c.l.site = inAuthenticate
+		c.l.trip(c.id)
 		id, v := a.Try(&c.l.areq)
+		c.l.site = inWalk
 		if v == authz.Pending {
 			c.ask(a, head)
 			return
@@ -230,7 +233,7 @@ func (c *httpConn) authenticated(a authz.Authenticator, id *authz.Identity, v au
 	switch v {
 	case authz.Allow:
 		if id == nil {
-			panic("BUG: authenticator " + a.Name() + " allowed nobody")
+			panic("authenticator " + a.Name() + " allowed nobody")
 		}
 		c.x.identity = id
 		c.handle.Describe(&c.x.route.Name, &id.User)
@@ -252,6 +255,7 @@ type stageAnswer struct {
 	seq      uint32
 	identity *authz.Identity
 	verdict  authz.Verdict
+	panicked bool // it decided nothing
 }
 
 // ask runs the slow half of an authenticator off the loop, on copies.
@@ -264,15 +268,24 @@ func (c *httpConn) ask(a authz.Authenticator, head []byte) {
 	}
 	req := c.l.areq.Clone()
 	req.Fields = own
-	seq := x.seq
+	seq, l := x.seq, c.l
 	c.state = deciding
 	c.arm(engine.TimerState, c.l.cfg.StageTimeout)
-	if !c.l.sh.Ask(c.id, func() any {
-		id, v := a.Resolve(req)
-		return stageAnswer{seq, id, v}
-	}) {
+	if !l.sh.Ask(c.id, func() any { return l.resolve(a, req, seq) }) {
 		c.reply(response{status: 503, reason: "authenticate_overloaded", text: "too many authentications are pending", fields: retryAfter})
 	}
+}
+
+// resolve runs off the loop: of l it may touch nothing but counters.
+func (l *loop) resolve(a authz.Authenticator, req *authz.Request, seq uint32) (answer stageAnswer) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.panicked(inResolve, v)
+			answer = stageAnswer{seq: seq, panicked: true}
+		}
+	}()
+	id, v := a.Resolve(req)
+	return stageAnswer{seq: seq, identity: id, verdict: v}
 }
 
 // answerStage takes the result of an Ask: the walk goes on where it stopped. What aliased the loop's
@@ -289,6 +302,10 @@ func (c *httpConn) answerStage(a stageAnswer) {
 		panic("BUG: a head that parsed does not parse again")
 	}
 	c.state = awaitHead
+	if a.panicked {
+		c.internalError()
+		return
+	}
 	c.relocate()
 	if !c.authenticated(x.route.Authenticators[x.stage], a.identity, a.verdict) {
 		x.stage++
@@ -319,7 +336,10 @@ func (c *httpConn) authorize() {
 	x := &c.x
 	d := authz.Decision{Verdict: authz.Allow}
 	if !c.l.cfg.Faults.SkipAuthorize {
+		c.l.site = inAuthorize
+		c.l.trip(c.id)
 		d = x.route.Authorizer.Authorize(x.identity, &c.l.areq)
+		c.l.site = inWalk
 	}
 	c.l.stats.decided(d)
 	switch d.Verdict {

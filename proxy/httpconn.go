@@ -74,22 +74,22 @@ type httpConn struct {
 	x exchange
 }
 
-func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *httpConn {
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
+// open begins with a connection that was accepted.
+func (c *httpConn) open() {
+	l := c.l
 	err := l.admit(c)
 	if err == nil {
 		c.arm(engine.TimerState, l.cfg.IdleTimeout)
-		return c
+		return
 	}
 	l.unadmitted.add()
 	if !l.mayLinger() {
-		l.refused(ln, whyNot(err, refusedLimit))
+		l.refused(c.ln, whyNot(err, refusedLimit))
 		c.linger = 0
 		c.shut()
-		return c
+		return
 	}
 	c.arm(engine.TimerState, l.cfg.HeaderTimeout)
-	return c
 }
 
 // admit gets a handle. A connection that came before admission tries again with its
@@ -407,9 +407,15 @@ func (c *httpConn) admitLate() {
 }
 
 func (c *httpConn) closed(end engine.End) {
+	defer c.release(end) // even if the walk panics
 	if c.exchangeRuns() {
+		c.l.trip(c.id)
 		c.clientGone(end)
 	}
+}
+
+// release gives back what the connection held, and says how it ended.
+func (c *httpConn) release(end engine.End) {
 	if c.in != nil {
 		c.l.putBuffer(c.in)
 		c.in = nil

@@ -65,6 +65,7 @@ type loopStats struct {
 	truncated      atomic.Uint64
 	poisoned       atomic.Uint64
 	upstreamClosed atomic.Uint64
+	panics         [numSites]atomic.Uint64
 
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
@@ -212,6 +213,7 @@ type Stats struct {
 	Truncated      uint64
 	Poisoned       uint64
 	UpstreamClosed uint64
+	Panics         map[string]uint64 // contained, by where
 	Listeners      []ListenerStats
 	Decisions      []DecisionStats
 	Requests       []RequestStats
@@ -249,12 +251,18 @@ type EndpointStats struct {
 
 // Stats reads all counters. Safe for concurrent use.
 func (core *Core) Stats() Stats {
-	s := Stats{Open: core.open.Load()}
+	s := Stats{Open: core.open.Load(), Panics: map[string]uint64{}}
 	sums := map[DecisionStats]uint64{}
 	core.mu.Lock()
 	loops := core.loops
 	core.mu.Unlock()
+	for where := range numSites {
+		s.Panics[where.String()] = 0
+	}
 	for _, l := range loops {
+		for where := range numSites {
+			s.Panics[where.String()] += l.stats.panics[where].Load()
+		}
 		s.Active += l.stats.active.Load()
 		s.IdleTimeouts += l.stats.idleTimeouts.Load()
 		s.BadRequests += l.stats.badRequests.Load()

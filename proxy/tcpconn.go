@@ -23,11 +23,11 @@ type tcpConn struct {
 	outcome drain.Outcome
 }
 
-// newTCPConn asks the same two questions as an exchange: is the policy in force, and
-// does it allow this connection?
-func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpConn {
-	c := &tcpConn{half: half{l: l, id: id}, ln: ln}
-	h, err := l.track(id, ln, peer)
+// begin asks the same two questions as an exchange: is the policy in force, and does it
+// allow this connection?
+func (c *tcpConn) begin(peer engine.Peer) {
+	l, ln := c.l, c.ln
+	h, err := l.track(c.id, ln, peer)
 	snap := l.gate.Load()
 	if snap == nil && l.cfg.Faults.ServeWithoutPolicy {
 		snap = l.gate.pending.Load()
@@ -43,31 +43,33 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer) *tcpC
 	}
 	if c.handle == nil {
 		c.refuse()
-		return c
+		return
 	}
 	if snap == nil {
 		l.refused(ln, refusedUnsynced)
 		c.refuse()
-		return c
+		return
 	}
 	r := snap.tcp[ln.cfg.Name]
 	if r == nil { // no route: TCP closes
 		l.refused(ln, refusedNoRoute)
 		c.refuse()
-		return c
+		return
 	}
 	h.Describe(&r.Name, nil)
 	l.areq = authz.Request{Route: r.Name, Source: peer.Remote.Addr()}
+	l.site = inAuthorize
+	l.trip(c.id)
 	d := r.Authorizer.Authorize(nil, &l.areq)
+	l.site = inWalk
 	l.stats.decided(d)
 	if d.Verdict != authz.Allow {
 		c.refuse()
-		return c
+		return
 	}
 	c.route = r
 	c.pause(pauseConnect)
 	c.connect(nil)
-	return c
 }
 
 func (c *tcpConn) connect(avoid *upstream.Endpoint) {

@@ -79,6 +79,7 @@ func (u *upConn) dialed(err error) {
 		return
 	}
 	u.ep.Connects.Add(1)
+	u.l.trip(c.id)
 	u.start(c)
 }
 
