@@ -14,6 +14,7 @@ func (c *collector) collectProxy(e emitter) {
 	s, t := read(c.s.Proxy), read(c.s.Tracker)
 	for _, ln := range s.Listeners {
 		e.value(connectionsAccepted, float64(ln.Accepted), ln.Name)
+		e.value(acceptFailures, float64(ln.Failed), ln.Name)
 		for reason, n := range ln.Refused {
 			e.value(refused, float64(n), ln.Name, reason)
 		}
@@ -27,6 +28,7 @@ func (c *collector) collectProxy(e emitter) {
 	for where, n := range s.Panics {
 		e.value(panics, float64(n), where)
 	}
+	e.value(upstreamOpen, float64(s.UpstreamsOpen))
 	e.value(activeRequests, float64(s.Active))
 	e.value(badRequests, float64(s.BadRequests))
 	e.value(requestsDropped, float64(s.Dropped))

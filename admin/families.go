@@ -56,11 +56,13 @@ const (
 	connectionsTold
 	idleTimeouts
 	panics
+	acceptFailures
 	requestDuration
 	activeRequests
 	badRequests
 	requestsDropped
 	decisions
+	upstreamOpen
 	upstreamActive
 	upstreamRequests
 	upstreamConnects
@@ -109,7 +111,8 @@ var families = [numFamilies]family{
 	connectionsTold:     {"sluice_connections_told_total", counter, "Downstream connections told to leave.", nil},
 	idleTimeouts:        {"sluice_idle_timeouts_total", counter, "Downstream connections closed because they idled for too long.", nil},
 
-	panics: {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},
+	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},
+	panics:         {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},
 
 	requestDuration: {"http_server_request_duration_seconds", histogram, "Time from the head of a request to the last byte of its response.", []string{"http_request_method", "http_response_status_code", "http_route"}},
 	activeRequests:  {"http_server_active_requests", gauge, "Requests in flight.", nil},
@@ -117,6 +120,7 @@ var families = [numFamilies]family{
 	requestsDropped: {"sluice_requests_dropped_total", counter, "Requests that ended before their response was complete, whoever ended them.", nil},
 	decisions:       {"sluice_authz_decisions_total", counter, "Decisions of the authorize stage.", []string{"decision", "reason"}},
 
+	upstreamOpen:          {"sluice_upstream_connections", gauge, "Open upstream connections, idle ones too.", nil},
 	upstreamActive:        {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
 	upstreamRequests:      {"sluice_upstream_requests_total", counter, "Requests sent to a cluster.", []string{"cluster"}},
 	upstreamConnects:      {"sluice_upstream_connects_total", counter, "Connections opened to a cluster.", []string{"cluster"}},

@@ -25,10 +25,11 @@ type Core struct {
 	listeners []*listener
 	book      statsBook
 
-	open       atomic.Int64 // admitted downstream connections
-	unadmitted counter      // downstream connections that hold no handle
-	sources    sources      // of admitted connections
-	denied     atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
+	open          atomic.Int64 // admitted downstream connections
+	unadmitted    counter      // downstream connections that hold no handle
+	sources       sources      // of admitted connections
+	denied        atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
+	upstreamsOpen atomic.Int64 // upstream connections: dialed, busy, idle or closing
 
 	applying sync.Mutex // serialises Apply
 
@@ -77,9 +78,24 @@ func (core *Core) postAll(v any) {
 	}
 }
 
+// postOthers brings v to every loop but one.
+func (core *Core) postOthers(shard int, v any) {
+	core.mu.Lock()
+	n := len(core.loops)
+	core.mu.Unlock()
+	for i := range n {
+		if i != shard {
+			core.post(i, v)
+		}
+	}
+}
+
 // Admitted tells the loops that the tracker is open: connections that came before get
 // their handle.
 func (core *Core) Admitted() { core.postAll(admitNote{}) }
+
+// AcceptFailed counts an accept that a driver has to try again. Any goroutine may call it.
+func (core *Core) AcceptFailed(listener int) { core.listeners[listener].failed.Add(1) }
 
 // Shut tells the loops that the listeners are closed: whoever was never admitted and
 // said nothing goes. AwaitUnadmitted waits for that.

@@ -174,6 +174,8 @@ func (l *loop) Notice(v any) {
 		for _, u := range l.idle.Sweep() {
 			u.close()
 		}
+	case spareNote:
+		l.spareOne()
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
 	case pingNote:

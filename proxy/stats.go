@@ -47,6 +47,7 @@ type listener struct {
 	index    int
 	open     atomic.Int64 // admitted connections
 	accepted atomic.Uint64
+	failed   atomic.Uint64 // accepts
 	refused  [numRefusals]atomic.Uint64
 	ended    [8]atomic.Uint64 // by drain.Outcome
 }
@@ -206,6 +207,7 @@ func (b *statsBook) of(r *Route) *routeStats {
 type Stats struct {
 	Active         int64 // exchanges that run
 	Open           int64 // admitted downstream connections
+	UpstreamsOpen  int64 // upstream connections, idle ones and those that are closing too
 	IdleTimeouts   uint64
 	BadRequests    uint64
 	BadResponses   uint64
@@ -224,6 +226,7 @@ type Stats struct {
 type ListenerStats struct {
 	Name     string
 	Accepted uint64
+	Failed   uint64            // attempts to accept
 	Refused  map[string]uint64 // by reason
 	Closed   map[string]uint64 // by outcome
 }
@@ -251,7 +254,7 @@ type EndpointStats struct {
 
 // Stats reads all counters. Safe for concurrent use.
 func (core *Core) Stats() Stats {
-	s := Stats{Open: core.open.Load(), Panics: map[string]uint64{}}
+	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{}}
 	sums := map[DecisionStats]uint64{}
 	core.mu.Lock()
 	loops := core.loops
@@ -295,7 +298,7 @@ func (core *Core) Stats() Stats {
 }
 
 func (ln *listener) read() ListenerStats {
-	s := ListenerStats{Name: ln.cfg.Name, Accepted: ln.accepted.Load(), Refused: map[string]uint64{}, Closed: map[string]uint64{}}
+	s := ListenerStats{Name: ln.cfg.Name, Accepted: ln.accepted.Load(), Failed: ln.failed.Load(), Refused: map[string]uint64{}, Closed: map[string]uint64{}}
 	for r := range numRefusals {
 		s.Refused[r.String()] = ln.refused[r].Load()
 	}

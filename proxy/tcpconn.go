@@ -81,8 +81,9 @@ func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 	}
 	ep.Requests.Add(1)
 	ep.Active.Add(1)
+	c.l.upstreamBegins()
 	id := c.l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	c.dial = &tcpDial{c: c, id: id, ep: ep}
+	c.dial = &tcpDial{l: c.l, c: c, id: id, ep: ep}
 	c.l.setRole(id, c.dial)
 }
 
@@ -153,6 +154,7 @@ func (c *tcpConn) fired(engine.Timer) {}
 
 // tcpDial is the upstream connection of a tcpConn while it is being made.
 type tcpDial struct {
+	l  *loop
 	c  *tcpConn // nil: given up
 	id engine.ConnID
 	ep *upstream.Endpoint
@@ -169,6 +171,9 @@ func (d *tcpDial) giveUp() {
 
 func (d *tcpDial) dialed(err error) {
 	c := d.c
+	if err != nil {
+		d.l.upstreamEnded()
+	}
 	if c == nil {
 		return
 	}
@@ -192,6 +197,7 @@ func (d *tcpDial) dialed(err error) {
 }
 
 func (d *tcpDial) closed(engine.End) {
+	d.l.upstreamEnded()
 	if c := d.c; c != nil {
 		d.giveUp()
 		c.shut(drain.Errored)

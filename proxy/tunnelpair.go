@@ -178,6 +178,9 @@ func (e *tunnelEnd) evict(cause drain.Cause) {
 func (e *tunnelEnd) closed(end engine.End) {
 	p := e.p
 	e.gone = true
+	if e.side == tunnel.Upstream {
+		e.l.upstreamEnded()
+	}
 	defer p.release() // even if the walk panics
 	p.do(p.t.Closed(e.side, end.Err, e.l.now()))
 }

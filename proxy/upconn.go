@@ -44,6 +44,7 @@ type upConn struct {
 
 func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
 	l := c.l
+	l.upstreamBegins()
 	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
 	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c}
 	l.setRole(id, u)
@@ -67,6 +68,9 @@ func (u *upConn) start(c *httpConn) {
 
 func (u *upConn) dialed(err error) {
 	c := u.c
+	if err != nil {
+		u.l.upstreamEnded()
+	}
 	if u.state == upEnded { // given up meanwhile; the driver would have said Closed
 		return
 	}
@@ -243,6 +247,7 @@ func (u *upConn) fired(t engine.Timer) {
 }
 
 func (u *upConn) closed(end engine.End) {
+	u.l.upstreamEnded()
 	switch u.state {
 	case upPooled:
 		u.l.idle.Remove(u.ep, u)

@@ -50,8 +50,8 @@ func (w *world) judgeQuiescence() {
 // judgeLeaks: every connection had its Closed, so nothing may be counted any more.
 func (w *world) judgeLeaks() {
 	s := w.core.Stats()
-	if s.Open != 0 || s.Active != 0 || w.core.Unadmitted() != 0 {
-		w.violate("left over at the end: %d connections, %d exchanges, %d unadmitted", s.Open, s.Active, w.core.Unadmitted())
+	if s.Open != 0 || s.Active != 0 || s.UpstreamsOpen != 0 || w.core.Unadmitted() != 0 {
+		w.violate("left over at the end: %d connections, %d to upstreams, %d exchanges, %d unadmitted", s.Open, s.UpstreamsOpen, s.Active, w.core.Unadmitted())
 	}
 	for _, e := range s.Upstreams {
 		if e.Active != 0 {
