@@ -15,6 +15,7 @@ func (c *collector) collectProxy(e emitter) {
 	s, t := read(c.s.Proxy), read(c.s.Tracker)
 	for _, ln := range s.Listeners {
 		e.value(connectionsAccepted, float64(ln.Accepted), ln.Name)
+		e.value(acceptFailures, float64(ln.Failed), ln.Name)
 		for reason, n := range ln.Refused {
 			e.value(refused, float64(n), ln.Name, reason)
 		}
@@ -25,6 +26,9 @@ func (c *collector) collectProxy(e emitter) {
 	c.collectGroups(e, connectionsActive, t.Groups)
 	e.value(connectionsTold, float64(t.Told))
 	e.value(idleTimeouts, float64(s.IdleTimeouts))
+	for where, n := range s.Panics {
+		e.value(panics, float64(n), where)
+	}
 	e.value(activeRequests, float64(s.Active))
 	e.value(badRequests, float64(s.BadRequests))
 	e.value(requestsDropped, float64(s.Dropped))

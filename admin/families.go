@@ -55,6 +55,8 @@ const (
 	connectionsClosed
 	connectionsTold
 	idleTimeouts
+	panics
+	acceptFailures
 	requestDuration
 	activeRequests
 	badRequests
@@ -115,6 +117,9 @@ var families = [numFamilies]family{
 	connectionsClosed:   {"sluice_connections_closed_total", counter, "Closed downstream connections, by how they ended.", []string{"listener", "reason"}},
 	connectionsTold:     {"sluice_connections_told_total", counter, "Downstream connections told to leave.", nil},
 	idleTimeouts:        {"sluice_idle_timeouts_total", counter, "Downstream connections closed because they idled for too long.", nil},
+
+	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},
+	panics:         {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},
 
 	requestDuration: {"http_server_request_duration_seconds", histogram, "Time from the head of a request to the last byte of its response.", []string{"http_request_method", "http_response_status_code", "http_route"}},
 	activeRequests:  {"http_server_active_requests", gauge, "Requests in flight.", nil},

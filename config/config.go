@@ -33,10 +33,12 @@ type Config struct {
 
 // Listener is one listening socket.
 type Listener struct {
-	Name     string `yaml:"name"`                     // unique; TCP routes and metrics refer to it
-	Address  string `yaml:"address"`                  // host:port; an empty host is every address of both families
-	Protocol string `yaml:"protocol" enum:"http,tcp"` // default http
-	ProxyFrom []Prefix `yaml:"proxy_protocol_from"` // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
+	Name      string   `yaml:"name"`                     // unique; TCP routes and metrics refer to it
+	Address   string   `yaml:"address"`                  // host:port; an empty host is every address of both families
+	Protocol  string   `yaml:"protocol" enum:"http,tcp"` // default http
+	ProxyFrom []Prefix `yaml:"proxy_protocol_from"`      // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
+	// MaxConnections is one more bound, for this listener alone.
+	MaxConnections int `yaml:"max_connections"` // downstream, of this listener; 0: only limits.max_connections
 }
 
 // Prefix is a range of addresses: "10.0.0.0/8", or one address without the slash.
@@ -123,6 +125,7 @@ type Engine struct {
 // Limits bounds what a peer may cost.
 type Limits struct {
 	MaxConnections int       `yaml:"max_connections"` // downstream, all listeners
+	PerSource      int       `yaml:"per_source"`      // downstream connections from one IPv4 address or IPv6 /64, but for trusted_proxies; 0: no limit
 	Head           yaml.Size `yaml:"head"`            // of one request or response head
 	Line           yaml.Size `yaml:"line"`            // of one line of it
 	Fields         int       `yaml:"fields"`          // field lines of one head

@@ -228,11 +228,13 @@ func TestMapping(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}
 	wantProxy := proxy.Config{
-		Listeners:      []proxy.ListenerConfig{{Name: "web", Address: ":8080", ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}, {Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP,
-			ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128")}}},
+		Listeners: []proxy.ListenerConfig{
+			{Name: "web", Address: ":8080", MaxConnections: 60, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
+			{Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP, MaxConnections: 70,
+				ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128")}}},
 		Start:          proxy.Hold,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000,
+		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
 		Linger: s / 4, HalfOpenTimeout: 60 * s,
 	}

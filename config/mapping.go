@@ -42,6 +42,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 	out := proxy.Config{
 		Limits:          h1.Limits{Head: int(c.Limits.Head), Line: int(c.Limits.Line), Fields: c.Limits.Fields},
 		MaxConnections:  c.Limits.MaxConnections,
+		PerSource:       c.Limits.PerSource,
 		HeaderTimeout:   c.Timeouts.Head,
 		BodyTimeout:     c.Timeouts.Body,
 		WriteTimeout:    c.Timeouts.Write,
@@ -57,7 +58,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		out.TrustedProxies = append(out.TrustedProxies, p.Prefix)
 	}
 	for _, ln := range c.Listeners {
-		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address}
+		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address, MaxConnections: ln.MaxConnections}
 		if ln.Protocol == "tcp" {
 			l.Protocol = proxy.TCP
 		}

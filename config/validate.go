@@ -74,6 +74,9 @@ func (l *loader) listeners() {
 		if ln.Address == "" {
 			l.fault(at+".address", "is required, for example \":8080\"")
 		}
+		if n := ln.MaxConnections; n < 0 || n > maxConnections {
+			l.fault(at+".max_connections", "%d is not from 0 to %d", n, maxConnections)
+		}
 	}
 }
 
@@ -192,6 +195,9 @@ func (l *loader) times() {
 	}
 }
 
+// maxConnections is the largest limit of connections that is no typing error.
+const maxConnections = 10_000_000
+
 func (l *loader) limits() {
 	for _, n := range []struct {
 		path          string
@@ -199,7 +205,8 @@ func (l *loader) limits() {
 		lowest, upper int64
 		show          func(int64) string
 	}{
-		{"limits.max_connections", int64(l.cfg.Limits.MaxConnections), 1, 10_000_000, number},
+		{"limits.max_connections", int64(l.cfg.Limits.MaxConnections), 1, maxConnections, number},
+		{"limits.per_source", int64(l.cfg.Limits.PerSource), 0, maxConnections, number},
 		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
 		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
 		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},

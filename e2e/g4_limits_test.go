@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -40,6 +41,89 @@ func TestG4ConnectionLimit(t *testing.T) {
 	_ = within[0].Close()
 	eventually(t, "a free place is given to the next", func() bool {
 		a, err := once(s.web, get("/", "Connection: close"))
+		return err == nil && a.status == 200
+	})
+}
+
+// TestG4ListenerLimit: a listener that is full refuses, and takes nothing from another.
+func TestG4ListenerLimit(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newUpstream(t), setup{ofWeb: ", max_connections: 3"})
+	for range 3 {
+		w, err := connect(s.web, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if a, err := w.ask(get("/")); err != nil || a.status != 200 {
+			t.Fatalf("within the limit: %d %v", a.status, err)
+		}
+	}
+	if a, err := once(s.web, get("/")); err != nil || a.status != 503 || !a.leave || !strings.Contains(a.body, "on this listener") {
+		t.Errorf("over the limit: status %d, close %t, %q, %v; want 503 with the reason, and a close", a.status, a.leave, a.body, err)
+	}
+	tunnel(t, s, "raw", "")
+	if n, _ := s.metric(t, `sluice_refused_total{listener="web",reason="listener_limit"}`); n != 1 {
+		t.Errorf("%v refusals are counted, want 1", n)
+	}
+}
+
+// TestG4SourceLimit: one address has its share of connections and no more, over all
+// listeners and loops; others have theirs; a trusted proxy has no limit.
+func TestG4SourceLimit(t *testing.T) {
+	t.Parallel()
+	const share = 4
+	s := serve(t, newUpstream(t), setup{extra: "limits: {per_source: 4}\ntrusted_proxies: [127.0.0.9]\nengine: {loops: 3}"})
+	from := func(source, addr string) *wire {
+		t.Helper()
+		w, err := connectFrom(source, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.Close() })
+		return w
+	}
+	var mine []*wire
+	for range share - 1 {
+		w := from("127.0.0.2", s.web)
+		if a, err := w.ask(get("/")); err != nil || a.status != 200 {
+			t.Fatalf("within the share: %d %v", a.status, err)
+		}
+		mine = append(mine, w)
+	}
+	raw := from("127.0.0.2", s.raw) // counts like any other
+	if _, err := io.WriteString(raw, "there\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := raw.in.ReadString('\n'); err != nil || got != "there\n" {
+		t.Fatalf("a tunnel within the share: %q %v", got, err)
+	}
+	if a, err := from("127.0.0.2", s.web).ask(get("/")); err != nil || a.status != 503 || !a.leave || !strings.Contains(a.body, "from this address") {
+		t.Errorf("over the share: status %d, close %t, %q, %v; want 503 with the reason, and a close", a.status, a.leave, a.body, err)
+	}
+	if b, err := io.ReadAll(from("127.0.0.2", s.raw)); len(b) > 0 || isTimeout(err) {
+		t.Errorf("over the share, tcp: %q %v; want a close", b, err)
+	}
+	for source, n := range map[string]int{"127.0.0.3": share, "127.0.0.9": 3 * share} {
+		for range n {
+			if a, err := from(source, s.web).ask(get("/")); err != nil || a.status != 200 {
+				t.Fatalf("from %s: %d %v", source, a.status, err)
+			}
+		}
+	}
+	for _, listener := range []string{"web", "raw"} {
+		if n, _ := s.metric(t, `sluice_refused_total{listener="`+listener+`",reason="source_limit"}`); n != 1 {
+			t.Errorf("%v refusals of %s are counted, want 1", n, listener)
+		}
+	}
+	_ = mine[0].Close()
+	eventually(t, "a free place is given to the next", func() bool {
+		w, err := connectFrom("127.0.0.2", s.web)
+		if err != nil {
+			return false
+		}
+		defer w.Close()
+		a, err := w.ask(get("/", "Connection: close"))
 		return err == nil && a.status == 200
 	})
 }

@@ -33,6 +33,17 @@ func connect(addr string, timeout time.Duration) (*wire, error) {
 	return &wire{c, bufio.NewReader(c)}, nil
 }
 
+// connectFrom dials from an address of this machine.
+func connectFrom(source, addr string) (*wire, error) {
+	d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	return &wire{c, bufio.NewReader(c)}, nil
+}
+
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
@@ -44,6 +45,8 @@ type ListenerConfig struct {
 	// ProxyFrom are the peers whose connections begin with a PROXY protocol header, which is
 	// believed; with such a list nobody else may connect. Empty: no header is expected.
 	ProxyFrom []netip.Prefix
+	// MaxConnections bounds the admitted connections of this listener; 0: Config's bounds it.
+	MaxConnections int
 }
 
 // Config of a Server. The zero value of each field means its default; a negative
@@ -62,6 +65,11 @@ type Config struct {
 	Limits         h1.Limits
 	MaxConnections int // downstream, all listeners, without those that are refused; 0 is 50,000
 
+	// PerSource bounds the admitted connections from one IPv4 address or IPv6 /64; 0: none.
+	// TrustedProxies are not counted: which client a connection of theirs carries is only
+	// known with each request.
+	PerSource int
+
 	HeaderTimeout time.Duration // from the first byte of a head to its last; 10 s
 	BodyTimeout   time.Duration // without a byte of a request body; 60 s
 	WriteTimeout  time.Duration // without a byte of a response leaving; 60 s
@@ -70,6 +78,10 @@ type Config struct {
 	Linger        time.Duration // how long a close reads on for the peer's FIN; 1 s
 	// HalfOpenTimeout bounds a tunnel of which one side said goodbye; 5 min.
 	HalfOpenTimeout time.Duration
+
+	// Panicked hears of each panic that was contained: where, from a closed set, what and
+	// the stack. Any goroutine may call it, and it must not block; nil: nobody hears.
+	Panicked func(where string, v any, stack []byte)
 
 	// AccessLog gets one JSON line for each exchange; nil: none. Write must not block.
 	AccessLog AccessSink
@@ -111,7 +123,10 @@ type Faults struct {
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
 	LeakSlots          bool // a connection that ends does not give its place under max_connections back
-	LateHalfClose      bool // a tunnel ends when the first side says goodbye
+	// Panic is asked at points of a walk, with its downstream connection; true: it panics there.
+	Panic         func(engine.ConnID) bool
+	ForgetOrphans bool // after a panic only the connection that the driver called for is let go
+	LateHalfClose bool // a tunnel ends when the first side says goodbye
 }
 
 func (c Config) withDefaults() Config {

@@ -4,7 +4,6 @@ import (
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -26,9 +25,11 @@ type Core struct {
 	listeners []*listener
 	book      statsBook
 
-	open       atomic.Int64 // admitted downstream connections
-	unadmitted counter      // downstream connections that hold no handle
-	denied     atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
+	open          atomic.Int64 // admitted downstream connections
+	unadmitted    counter      // downstream connections that hold no handle
+	sources       sources      // of admitted connections
+	denied        atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
+	upstreamsOpen atomic.Int64 // upstream connections: dialed, busy, idle or closing
 
 	applying sync.Mutex // serialises Apply
 
@@ -77,9 +78,24 @@ func (core *Core) postAll(v any) {
 	}
 }
 
+// postOthers brings v to every loop but one.
+func (core *Core) postOthers(shard int, v any) {
+	core.mu.Lock()
+	n := len(core.loops)
+	core.mu.Unlock()
+	for i := range n {
+		if i != shard {
+			core.post(i, v)
+		}
+	}
+}
+
 // Admitted tells the loops that the tracker is open: connections that came before get
 // their handle.
 func (core *Core) Admitted() { core.postAll(admitNote{}) }
+
+// AcceptFailed counts an accept that a driver has to try again. Any goroutine may call it.
+func (core *Core) AcceptFailed(listener int) { core.listeners[listener].failed.Add(1) }
 
 // Shut tells the loops that the listeners are closed: whoever was never admitted and
 // said nothing goes. AwaitUnadmitted waits for that.
@@ -105,24 +121,6 @@ const (
 func (core *Core) mayLinger() bool {
 	n := int64(core.unadmitted.value()) + core.denied.Load()
 	return n <= maxSurplus || n <= maxRefused && n+core.open.Load() <= int64(core.cfg.MaxConnections)
-}
-
-var errLimit = errors.New("too many connections")
-
-// track gets a handle for a connection, from the one place that admits.
-func (l *loop) track(id engine.ConnID, ln *listener, peer engine.Peer) (*drain.Conn, error) {
-	if l.open.Add(1) > int64(l.cfg.MaxConnections) {
-		l.open.Add(-1)
-		return nil, errLimit
-	}
-	shard, post := l.sh.Index(), l.post
-	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer.Remote},
-		func(cause drain.Cause) { post(shard, evictNote{id, cause}) })
-	if err != nil {
-		l.open.Add(-1)
-		return nil, err
-	}
-	return h, nil
 }
 
 // counter is a number that can be waited for. The zero value is 0.

@@ -88,8 +88,9 @@ func (c *httpConn) exchangeRuns() bool { return c.x.running }
 // who is it? may they? forward. head holds the bytes of the head.
 func (c *httpConn) begin(head []byte) {
 	l, r := c.l, &c.l.req
+	var refused error
 	if c.handle == nil {
-		if err := l.admit(c); err == nil {
+		if refused = l.admit(c); refused == nil {
 			l.unadmitted.done()
 		}
 	}
@@ -103,7 +104,7 @@ func (c *httpConn) begin(head []byte) {
 	x.body.Reset(r.Body, r.Length)
 	x.id.choose(l, c.fromTrusted())
 	if c.handle == nil {
-		c.refuseUnadmitted()
+		c.refuseUnadmitted(refused)
 		return
 	}
 	x.snap = l.gate.Load()
@@ -121,11 +122,11 @@ func (c *httpConn) begin(head []byte) {
 var retryAfter = []h1.Header{{Name: "Retry-After", Value: "1"}}
 
 // refuseUnadmitted answers a request on a connection that has no handle.
-func (c *httpConn) refuseUnadmitted() {
+func (c *httpConn) refuseUnadmitted(err error) {
 	reason, text := refusedUnsynced, "no policy is in force yet"
-	switch {
-	case c.l.tracker.State() != drain.Shut && c.l.open.Load() >= int64(c.l.cfg.MaxConnections):
-		reason, text = refusedLimit, "too many connections (limits.max_connections)"
+	switch full, ok := err.(*overLimit); {
+	case ok && c.l.tracker.State() != drain.Shut: // while shut nobody has a place: the policy is what is missing
+		reason, text = full.why, full.text
 	case c.l.tracker.State() >= drain.Draining:
 		reason, text = refusedDraining, "this replica is draining"
 	}
@@ -214,7 +215,10 @@ func (c *httpConn) authenticate(head []byte) {
 	x := &c.x
 	for ; x.stage < len(x.route.Authenticators); x.stage++ {
 		a := x.route.Authenticators[x.stage]
+		c.l.site = inAuthenticate
+		c.l.trip(c.id)
 		id, v := a.Try(&c.l.areq)
+		c.l.site = inWalk
 		if v == authz.Pending {
 			c.ask(a, head)
 			return
@@ -232,7 +236,7 @@ func (c *httpConn) authenticated(a authz.Authenticator, id *authz.Identity, v au
 	switch v {
 	case authz.Allow:
 		if id == nil {
-			panic("BUG: authenticator " + a.Name() + " allowed nobody")
+			panic("authenticator " + a.Name() + " allowed nobody")
 		}
 		c.x.identity = id
 		c.handle.Describe(&c.x.route.Name, &id.User)
@@ -254,6 +258,7 @@ type stageAnswer struct {
 	seq      uint32
 	identity *authz.Identity
 	verdict  authz.Verdict
+	panicked bool // it decided nothing
 }
 
 // ask runs the slow half of an authenticator off the loop, on copies.
@@ -266,15 +271,24 @@ func (c *httpConn) ask(a authz.Authenticator, head []byte) {
 	}
 	req := c.l.areq.Clone()
 	req.Fields = own
-	seq := x.seq
+	seq, l := x.seq, c.l
 	c.state = deciding
 	c.arm(engine.TimerState, c.l.cfg.StageTimeout)
-	if !c.l.sh.Ask(c.id, func() any {
-		id, v := a.Resolve(req)
-		return stageAnswer{seq, id, v}
-	}) {
+	if !l.sh.Ask(c.id, func() any { return l.resolve(a, req, seq) }) {
 		c.reply(response{status: 503, reason: "authenticate_overloaded", text: "too many authentications are pending", fields: retryAfter})
 	}
+}
+
+// resolve runs off the loop: of l it may touch nothing but counters.
+func (l *loop) resolve(a authz.Authenticator, req *authz.Request, seq uint32) (answer stageAnswer) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.panicked(inResolve, v)
+			answer = stageAnswer{seq: seq, panicked: true}
+		}
+	}()
+	id, v := a.Resolve(req)
+	return stageAnswer{seq: seq, identity: id, verdict: v}
 }
 
 // answerStage takes the result of an Ask: the walk goes on where it stopped. What aliased the loop's
@@ -291,6 +305,10 @@ func (c *httpConn) answerStage(a stageAnswer) {
 		panic("BUG: a head that parsed does not parse again")
 	}
 	c.state = awaitHead
+	if a.panicked {
+		c.internalError()
+		return
+	}
 	c.relocate()
 	if !c.authenticated(x.route.Authenticators[x.stage], a.identity, a.verdict) {
 		x.stage++
@@ -321,7 +339,10 @@ func (c *httpConn) authorize() {
 	x := &c.x
 	d := authz.Decision{Verdict: authz.Allow}
 	if !c.l.cfg.Faults.SkipAuthorize {
+		c.l.site = inAuthorize
+		c.l.trip(c.id)
 		d = x.route.Authorizer.Authorize(x.identity, &c.l.areq)
+		c.l.site = inWalk
 	}
 	c.l.stats.decided(d)
 	switch d.Verdict {

@@ -207,9 +207,11 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 }
 
 // fromTrusted reports whether the peer is a hop whose word counts.
-func (c *httpConn) fromTrusted() bool {
-	for _, p := range c.l.cfg.TrustedProxies {
-		if p.Contains(c.peer.Remote.Addr()) {
+func (c *httpConn) fromTrusted() bool { return c.l.trusts(c.peer.Remote.Addr()) }
+
+func (core *Core) trusts(peer netip.Addr) bool {
+	for _, p := range core.cfg.TrustedProxies {
+		if p.Contains(peer) {
 			return true
 		}
 	}

@@ -21,6 +21,7 @@ var (
 	errStreamIdle      = errors.New("the upstream sent no byte within the cluster's stream idle timeout")
 	errBadChunk        = errors.New("the request body is malformed")
 	errClientTruncated = errors.New("the client ended its request body early")
+	errPanicked        = errors.New("the proxy met a fault of its own")
 	errUnexpected101   = errors.New("the upstream switched protocols unasked")
 )
 
@@ -111,6 +112,7 @@ func (c *httpConn) forwardBody(b []byte) int {
 	if x.reqDone || u == nil || u.state != upBusy {
 		return 0
 	}
+	c.l.trip(c.id)
 	data, n, err := x.body.Next(b)
 	if err != nil {
 		u.abandon()

@@ -78,27 +78,26 @@ type httpConn struct {
 	wait upstream.Waiter
 }
 
-// newHTTPConn makes the role of a connection; expected: it begins with a PROXY header.
-func newHTTPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer, expected bool) *httpConn {
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
-	c.pre.awaited = expected
-	if l.admit(c) == nil {
-		if !expected {
-			c.arm(engine.TimerState, l.cfg.IdleTimeout)
-		} else {
+// open begins with a connection that was accepted.
+func (c *httpConn) open() {
+	l := c.l
+	err := l.admit(c)
+	if err == nil {
+		if c.pre.awaited {
 			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		} else {
+			c.arm(engine.TimerState, l.cfg.IdleTimeout)
 		}
-		return c
+		return
 	}
 	l.unadmitted.add()
 	if !l.mayLinger() {
-		l.refused(ln, refusedLimit)
+		l.refused(c.ln, whyNot(err, refusedLimit))
 		c.linger = 0
 		c.shut()
-		return c
+		return
 	}
 	c.arm(engine.TimerState, l.cfg.HeaderTimeout)
-	return c
 }
 
 // admit gets a handle. A connection that came before admission tries again with its
@@ -427,9 +426,15 @@ func (c *httpConn) admitLate() {
 }
 
 func (c *httpConn) closed(end engine.End) {
+	defer c.release(end) // even if the walk panics
 	if c.exchangeRuns() {
+		c.l.trip(c.id)
 		c.clientGone(end)
 	}
+}
+
+// release gives back what the connection held, and says how it ended.
+func (c *httpConn) release(end engine.End) {
 	if c.in != nil {
 		c.l.putBuffer(c.in)
 		c.in = nil
@@ -454,6 +459,6 @@ func (c *httpConn) closed(end engine.End) {
 		}
 	}
 	c.ln.closed(outcome)
-	c.l.open.Add(-1)
+	c.l.leavePlace(c.ln, c.peer.Remote.Addr())
 	c.handle.Done(outcome)
 }

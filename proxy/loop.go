@@ -24,6 +24,7 @@ type role interface {
 	fired(t engine.Timer)
 	evict(cause drain.Cause)
 	closed(end engine.End)
+	contained() // after a panic: let go of everything, without trusting the state
 }
 
 // loop implements engine.Handler: the state of one shard. It has no lock, because
@@ -43,6 +44,8 @@ type loop struct {
 	// Of Progressing: asked for, and given.
 	pinged, ponged atomic.Uint64
 	askedAt        atomic.Int64 // Unix nanoseconds of the ping that is open
+
+	site site // what runs, for a panic
 
 	// Scratch, valid during one call.
 	req      h1.Request
@@ -76,15 +79,23 @@ func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 		return
 	}
 	if ln.cfg.Protocol == TCP {
-		l.setRole(id, newTCPConn(l, id, ln, peer, expected))
-	} else {
-		l.setRole(id, newHTTPConn(l, id, ln, peer, expected))
+		c := &tcpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
+		l.setRole(id, c)
+		defer l.contain(id, c)
+		c.begin(expected)
+		return
 	}
+	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
+	c.pre.awaited = expected
+	l.setRole(id, c)
+	defer l.contain(id, c)
+	c.open()
 }
 
 // Dialed implements engine.Handler.
 func (l *loop) Dialed(id engine.ConnID, err error) {
 	r := l.roles[id.Slot()]
+	defer l.contain(id, r)
 	if err != nil {
 		l.roles[id.Slot()] = nil
 	}
@@ -94,25 +105,33 @@ func (l *loop) Dialed(id engine.ConnID, err error) {
 
 // Received implements engine.Handler.
 func (l *loop) Received(id engine.ConnID, b []byte) {
-	l.roles[id.Slot()].received(b)
+	r := l.roles[id.Slot()]
+	defer l.contain(id, r)
+	r.received(b)
 	l.settle()
 }
 
 // EOF implements engine.Handler.
 func (l *loop) EOF(id engine.ConnID) {
-	l.roles[id.Slot()].eof()
+	r := l.roles[id.Slot()]
+	defer l.contain(id, r)
+	r.eof()
 	l.settle()
 }
 
 // Sent implements engine.Handler.
 func (l *loop) Sent(id engine.ConnID) {
-	l.roles[id.Slot()].sent()
+	r := l.roles[id.Slot()]
+	defer l.contain(id, r)
+	r.sent()
 	l.settle()
 }
 
 // Moved implements engine.Handler.
 func (l *loop) Moved(_, src engine.ConnID, n int64, done bool) {
-	l.roles[src.Slot()].moved(n, done)
+	r := l.roles[src.Slot()]
+	defer l.contain(src, r)
+	r.moved(n, done)
 	l.settle()
 }
 
@@ -120,19 +139,24 @@ func (l *loop) Moved(_, src engine.ConnID, n int64, done bool) {
 func (l *loop) Closed(id engine.ConnID, end engine.End) {
 	r := l.roles[id.Slot()]
 	l.roles[id.Slot()] = nil
+	defer l.contain(id, r)
 	r.closed(end)
 	l.settle()
 }
 
 // Fired implements engine.Handler.
 func (l *loop) Fired(id engine.ConnID, t engine.Timer) {
-	l.roles[id.Slot()].fired(t)
+	r := l.roles[id.Slot()]
+	defer l.contain(id, r)
+	r.fired(t)
 	l.settle()
 }
 
 // Answer implements engine.Handler.
 func (l *loop) Answer(id engine.ConnID, v any) {
-	l.roles[id.Slot()].answer(v)
+	r := l.roles[id.Slot()]
+	defer l.contain(id, r)
+	r.answer(v)
 	l.settle()
 }
 
@@ -153,10 +177,12 @@ func (l *loop) Notice(v any) {
 	case evictNote:
 		// The connection may have ended since; another may have its slot.
 		if r := l.at(v.id); r != nil {
-			r.evict(v.cause)
+			l.evict(v.id, r, v.cause)
 		}
 	case sweepNote:
 		l.sweep()
+	case spareNote:
+		l.spareOne()
 	case grantNote:
 		l.deliver(v.Grant, nil)
 	case giveUpNote:
@@ -175,12 +201,22 @@ func (l *loop) Notice(v any) {
 	l.settle()
 }
 
+func (l *loop) evict(id engine.ConnID, r role, cause drain.Cause) {
+	defer l.contain(id, r)
+	r.evict(cause)
+}
+
 func (l *loop) eachUnadmitted(f func(*httpConn)) {
 	for _, r := range l.roles {
 		if c, ok := r.(*httpConn); ok && c.handle == nil {
-			f(c)
+			l.each(c, f)
 		}
 	}
+}
+
+func (l *loop) each(c *httpConn, f func(*httpConn)) {
+	defer l.contain(c.id, c)
+	f(c)
 }
 
 // at is the role of a downstream connection that may have ended since.

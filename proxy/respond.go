@@ -135,6 +135,7 @@ func (u *upConn) finishResponse(rest []byte) {
 func (u *upConn) endResponse(rest []byte) {
 	c := u.c
 	u.release(rest)
+	u.l.trip(c.id)
 	c.endExchange()
 }
 
@@ -179,6 +180,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 // respond writes the response head to l.out. From here on the exchange has an answer.
 func (c *httpConn) respond(r *h1.Response) {
 	x, l := &c.x, c.l
+	l.trip(c.id)
 	x.status, x.headSent = r.Status, true
 	c.arm(engine.TimerState, 0)
 	x.close = !x.clientStay || !x.reqDone || c.goodbye()

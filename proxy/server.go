@@ -49,6 +49,9 @@ func NewServer(cfg ServerConfig) *Server {
 	if cfg.Listen == nil {
 		cfg.Listen = listenTCP
 	}
+	if cfg.Panicked == nil {
+		cfg.Panicked = (&panicLog{log: cfg.Log}).note
+	}
 	s := &Server{driver: cfg.Driver, tracker: cfg.Tracker, log: cfg.Log, listen: cfg.Listen}
 	s.Core = NewCore(cfg.Config, cfg.Tracker, cfg.Driver.Post)
 	return s

@@ -16,8 +16,10 @@ type refusal uint8
 const (
 	refusedUnsynced refusal = iota // no policy in force
 	refusedDraining
-	refusedLimit
+	refusedLimit // limits.max_connections
 	refusedProxyHeader
+	refusedListenerLimit
+	refusedSourceLimit
 	refusedNoRoute // of a tcp listener; HTTP answers 404
 	numRefusals
 )
@@ -32,6 +34,10 @@ func (r refusal) String() string {
 		return "limit"
 	case refusedProxyHeader:
 		return "bad_proxy_header"
+	case refusedListenerLimit:
+		return "listener_limit"
+	case refusedSourceLimit:
+		return "source_limit"
 	case refusedNoRoute:
 		return "no_route"
 	case numRefusals:
@@ -43,7 +49,9 @@ func (r refusal) String() string {
 type listener struct {
 	cfg      ListenerConfig
 	index    int
+	open     atomic.Int64 // admitted connections
 	accepted atomic.Uint64
+	failed   atomic.Uint64 // accepts
 	refused  [numRefusals]atomic.Uint64
 	ended    [8]atomic.Uint64 // by drain.Outcome
 }
@@ -62,6 +70,7 @@ type loopStats struct {
 	truncated      atomic.Uint64
 	poisoned       atomic.Uint64
 	upstreamClosed atomic.Uint64
+	panics         [numSites]atomic.Uint64
 
 	pendingTimeouts atomic.Uint64
 
@@ -204,6 +213,7 @@ func (b *statsBook) of(r *Route) *routeStats {
 type Stats struct {
 	Active         int64 // exchanges that run
 	Open           int64 // admitted downstream connections
+	UpstreamsOpen  int64 // upstream connections, idle ones and those that are closing too
 	IdleTimeouts   uint64
 	BadRequests    uint64
 	BadResponses   uint64
@@ -211,6 +221,7 @@ type Stats struct {
 	Truncated      uint64
 	Poisoned       uint64
 	UpstreamClosed uint64
+	Panics         map[string]uint64 // contained, by where
 	Listeners      []ListenerStats
 	Decisions      []DecisionStats
 	Requests       []RequestStats
@@ -224,6 +235,7 @@ type Stats struct {
 type ListenerStats struct {
 	Name     string
 	Accepted uint64
+	Failed   uint64            // attempts to accept
 	Refused  map[string]uint64 // by reason
 	Closed   map[string]uint64 // by outcome
 }
@@ -263,12 +275,18 @@ type ClusterStats struct {
 
 // Stats reads all counters. Safe for concurrent use.
 func (core *Core) Stats() Stats {
-	s := Stats{Open: core.open.Load()}
+	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{}}
 	sums := map[DecisionStats]uint64{}
 	core.mu.Lock()
 	loops := core.loops
 	core.mu.Unlock()
+	for where := range numSites {
+		s.Panics[where.String()] = 0
+	}
 	for _, l := range loops {
+		for where := range numSites {
+			s.Panics[where.String()] += l.stats.panics[where].Load()
+		}
 		s.Active += l.stats.active.Load()
 		s.IdleTimeouts += l.stats.idleTimeouts.Load()
 		s.BadRequests += l.stats.badRequests.Load()
@@ -311,7 +329,7 @@ func (core *Core) readUpstreams(s *Stats) {
 }
 
 func (ln *listener) read() ListenerStats {
-	s := ListenerStats{Name: ln.cfg.Name, Accepted: ln.accepted.Load(), Refused: map[string]uint64{}, Closed: map[string]uint64{}}
+	s := ListenerStats{Name: ln.cfg.Name, Accepted: ln.accepted.Load(), Failed: ln.failed.Load(), Refused: map[string]uint64{}, Closed: map[string]uint64{}}
 	for r := range numRefusals {
 		s.Refused[r.String()] = ln.refused[r].Load()
 	}

@@ -28,11 +28,11 @@ type tcpConn struct {
 	outcome drain.Outcome
 }
 
-// newTCPConn asks the same two questions as an exchange: is the policy in force, and
-// does it allow this connection?
-func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer, expected bool) *tcpConn {
-	c := &tcpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
-	h, err := l.track(id, ln, peer)
+// begin asks the same two questions as an exchange: is the policy in force, and does it
+// allow this connection? expected: it begins with a PROXY header.
+func (c *tcpConn) begin(expected bool) {
+	l, ln := c.l, c.ln
+	h, err := l.track(c.id, ln, c.peer)
 	switch {
 	case err == nil:
 		c.handle = h
@@ -42,16 +42,13 @@ func newTCPConn(l *loop, id engine.ConnID, ln *listener, peer engine.Peer, expec
 		} else {
 			c.admitted()
 		}
-		return c
-	case err == errLimit:
-		l.refused(ln, refusedLimit)
+		return
 	case l.tracker.State() >= drain.Draining:
 		l.refused(ln, refusedDraining)
 	default:
-		l.refused(ln, refusedUnsynced)
+		l.refused(ln, whyNot(err, refusedUnsynced))
 	}
 	c.refuse()
-	return c
 }
 
 // admitted decides about a connection whose client is known.
@@ -74,7 +71,10 @@ func (c *tcpConn) admitted() {
 	}
 	c.handle.Describe(&r.Name, nil)
 	l.areq = authz.Request{Route: r.Name, Source: c.peer.Remote.Addr()}
+	l.site = inAuthorize
+	l.trip(c.id)
 	d := r.Authorizer.Authorize(nil, &l.areq)
+	l.site = inWalk
 	l.stats.decided(d)
 	if d.Verdict != authz.Allow {
 		c.refuse()
@@ -107,6 +107,7 @@ func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 func (c *tcpConn) dialTo(ep *upstream.Endpoint) {
 	ep.Requests.Add(1)
 	ep.Active.Add(1)
+	c.l.upstreamBegins()
 	id := c.l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
 	c.dial = &tcpDial{c: c, id: id, ep: ep, slot: slot{ep.Cluster()}, l: c.l}
 	c.l.setRole(id, c.dial)
@@ -120,7 +121,7 @@ func (c *tcpConn) refuse() {
 	if c.handle == nil {
 		l.unadmitted.add()
 	} else {
-		l.open.Add(-1)
+		l.leavePlace(c.ln, c.handle.Meta().Peer.Addr())
 		l.denied.Add(1)
 	}
 	c.hasty = !l.mayLinger()
@@ -166,7 +167,7 @@ func (c *tcpConn) closed(engine.End) {
 	if c.refused {
 		c.l.denied.Add(-1)
 	} else {
-		c.l.open.Add(-1)
+		c.l.leavePlace(c.ln, c.handle.Meta().Peer.Addr())
 	}
 	c.handle.Done(o)
 }
@@ -209,6 +210,7 @@ func (d *tcpDial) dialed(err error) {
 	c := d.c
 	if err != nil {
 		d.slot.free(d.l)
+		d.l.upstreamEnded()
 	}
 	if c == nil {
 		return
@@ -242,6 +244,7 @@ func (d *tcpDial) dialed(err error) {
 
 func (d *tcpDial) closed(engine.End) {
 	d.slot.free(d.l)
+	d.l.upstreamEnded()
 	if c := d.c; c != nil {
 		d.giveUp()
 		c.shut(drain.Errored)

@@ -56,12 +56,13 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 	l, down, up := c.l, c.id, u.id
 	ep := u.ep
 	u.detach()
-	u.state, c.state = upEnded, closing // neither object is anybody's role any more
+	u.state = upEnded
 	ep.Active.Add(1)
 	c.delivered()
 	wasPaused := [2]bool{c.paused != 0, u.paused != 0}
 	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
 	p.slot = u.slot
+	c.state = closing // neither object is anybody's role any more
 	p.carry(tunnel.Downstream, early)
 	p.carry(tunnel.Upstream, late)
 	for side, paused := range wasPaused {
@@ -79,6 +80,7 @@ func (p *tunnelPair) carry(from tunnel.Side, b []byte) {
 	if len(b) == 0 {
 		return
 	}
+	p.l.trip(p.ends[tunnel.Downstream].id)
 	to := p.ends[from.Other()]
 	if !to.gone {
 		p.l.sh.Send(to.id, b)
@@ -180,15 +182,21 @@ func (e *tunnelEnd) closed(end engine.End) {
 	e.gone = true
 	if e.side == tunnel.Upstream {
 		p.slot.free(e.l)
+		e.l.upstreamEnded()
 	}
+	defer p.release() // even if the walk panics
 	p.do(p.t.Closed(e.side, end.Err, e.l.now()))
+}
+
+// release gives back what the tunnel held, with the second of its connections.
+func (p *tunnelPair) release() {
 	if p.left--; p.left > 0 {
 		return
 	}
 	o := p.drained()
 	p.ep.Active.Add(-1)
 	p.ln.closed(o)
-	e.l.open.Add(-1)
+	p.l.leavePlace(p.ln, p.handle.Meta().Peer.Addr())
 	p.handle.Done(o)
 }
 

@@ -46,6 +46,7 @@ type upConn struct {
 // dialUpstream begins a connection for c; the caller has a slot for it.
 func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
 	l := c.l
+	l.upstreamBegins()
 	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
 	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c, slot: slot{ep.Cluster()}}
 	l.setRole(id, u)
@@ -78,6 +79,9 @@ func (u *upConn) start(c *httpConn) {
 
 func (u *upConn) dialed(err error) {
 	c := u.c
+	if err != nil {
+		u.l.upstreamEnded()
+	}
 	if u.state == upEnded { // given up meanwhile; the driver would have said Closed
 		if err != nil {
 			u.slot.free(u.l)
@@ -95,6 +99,7 @@ func (u *upConn) dialed(err error) {
 		return
 	}
 	u.ep.Connects.Add(1)
+	u.l.trip(c.id)
 	u.start(c)
 }
 
@@ -267,6 +272,7 @@ func (u *upConn) fired(t engine.Timer) {
 }
 
 func (u *upConn) closed(end engine.End) {
+	u.l.upstreamEnded()
 	defer u.slot.free(u.l)
 	switch u.state {
 	case upPooled:

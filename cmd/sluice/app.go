@@ -39,6 +39,7 @@ type app struct {
 	keys     *authn.APIKeys     // nil without authenticate.api_key
 	notifier *sdnotify.Notifier
 	access   *proxy.AccessWriter // nil without an access log
+	shortage *shortage
 
 	mu      sync.Mutex // guards reloads
 	reloads admin.Reloads
@@ -49,6 +50,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a := &app{cfg: cfg, opts: opts, log: log, started: time.Now(), registry: health.NewRegistry(health.Config{})}
 	a.tracker = drain.New(cfg.DrainConfig())
 	a.wireManager()
+	a.shortage = newShortage(a.registry, log, haveDescriptor)
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
 	}
@@ -57,6 +59,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	}
 	a.wireKeys()
 	a.wirePolicy()
+	a.manager.Register(a.shortage)
 	a.manager.Register(a.server) // last in, first out: it drains while the others still serve
 	return a, nil
 }

@@ -15,12 +15,12 @@ func TestConnectionsFitTheDescriptors(t *testing.T) {
 		want  int // 0: an error
 	}{
 		{"", 1 << 20, def},
-		{"", 1064, 500},
-		{"", 64, 0},
-		{"500", 1064, 500},
-		{"501", 1064, 0},
+		{"", 1164, 500},
+		{"", 164, 0},
+		{"500", 1164, 500},
+		{"501", 1164, 0},
 	} {
-		src := config.Source{Listen: "127.0.0.1:0", PolicyElsewhere: true, Flags: map[string]string{}}
+		src := config.Source{Listen: "127.0.0.1:0", PolicyElsewhere: true, Flags: map[string]string{"engine.loops": "2"}}
 		if tt.flag != "" {
 			src.Flags["limits.max_connections"] = tt.flag
 		}

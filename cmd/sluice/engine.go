@@ -25,5 +25,7 @@ func (a *app) newDriver() (engine.Driver, error) {
 }
 
 func (a *app) acceptFailed(listener int, err error) {
+	a.server.AcceptFailed(listener)
+	a.shortage.note(err)
 	a.log.Warn("accept failed; trying again", "listener", a.cfg.Listeners[listener].Name, "err", err)
 }

@@ -43,6 +43,28 @@ func (p *Idle[C]) Put(e *Endpoint, c C, expires time.Time) bool {
 	return true
 }
 
+// TakeOldest removes and returns the connection that expires first, whoever its endpoint
+// is: for when there are too many.
+func (p *Idle[C]) TakeOldest() (C, bool) {
+	var first *Endpoint
+	for e, list := range p.byEndpoint {
+		if len(list) == 0 {
+			continue
+		}
+		if first == nil || list[0].expires.Before(p.byEndpoint[first][0].expires) ||
+			list[0].expires.Equal(p.byEndpoint[first][0].expires) && e.Addr < first.Addr {
+			first = e
+		}
+	}
+	if first == nil {
+		var none C
+		return none, false
+	}
+	c := p.byEndpoint[first][0].conn
+	p.Remove(first, c)
+	return c, true
+}
+
 // Remove takes out one connection, because it closed. False if it is not there.
 func (p *Idle[C]) Remove(e *Endpoint, c C) bool {
 	list := p.byEndpoint[e]

@@ -47,6 +47,19 @@ func (w *world) judgeQuiescence() {
 	}
 }
 
+// judgeLeaks: every connection had its Closed, so nothing may be counted any more.
+func (w *world) judgeLeaks() {
+	s := w.core.Stats()
+	if s.Open != 0 || s.Active != 0 || s.UpstreamsOpen != 0 || w.core.Unadmitted() != 0 {
+		w.violate("left over at the end: %d connections, %d to upstreams, %d exchanges, %d unadmitted", s.Open, s.UpstreamsOpen, s.Active, w.core.Unadmitted())
+	}
+	for _, e := range s.Upstreams {
+		if e.Active != 0 {
+			w.violate("left over at the end: %d exchanges with endpoint %s", e.Active, e.Endpoint)
+		}
+	}
+}
+
 func (w *world) judgeTimes() {
 	if w.doorShut.IsZero() {
 		w.violate("the process ended without closing its listeners")

@@ -22,6 +22,7 @@ type request struct {
 	status     int
 	excused    bool       // no complete response is owed: the client broke off, or was told to go elsewhere
 	goodbye    bool       // its response has to tell the client to leave
+	struck     bool       // an authenticator panicked over it
 	executed   int        // how often an upstream took it whole
 	carriers   []*carrier // upstream connections that the proxy wrote it to
 	sound      *carrier   // the one on which the upstream answered it in full; nil: none did
@@ -141,7 +142,7 @@ const linger = time.Second
 // lost: a request was sent and no complete response came.
 func (w *world) lost(c *client, r *request, how string) {
 	switch {
-	case r.excused || r.upstreamsFault():
+	case r.excused || r.upstreamsFault() || w.struck[c.sock.Addr]:
 	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
 		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name

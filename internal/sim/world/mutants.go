@@ -47,6 +47,7 @@ func Mutants() []Mutant {
 		{Name: "drop_early", Breaks: "what came behind an upgrade goes through its tunnel", Shows: []string{"lost: upgrade", "not sent through it"}, Proxy: proxy.Faults{DropEarly: true}},
 		{Name: "switch_unasked", Breaks: "a 101 that nobody asked for makes no tunnel", Shows: []string{"unasked"}, Proxy: proxy.Faults{SwitchUnasked: true}},
 		{Name: "pass_h2c", Breaks: "no tunnel carries requests past the policy", Shows: []string{"with Upgrade: h2c"}, Proxy: proxy.Faults{PassAnyUpgrade: true}},
+		{Name: "forget_orphans", Breaks: "a panic leaves nobody waiting for an exchange that is over", Shows: []string{"left over"}, Proxy: proxy.Faults{ForgetOrphans: true}},
 		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Shows: []string{"past its deadline"}, Drain: drain.Faults{NoDeadline: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}

@@ -115,6 +115,7 @@ func (k keys) Try(r *authz.Request) (*authz.Identity, authz.Verdict) {
 }
 
 func (k keys) Resolve(r *authz.Request) (*authz.Identity, authz.Verdict) {
+	k.w.stagePanics(r)
 	v, n := r.Fields.Field("x-api-key")
 	switch {
 	case n == 0:

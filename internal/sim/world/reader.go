@@ -192,7 +192,7 @@ func (c *client) end(how string) {
 		c.answered(c.pending[0]) // the body lasted until the close
 	}
 	if len(c.pending) == 0 && !c.writing && c.kind != halfOpen { // whoever sent FIN gets one
-		c.w.closedIdle(how)
+		c.w.closedIdle(c, how)
 	}
 	for i, r := range c.pending {
 		c.w.trace("client %v: r%d %s", c.sock.Addr, r.num, how)
@@ -207,7 +207,11 @@ func (c *client) end(how string) {
 }
 
 // closedIdle: the proxy ended a connection on which nothing was owed.
-func (w *world) closedIdle(how string) {
+func (w *world) closedIdle(c *client, how string) {
+	if w.struck[c.sock.Addr] {
+		w.parted = append(w.parted, w.net.Now())
+		return
+	}
 	if how == "reset" {
 		w.violate("an idle connection was reset")
 	}
@@ -225,6 +229,10 @@ func (w *world) closedIdle(how string) {
 func (w *world) judgeRefusal(c *client, r *request, reason string) {
 	unfair := func() { w.violate("r%d (%s, key %q) got %d (%s)", r.num, r.path, r.key, r.status, reason) }
 	switch {
+	case r.status == 500 && reason == "panic":
+		if !r.struck && !w.struck[c.sock.Addr] {
+			w.violate("r%d got 500 and no panic met it", r.num)
+		}
 	case r.status == 503 && reason == "draining":
 		if !w.admittedAt.IsZero() {
 			w.violate("r%d reached us and was refused because of the drain", r.num)

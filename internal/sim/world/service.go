@@ -172,6 +172,7 @@ func (w *world) finish() {
 	if n := w.driver.Conns(); n > 0 {
 		w.violate("%d connections of the proxy were left to the kernel", n)
 	}
+	w.judgeLeaks()
 	w.finished = true
 	w.driver.Crash() // what the kernel does at exit
 }
@@ -185,7 +186,7 @@ type door struct {
 // Accepted implements engine.Handler.
 func (d door) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 	w := d.w
-	w.down[id] = listener
+	w.down[id], w.peers[id] = listener, peer.Remote
 	w.accepted[peer.Remote] = w.net.Now()
 	shut := w.tracker.State() == drain.Shut
 	d.Handler.Accepted(id, listener, peer)
@@ -201,4 +202,5 @@ func (d door) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 func (d door) Closed(id engine.ConnID, end engine.End) {
 	d.Handler.Closed(id, end)
 	delete(d.w.down, id)
+	delete(d.w.peers, id)
 }

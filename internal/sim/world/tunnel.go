@@ -98,6 +98,7 @@ func (t *tunnelClient) end(how string) {
 	case how == "eof" && t.match.n == 0 && w.refusesTunnel(t):
 	case t.carrier != nil && t.carrier.broken():
 	case t.carrier == nil && (w.ups[0].wasDown(t.dialed) || w.ups[1].wasDown(t.dialed)):
+	case w.struck[t.sock.Addr]:
 	case w.cutNow():
 		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
 	default:

@@ -78,9 +78,11 @@ type world struct {
 	exited     time.Time
 
 	versions []versionAt
-	down     map[engine.ConnID]int        // downstream connections by listener
-	accepted map[netip.AddrPort]time.Time // when each client's connection was accepted
-	carriers map[*sim.Sock]*carrier       // by the proxy's end
+	down     map[engine.ConnID]int            // downstream connections by listener
+	accepted map[netip.AddrPort]time.Time     // when each client's connection was accepted
+	peers    map[engine.ConnID]netip.AddrPort // of downstream connections
+	struck   map[netip.AddrPort]bool          // clients whose connection met a panic
+	carriers map[*sim.Sock]*carrier           // by the proxy's end
 	requests []*request
 	tunnels  []*tunnelClient
 	ups      []*upstream
@@ -96,7 +98,7 @@ type world struct {
 // Run plays one history.
 func Run(opt Options) Result {
 	w := &world{opt: opt, net: sim.New(opt.Seed), result: Result{Seed: opt.Seed},
-		down: map[engine.ConnID]int{}, accepted: map[netip.AddrPort]time.Time{}, carriers: map[*sim.Sock]*carrier{}}
+		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, accepted: map[netip.AddrPort]time.Time{}, carriers: map[*sim.Sock]*carrier{}}
 	w.build()
 	w.script()
 	w.net.Run(maxTime, func() bool {
@@ -140,6 +142,9 @@ func (w *world) build() {
 		Authenticators: map[string]authz.Authenticator{"api_key": keys{w}},
 		Seed:           w.opt.Seed + 1, Linger: linger, Faults: m.Proxy, AfterFunc: w.net.After,
 		MoveFrom: []int64{-1, 1, 500, 0}[r.IntN(4)], // never, always, sometimes, as shipped
+	}
+	if r.IntN(4) == 0 || m.Proxy.ForgetOrphans {
+		cfg.Faults.Panic = w.panics
 	}
 	for _, addr := range listenerAddrs {
 		ln := proxy.ListenerConfig{Name: addr}

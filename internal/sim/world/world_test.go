@@ -23,7 +23,7 @@ var injected = []string{
 	"upstream restart", "early response", "slow response", "no response", "interim response", "until close", "long response",
 	"truncated response", "upstream reset", "silent close", "policy change", "policy rejected", "stopped before the policy",
 	"endpoint left in use", "drain undone", "impatient signal", "short read", "short write", "pending stage", "endless tunnel",
-	"upgrade", "upgrade declined", "upgrade to be ignored", "bytes before the 101", "upstream says goodbye first", "unasked switch",
+	"upgrade", "upgrade declined", "upgrade to be ignored", "bytes before the 101", "upstream says goodbye first", "unasked switch", "panic", "stage panic",
 }
 
 // census adds up what histories report. Safe for concurrent use.
