@@ -42,11 +42,12 @@ type exchange struct {
 	id         requestID
 
 	// The way to the upstream.
-	up    *upConn
-	next  *upstream.Endpoint // to be dialed once there is a slot
-	head  []byte             // as sent to the upstream; kept until the response begins, for a safe retry
-	tries int                // connections that it was sent on
-	dials int                // that failed
+	up     *upConn
+	next   *upstream.Endpoint // to be dialed once there is a slot
+	head   []byte             // as sent to the upstream; kept until the response begins, for a safe retry
+	tries  int                // connections that it was sent on
+	resent bool               // it went out a second time, although the first may have been executed
+	dials  int                // that failed
 
 	// The response.
 	status     int

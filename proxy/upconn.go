@@ -217,6 +217,7 @@ func (u *upConn) ended(broke bool) {
 	}
 	u.abandon()
 	if silent && c.mayRetry(ep) {
+		c.x.resent = true
 		c.connect(ep)
 		return
 	}
@@ -224,10 +225,11 @@ func (u *upConn) ended(broke bool) {
 }
 
 // mayRetry: the request goes out again only if that cannot execute it twice (RFC 9110
-// section 9.2.2), if nothing of it is lost meanwhile, and if the cluster's budget has room.
+// section 9.2.2), if nothing of it is lost meanwhile, and if the cluster's budget has room;
+// and only once: what ends two connections is likely to end a third.
 func (c *httpConn) mayRetry(ep *upstream.Endpoint) bool {
 	x := &c.x
-	if x.tries >= maxTries || x.bodyBegun || !x.reqDone && x.hasBody {
+	if x.resent || x.bodyBegun || !x.reqDone && x.hasBody {
 		return false
 	}
 	if c.l.cfg.Faults.RetryPOST {
