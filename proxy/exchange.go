@@ -12,11 +12,10 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
-// exchange is one request and its response, from head read to last byte. It lives
-// inside its connection and is used again for the next one.
+// exchange is one request and its response, from head read to last byte. Its connection
+// has it from then until it is idle again; then the next one of the loop uses it.
 type exchange struct {
 	running  bool
-	seq      uint32 // tells a late answer of a stage from one for this exchange
 	started  time.Time
 	snap     *Snapshot
 	route    *Route
@@ -73,14 +72,41 @@ type response struct {
 
 // startExchange begins the account of one request.
 func (c *httpConn) startExchange() {
-	x := &c.x
-	*x = exchange{running: true, seq: x.seq + 1, started: c.l.now(), reqDone: true, body: x.body}
+	c.endedExchange() // a malformed head may come right behind the one that has just ended
+	x := c.l.newExchange()
+	c.x = x
+	c.seq++
+	x.running, x.started, x.reqDone = true, c.l.now(), true
 	x.body.Reset(h1.BodyNone, 0)
 	if c.handle != nil {
 		c.delivered() // the one before ends here at the latest
 		c.handle.Active()
 	}
 	c.l.stats.active.Add(1)
+}
+
+// endedExchange lets go of an exchange that is over: an idle connection holds none.
+func (c *httpConn) endedExchange() {
+	x, l := c.x, c.l
+	if x == &l.none {
+		return
+	}
+	c.x = &l.none
+	*x = exchange{body: x.body} // it must not keep a snapshot that is out of force
+	if len(l.exchanges) < maxFree {
+		l.exchanges = append(l.exchanges, x)
+	}
+}
+
+// newExchange is an empty exchange; only the memory of its body is of use.
+func (l *loop) newExchange() *exchange {
+	n := len(l.exchanges)
+	if n == 0 {
+		return &exchange{}
+	}
+	x := l.exchanges[n-1]
+	l.exchanges = l.exchanges[:n-1]
+	return x
 }
 
 func (c *httpConn) exchangeRuns() bool { return c.x.running }
@@ -96,7 +122,7 @@ func (c *httpConn) begin(head []byte) {
 		}
 	}
 	c.startExchange()
-	x := &c.x
+	x := c.x
 	x.method = methodOf(r.Method)
 	x.minor, x.isHEAD = r.Minor, x.method == methodHEAD
 	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, mayUpgrade(r.Upgrade) || l.cfg.Faults.PassAnyUpgrade && r.Upgrade != nil
@@ -137,7 +163,7 @@ func (c *httpConn) refuseUnadmitted(err error) {
 
 // locate finds the route by the one normal form of host and path.
 func (c *httpConn) locate(head []byte) {
-	l, r, x := c.l, &c.l.req, &c.x
+	l, r, x := c.l, &c.l.req, c.x
 	c.beginRecord()
 	hops, limited, valid := maxForwards(x.method, r)
 	switch {
@@ -213,7 +239,7 @@ func (c *httpConn) parametersMatch(host, path []byte, method string, found int) 
 
 // authenticate asks the route's authenticators in order, from x.stage on.
 func (c *httpConn) authenticate(head []byte) {
-	x := &c.x
+	x := c.x
 	for ; x.stage < len(x.route.Authenticators); x.stage++ {
 		a := x.route.Authenticators[x.stage]
 		c.l.site = inAuthenticate
@@ -264,7 +290,7 @@ type stageAnswer struct {
 
 // ask runs the slow half of an authenticator off the loop, on copies.
 func (c *httpConn) ask(a authz.Authenticator, head []byte) {
-	x := &c.x
+	x := c.x
 	x.saved = bytes.Clone(head)
 	own := new(h1.Request) // read by the other goroutine only, like saved
 	if _, err := own.Parse(x.saved, c.l.cfg.Limits); err != nil {
@@ -272,7 +298,7 @@ func (c *httpConn) ask(a authz.Authenticator, head []byte) {
 	}
 	req := c.l.areq.Clone()
 	req.Fields = own
-	seq, l := x.seq, c.l
+	seq, l := c.seq, c.l
 	c.state = deciding
 	c.arm(engine.TimerState, c.l.cfg.StageTimeout)
 	if !l.sh.Ask(c.id, func() any { return l.resolve(a, req, seq) }) {
@@ -295,8 +321,8 @@ func (l *loop) resolve(a authz.Authenticator, req *authz.Request, seq uint32) (a
 // answerStage takes the result of an Ask: the walk goes on where it stopped. What aliased the loop's
 // buffers is read again from the saved head.
 func (c *httpConn) answerStage(a stageAnswer) {
-	x := &c.x
-	if c.state != deciding || a.seq != x.seq {
+	x := c.x
+	if c.state != deciding || a.seq != c.seq {
 		return // the exchange ended meanwhile
 	}
 	c.arm(engine.TimerState, 0)
@@ -321,7 +347,7 @@ func (c *httpConn) answerStage(a stageAnswer) {
 // relocate fills l.areq again for the route that was found before. The snapshot of
 // the exchange stays the one it began with.
 func (c *httpConn) relocate() {
-	l, r, x := c.l, &c.l.req, &c.x
+	l, r, x := c.l, &c.l.req, c.x
 	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	l.areq = authz.Request{Route: x.route.Name, Method: x.method.name(r.Method), Host: host, Path: path,
@@ -330,14 +356,14 @@ func (c *httpConn) relocate() {
 }
 
 func (c *httpConn) stageTimeout() {
-	c.x.seq++ // whatever comes now is too late
+	c.seq++ // whatever comes now is too late
 	c.reply(response{status: 503, reason: "authenticate_timeout", text: "authentication took too long", fields: retryAfter})
 	c.pump()
 }
 
 // authorize asks the route's policy, and forwards if it allows.
 func (c *httpConn) authorize() {
-	x := &c.x
+	x := c.x
 	d := authz.Decision{Verdict: authz.Allow}
 	if !c.l.cfg.Faults.SkipAuthorize {
 		c.l.site = inAuthorize
@@ -382,7 +408,7 @@ func (c *httpConn) replyClose(r response) {
 
 // reply ends the exchange with a response of our own.
 func (c *httpConn) reply(r response) {
-	x := &c.x
+	x := c.x
 	x.status, x.reason, x.headSent = r.status, r.reason, true
 	discard := !x.reqDone && !x.expect && !x.chunked && (!x.moving || c.l.cfg.Faults.TrustBrokenMove) && x.body.Remaining() <= maxDiscard
 	x.close = r.close || !x.clientStay || c.goodbye() || !x.reqDone && !discard
@@ -436,7 +462,7 @@ func (c *httpConn) goodbye() bool {
 // endExchange closes the account of the exchange and decides what becomes of the
 // connection. The response is queued in full.
 func (c *httpConn) endExchange() {
-	x := &c.x
+	x := c.x
 	c.endAccount()
 	if x.close || !x.reqDone {
 		c.decide(drain.Completed)
@@ -451,6 +477,7 @@ func (c *httpConn) endExchange() {
 // the connection active in the account.
 func (c *httpConn) backToIdle() {
 	c.state = awaitHead
+	c.endedExchange()
 	c.undelivered = true
 	if c.l.sh.Queued(c.id) == 0 {
 		c.delivered()
@@ -464,7 +491,7 @@ func (c *httpConn) backToIdle() {
 
 // endAccount releases what the exchange held and writes its record. Once only.
 func (c *httpConn) endAccount() {
-	x := &c.x
+	x := c.x
 	if !x.running {
 		return
 	}

@@ -18,7 +18,7 @@ const (
 // appendRequestHead writes the head for the upstream: the request as it was
 // authorised, without what was meant for us, with what we know.
 func (c *httpConn) appendRequestHead(dst []byte) []byte {
-	l, r, x := c.l, &c.l.req, &c.x
+	l, r, x := c.l, &c.l.req, c.x
 	trusted := c.fromTrusted()
 	dst = h1.AppendRequestLine(dst, r.Method, l.areq.Path, r.Query, r.HasQuery)
 	dst = append(dst, "Host: "...)

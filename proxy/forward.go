@@ -37,7 +37,7 @@ func (c *httpConn) forward() {
 
 // connect gets a connection to an endpoint other than avoid: a pooled one, or a new one.
 func (c *httpConn) connect(avoid *upstream.Endpoint) {
-	x := &c.x
+	x := c.x
 	ep := x.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
 		c.noEndpoint()
@@ -74,7 +74,7 @@ func (c *httpConn) noEndpoint() {
 
 // connectFailed tries another endpoint: nothing was sent yet.
 func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
-	x := &c.x
+	x := c.x
 	x.up = nil
 	if x.dials++; x.dials < maxTries && x.route.Cluster.HasOther(ep) {
 		c.connect(ep)
@@ -107,7 +107,7 @@ func (c *httpConn) requestSent() {
 
 // forwardBody passes on request body bytes from the front of b and returns how many.
 func (c *httpConn) forwardBody(b []byte) int {
-	x := &c.x
+	x := c.x
 	u := x.up
 	if x.reqDone || u == nil || u.state != upBusy {
 		return 0
@@ -198,7 +198,7 @@ func (c *httpConn) failRequest(r response, err error) {
 // drop ends an exchange whose response can neither be finished nor taken back: what
 // was sent must look as incomplete as it is.
 func (c *httpConn) drop(err error) {
-	x := &c.x
+	x := c.x
 	c.decide(drain.Errored)
 	if x.up != nil {
 		x.up.abandon()
@@ -226,7 +226,7 @@ func (c *httpConn) drop(err error) {
 
 // clientGone: the connection closed under a running exchange.
 func (c *httpConn) clientGone(engine.End) {
-	x := &c.x
+	x := c.x
 	if x.up != nil {
 		x.up.abandon()
 	}

@@ -74,7 +74,8 @@ type httpConn struct {
 	waits       bool // for a connection of a cluster, as wait says
 	hurried     bool // aborted at the deadline while it was closing
 
-	x    exchange
+	x    *exchange // that runs, or has just ended; loop.none while the connection is idle
+	seq  uint32    // of exchanges: tells a late answer of a stage from one for x
 	wait upstream.Waiter
 }
 
@@ -435,6 +436,9 @@ func (c *httpConn) closed(end engine.End) {
 
 // release gives back what the connection held, and says how it ended.
 func (c *httpConn) release(end engine.End) {
+	if !c.x.running { // after a panic it still has to be accounted for
+		c.endedExchange()
+	}
 	if c.in != nil {
 		c.l.putBuffer(c.in)
 		c.in = nil
@@ -459,6 +463,6 @@ func (c *httpConn) release(end engine.End) {
 		}
 	}
 	c.ln.closed(outcome)
-	c.l.leavePlace(c.ln, c.peer.Remote.Addr())
+	c.l.leavePlace(c.ln, c.handle.Meta().Peer.Addr()) // not the peer that a PROXY header named
 	c.handle.Done(outcome)
 }

@@ -57,7 +57,9 @@ type loop struct {
 	hostBuf  []byte
 	port     int
 
-	buffers [][]byte // free list
+	buffers   [][]byte    // free list
+	exchanges []*exchange // free list
+	none      exchange    // what idle connections show; never written to
 }
 
 // Invariant: a role sits at the slot of its connection from Accepted or Dial until
@@ -85,7 +87,7 @@ func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 		c.begin(expected)
 		return
 	}
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger}
+	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger, x: &l.none}
 	c.pre.awaited = expected
 	l.setRole(id, c)
 	defer l.contain(id, c)

@@ -61,7 +61,7 @@ func (c *httpConn) moveBody() bool {
 }
 
 func (c *httpConn) moved(n int64, done bool) {
-	x := &c.x
+	x := c.x
 	if c.state != forwarding || x.up == nil {
 		return
 	}

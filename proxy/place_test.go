@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -92,4 +93,49 @@ func TestPlacesComeBack(t *testing.T) {
 	w.until("no place is taken", func() bool {
 		return w.core.open.Load() == 0 && w.core.sources.size() == 0 && w.core.listeners[0].open.Load()+w.core.listeners[1].open.Load() == 0
 	})
+}
+
+// The place that a connection gives back is the one it took, although a PROXY header has
+// named another source meanwhile.
+func TestAProxyHeaderMovesNoPlace(t *testing.T) {
+	w := newWalk(t, Config{PerSource: 5, Listeners: []ListenerConfig{{Name: "web", ProxyFrom: anyPeer}}})
+	w.open()
+	w.simple(ok)
+	c := w.dial("web")
+	c.Write([]byte(clientHeader + "GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("a response", c.has("\r\n\r\nhi"))
+	if n := w.core.sources.size(); n != 1 {
+		t.Fatalf("%d sources, want 1", n)
+	}
+	c.Close()
+	w.until("the end", func() bool { return w.core.open.Load() == 0 })
+	if n := w.core.sources.size(); n != 0 {
+		t.Errorf("%d sources are counted without a connection", n)
+	}
+}
+
+// Idle connections hold no exchange, and nobody writes to the one that they share.
+func TestIdleConnectionsHoldNoExchange(t *testing.T) {
+	w := newWalk(t, Config{})
+	w.open()
+	w.simple(ok)
+	var all []*client
+	for range 5 {
+		c := w.dial("web")
+		c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"))
+		w.until("both responses", func() bool { return strings.Count(c.got, "\r\n\r\nhi") == 2 })
+		all = append(all, c)
+	}
+	l := w.core.loops[0]
+	for _, r := range l.roles {
+		if c, ok := r.(*httpConn); ok && c.x != &l.none {
+			t.Errorf("an idle connection holds an exchange: %+v", c.x)
+		}
+	}
+	if !reflect.DeepEqual(l.none, exchange{}) || len(l.exchanges) == 0 {
+		t.Errorf("the shared one was written to: %+v; %d are free", l.none, len(l.exchanges))
+	}
+	for _, c := range all {
+		c.Close()
+	}
 }

@@ -65,7 +65,7 @@ func appendTarget(b, method, host, path []byte) []byte {
 
 // endRecord writes the line and counts the exchange.
 func (c *httpConn) endRecord() {
-	x, l := &c.x, c.l
+	x, l := c.x, c.l
 	took := l.now().Sub(x.started)
 	l.book.of(x.route).count(x.method, x.status, took)
 	if l.log.sink == nil {

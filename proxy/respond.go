@@ -80,7 +80,7 @@ func (u *upConn) hold(b []byte) {
 
 func (u *upConn) consumeBody(b []byte) {
 	l, c := u.l, u.c
-	x := &c.x
+	x := c.x
 	for len(b) > 0 && !u.body.Done() {
 		data, n, err := u.body.Next(b)
 		if err != nil {
@@ -154,7 +154,7 @@ func (u *upConn) badResponse(err *h1.Error) {
 // what came behind it.
 func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	c := u.c
-	x := &c.x
+	x := c.x
 	x.interim++
 	switch {
 	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone &&
@@ -179,7 +179,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 
 // respond writes the response head to l.out. From here on the exchange has an answer.
 func (c *httpConn) respond(r *h1.Response) {
-	x, l := &c.x, c.l
+	x, l := c.x, c.l
 	l.trip(c.id)
 	x.status, x.headSent = r.Status, true
 	c.arm(engine.TimerState, 0)
@@ -224,7 +224,7 @@ func appendFields(dst []byte, fields []h1.Field, dropLength bool) []byte {
 // upgraded: the upstream answered 101 to a request that asked for it. Both
 // connections become the two ends of a tunnel.
 func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
-	x, l, u := &c.x, c.l, c.x.up
+	x, l, u := c.x, c.l, c.x.up
 	x.status, x.headSent = r.Status, true
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
 	l.out = appendFields(l.out, r.Fields, true)

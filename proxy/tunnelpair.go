@@ -63,6 +63,7 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
 	p.slot = u.slot
 	c.state = closing // neither object is anybody's role any more
+	c.endedExchange()
 	p.carry(tunnel.Downstream, early)
 	p.carry(tunnel.Upstream, late)
 	for side, paused := range wasPaused {

@@ -228,7 +228,7 @@ func (u *upConn) ended(broke bool) {
 // section 9.2.2), if nothing of it is lost meanwhile, and if the cluster's budget has room;
 // and only once: what ends two connections is likely to end a third.
 func (c *httpConn) mayRetry(ep *upstream.Endpoint) bool {
-	x := &c.x
+	x := c.x
 	if x.resent || x.bodyBegun || !x.reqDone && x.hasBody {
 		return false
 	}
