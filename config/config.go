@@ -33,10 +33,10 @@ type Config struct {
 
 // Listener is one listening socket.
 type Listener struct {
-	Name     string `yaml:"name"`                     // unique; TCP routes and metrics refer to it
-	Address  string `yaml:"address"`                  // host:port; an empty host is every address of both families
-	Protocol string `yaml:"protocol" enum:"http,tcp"` // default http
-	ProxyFrom []Prefix `yaml:"proxy_protocol_from"` // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
+	Name      string   `yaml:"name"`                     // unique; TCP routes and metrics refer to it
+	Address   string   `yaml:"address"`                  // host:port; an empty host is every address of both families
+	Protocol  string   `yaml:"protocol" enum:"http,tcp"` // default http
+	ProxyFrom []Prefix `yaml:"proxy_protocol_from"`      // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
 }
 
 // Prefix is a range of addresses: "10.0.0.0/8", or one address without the slash.

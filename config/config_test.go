@@ -228,7 +228,7 @@ func TestMapping(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}
 	wantProxy := proxy.Config{
-		Listeners:      []proxy.ListenerConfig{{Name: "web", Address: ":8080", ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}, {Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP,
+		Listeners: []proxy.ListenerConfig{{Name: "web", Address: ":8080", ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}, {Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP,
 			ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128")}}},
 		Start:          proxy.Hold,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},

@@ -25,6 +25,9 @@ type pending interface {
 
 // acquire asks for a slot.
 func (l *loop) acquire(w *upstream.Waiter, id engine.ConnID, c *upstream.Cluster) upstream.Acquired {
+	if l.cfg.Faults.IgnoreLimit {
+		return upstream.HasSlot
+	}
 	w.Shard, w.Conn = l.sh.Index(), uint64(id)
 	got, ask := c.Acquire(w)
 	if got == upstream.Queued && ask >= 0 {
@@ -57,6 +60,9 @@ func (l *loop) deliver(g upstream.Grant, u *upConn) {
 
 // giveUp closes an idle connection to c, if there still is one.
 func (l *loop) giveUp(c *upstream.Cluster) {
+	if l.cfg.Faults.KeepIdle {
+		return
+	}
 	if u, ok := l.idle.TakeAny(c); ok {
 		c.Unpooled(l.sh.Index(), 1)
 		u.close()

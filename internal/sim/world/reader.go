@@ -243,6 +243,16 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 		if !w.inForce(r.sentAt, even) {
 			w.violate("r%d was refused and no version in force meanwhile refuses it", r.num)
 		}
+	case r.status == 503 && reason == "pending_timeout":
+		w.net.Count["pending timeout"]++
+		if !w.crowded() && !c.stalled { // whoever reads late was refused long before
+			w.violate("r%d waited in vain although a connection was free", r.num)
+		}
+	case r.status == 503 && reason == "no_healthy_endpoint":
+		w.net.Count["all endpoints out"]++
+		if !w.allOut(r.sentAt) {
+			w.violate("r%d found no healthy endpoint although an upstream listened", r.num)
+		}
 	case r.status == 502 && reason == "connect_failed":
 		if !w.unreachable(r.sentAt) {
 			w.violate("r%d got 502 (connect_failed) although an upstream listened", r.num)
