@@ -34,6 +34,8 @@ type loop struct {
 	roles []role // by slot
 	idle  upstream.Idle[*upConn]
 
+	later, spare []later // who waits for a turn, and memory for the next
+
 	checkers []*checker // of the endpoints that are this loop's to probe
 
 	stats loopStats
@@ -157,6 +159,8 @@ func (l *loop) Notice(v any) {
 		}
 	case sweepNote:
 		l.sweep()
+	case turnNote:
+		l.turn()
 	case grantNote:
 		l.deliver(v.Grant, nil)
 	case giveUpNote:

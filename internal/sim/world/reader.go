@@ -27,6 +27,7 @@ func (c *client) data(b []byte) {
 	}
 	sock := c.sock
 	sock.Pause()
+	c.readsAt = c.w.net.Now().Add(pause)
 	c.w.net.After(pause, sock.Resume)
 }
 
@@ -245,7 +246,7 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 		}
 	case r.status == 503 && reason == "pending_timeout":
 		w.net.Count["pending timeout"]++
-		if !w.crowded() && !c.stalled { // whoever reads late was refused long before
+		if !w.crowded() && w.net.Now().After(c.readsAt.Add(4*w.net.MaxDelay)) { // whoever reads late was refused long before
 			w.violate("r%d waited in vain although a connection was free", r.num)
 		}
 	case r.status == 503 && reason == "no_healthy_endpoint":
