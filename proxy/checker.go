@@ -166,7 +166,7 @@ func (ck *checker) judge(well bool) {
 		ck.row = 0
 	} else if ck.row++; ck.row >= need {
 		ck.row = 0
-		ck.ep.SetUnhealthy(!well)
+		ck.ep.SetUnhealthy(!well || ck.l.cfg.Faults.StayOut)
 	}
 	ck.after(cfg.Interval*9/10 + ck.l.jitter(cfg.Interval/5))
 }

@@ -122,6 +122,9 @@ type Faults struct {
 	DropEarly          bool // what came behind an upgrade on either side is forgotten
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
+	IgnoreLimit        bool // a connection is made without asking for a place
+	StayOut            bool // an endpoint that failed its health checks never comes back
+	KeepIdle           bool // an idle connection is not given up to a loop that waits for a place
 	LeakSlots          bool // a connection that ends does not give its place under max_connections back
 	// Panic is asked at points of a walk, with its downstream connection; true: it panics there.
 	Panic         func(engine.ConnID) bool

@@ -32,6 +32,10 @@ const maxTries = 3
 func (c *httpConn) forward() {
 	c.x.head = c.appendRequestHead(c.l.getBuffer())
 	c.state = forwarding
+	if c.x.unrepeatable() && c.l.idle.Len() > 0 {
+		c.afterTurn()
+		return
+	}
 	c.connect(nil)
 }
 

@@ -35,6 +35,8 @@ type loop struct {
 	roles []role // by slot
 	idle  upstream.Idle[*upConn]
 
+	later, spare []later // who waits for a turn, and memory for the next
+
 	checkers []*checker // of the endpoints that are this loop's to probe
 
 	stats loopStats
@@ -59,6 +61,7 @@ type loop struct {
 
 	buffers   [][]byte    // free list
 	exchanges []*exchange // free list
+	handed    []handed    // connections that were freed in this call of the driver
 	none      exchange    // what idle connections show; never written to
 }
 
@@ -185,8 +188,10 @@ func (l *loop) Notice(v any) {
 		l.sweep()
 	case spareNote:
 		l.spareOne()
+	case turnNote:
+		l.turn()
 	case grantNote:
-		l.deliver(v.Grant, nil)
+		l.deliverNoted(v.Grant)
 	case giveUpNote:
 		l.giveUp(v.cluster)
 	case checkNote:
@@ -244,7 +249,12 @@ func (l *loop) at(id engine.ConnID) role {
 }
 
 // settle ends a call of the driver: what was gathered leaves in one piece.
-func (l *loop) settle() { l.log.flush() }
+func (l *loop) settle() {
+	if len(l.handed) > 0 {
+		l.handOver()
+	}
+	l.log.flush()
+}
 
 func (l *loop) now() time.Time { return l.sh.Now() }
 

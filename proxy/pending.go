@@ -21,10 +21,14 @@ type pending interface {
 	waitsAs(seq uint32) bool
 	// granted ends the wait: with a free connection, or, with nil, a slot for a new one.
 	granted(u *upConn)
+	again() // the connection that was granted has gone
 }
 
 // acquire asks for a slot.
 func (l *loop) acquire(w *upstream.Waiter, id engine.ConnID, c *upstream.Cluster) upstream.Acquired {
+	if l.cfg.Faults.IgnoreLimit {
+		return upstream.HasSlot
+	}
 	w.Shard, w.Conn = l.sh.Index(), uint64(id)
 	got, ask := c.Acquire(w)
 	if got == upstream.Queued && ask >= 0 {
@@ -43,6 +47,54 @@ func (l *loop) release(c *upstream.Cluster) {
 	}
 }
 
+// deliverNoted is deliver as a call of the driver: within another walk a panic is not to be
+// contained, because that walk is then over, too.
+func (l *loop) deliverNoted(g upstream.Grant) {
+	id := engine.ConnID(g.Conn)
+	defer l.contain(id, l.at(id))
+	l.deliver(g, nil)
+}
+
+// handed is a free connection on its way to whoever waited for one. It gets there when the
+// walk that freed it is over: should that panic, or the other, it is one walk that ends.
+type handed struct {
+	g upstream.Grant
+	u *upConn
+}
+
+func (l *loop) handOver() {
+	for len(l.handed) > 0 {
+		h := l.handed[0]
+		l.handed = append(l.handed[:0], l.handed[1:]...)
+		l.deliverTo(h)
+	}
+}
+
+func (l *loop) deliverTo(h handed) {
+	id := engine.ConnID(h.g.Conn)
+	r := l.at(id)
+	defer l.contain(id, r)
+	if h.u.state != upEnded {
+		l.deliver(h.g, h.u)
+		return
+	}
+	// The walk panicked, and the connection went with it: whoever waited asks again.
+	if p, ok := r.(pending); ok && p.waitsAs(h.g.Seq) {
+		p.again()
+	}
+}
+
+func (c *httpConn) again() {
+	c.waits = false
+	c.connect(nil)
+	c.pump()
+}
+
+func (c *tcpConn) again() {
+	c.waits = false
+	c.connect(nil)
+}
+
 // deliver ends the wait that g names, or gives the slot back.
 func (l *loop) deliver(g upstream.Grant, u *upConn) {
 	if p, ok := l.at(engine.ConnID(g.Conn)).(pending); ok && p.waitsAs(g.Seq) {
@@ -50,13 +102,17 @@ func (l *loop) deliver(g upstream.Grant, u *upConn) {
 		return
 	}
 	if u != nil {
-		panic("BUG: a waiter of this loop left its queue unseen")
+		u.close() // whoever waited is gone; its place is given back with it
+		return
 	}
 	l.release(g.Cluster)
 }
 
 // giveUp closes an idle connection to c, if there still is one.
 func (l *loop) giveUp(c *upstream.Cluster) {
+	if l.cfg.Faults.KeepIdle {
+		return
+	}
 	if u, ok := l.idle.TakeAny(c); ok {
 		c.Unpooled(l.sh.Index(), 1)
 		u.close()
@@ -112,8 +168,8 @@ func (u *upConn) offer() bool {
 	}
 	g, ok, pool := cl.Pooled(l.sh.Index())
 	if ok {
-		u.state = upPooled // and taken out again at once
-		l.deliver(g, u)
+		u.state = upPooled // and taken out again as soon as this walk is over
+		l.handed = append(l.handed, handed{g, u})
 		return true
 	}
 	if !pool {

@@ -24,6 +24,7 @@ type tcpConn struct {
 	wait    upstream.Waiter
 	closing bool
 	refused bool // it holds no place under limits.max_connections
+	cut     bool // the deadline of the drain passed
 	hasty   bool // too many refused connections linger already
 	outcome drain.Outcome
 }
@@ -92,6 +93,7 @@ func (c *tcpConn) connect(avoid *upstream.Endpoint) {
 		c.shut(drain.Errored)
 		return
 	}
+	c.wait.Fresh = true // a pooled connection speaks HTTP
 	switch c.l.acquire(&c.wait, c.id, ep.Cluster()) {
 	case upstream.HasSlot:
 		c.dialTo(ep)
@@ -138,14 +140,18 @@ func (c *tcpConn) shut(o drain.Outcome) {
 		c.dial.giveUp()
 	}
 	linger := c.l.cfg.Linger
-	if c.hasty {
+	switch {
+	case c.hasty:
 		linger = 0
+	case c.cut:
+		linger = min(linger, cutLinger)
 	}
 	c.l.sh.Close(c.id, linger)
 }
 
 func (c *tcpConn) evict(cause drain.Cause) {
 	if cause == drain.CauseDeadline {
+		c.cut = true
 		c.shut(drain.Cut)
 	}
 }

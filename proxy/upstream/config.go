@@ -9,7 +9,7 @@ const (
 	DefaultStreamIdle      = 5 * time.Minute
 	DefaultIdleTimeout     = 60 * time.Second
 	DefaultTunnelIdle      = time.Hour
-	DefaultMaxIdle         = 256
+	DefaultMaxIdle         = 16384 // what was in use at once may wait for its idle timeout; fewer means dialing again at every peak
 	DefaultMaxPending      = 1024
 	DefaultPendingTimeout  = 5 * time.Second
 	DefaultRetryPercent    = 20

@@ -130,7 +130,7 @@ func (a *answer) write(out []byte) {
 
 // done: the response is written; the connection is kept.
 func (c *upConn) done() {
-	c.busy, c.cur = false, nil
+	c.busy, c.cur, c.last = false, nil, c.cur
 	if !c.gone {
 		c.u.w.net.After(0, c.next)
 	}

@@ -23,6 +23,7 @@ type client struct {
 	ended   bool       // by us or by the proxy
 	told    bool       // a response said close
 	stalled bool       // it did not read for a long time, once
+	readsAt time.Time  // again, after it read late
 
 	resp   h1.Response
 	body   h1.Body

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -55,6 +56,9 @@ func (c *carrier) broken() bool {
 func (w *world) tap(s *sim.Sock, b []byte) {
 	if s.To != upAddrs[0] && s.To != upAddrs[1] {
 		return
+	}
+	if bytes.HasPrefix(b, []byte("GET "+probePath)) {
+		return // a health check
 	}
 	c := w.carriers[s]
 	if c == nil {

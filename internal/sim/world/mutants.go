@@ -48,6 +48,10 @@ func Mutants() []Mutant {
 		{Name: "switch_unasked", Breaks: "a 101 that nobody asked for makes no tunnel", Shows: []string{"unasked"}, Proxy: proxy.Faults{SwitchUnasked: true}},
 		{Name: "pass_h2c", Breaks: "no tunnel carries requests past the policy", Shows: []string{"with Upgrade: h2c"}, Proxy: proxy.Faults{PassAnyUpgrade: true}},
 		{Name: "forget_orphans", Breaks: "a panic leaves nobody waiting for an exchange that is over", Shows: []string{"left over"}, Proxy: proxy.Faults{ForgetOrphans: true}},
+		{Name: "ignore_limit", Breaks: "max_connections is exact over all loops", Shows: []string{"more than max_connections"}, Proxy: proxy.Faults{IgnoreLimit: true}},
+		{Name: "leak_slots", Breaks: "a connection that ends gives its place back", Shows: []string{"although a connection was free", "lost: tunnel"}, Proxy: proxy.Faults{LeakSlots: true}},
+		{Name: "stay_out", Breaks: "an endpoint that is well again is asked again", Shows: []string{"found no healthy endpoint"}, Proxy: proxy.Faults{StayOut: true}},
+		{Name: "keep_idle", Breaks: "an idle connection of one loop does not keep another waiting", Shows: []string{"although a connection was free", "lost: tunnel"}, Proxy: proxy.Faults{KeepIdle: true}},
 		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Shows: []string{"past its deadline"}, Drain: drain.Faults{NoDeadline: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}

@@ -14,7 +14,7 @@ import (
 // the second endpoint and refuse /flip. So a request can tell under which version it
 // was decided.
 const document = `
-clusters: {app: {endpoints: [%s]}}
+clusters: {app: {endpoints: [%s], %s}}
 routes:
 - {name: public, path: {prefix: /pub}, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}
 - {name: keyed, path: {prefix: /key}, cluster: app, authenticate: [%s], policy: [{allow: {and: [{authenticated_user: true}]}}]}
@@ -26,17 +26,19 @@ tcp_routes:
 
 // documents are parsed once for all histories; nothing writes to a parsed document.
 // The bad one cannot be compiled: nobody configured its authenticator.
-var documents = sync.OnceValue(func() (docs struct{ odd, even, bad *policy.Document }) {
-	parse := func(endpoints, authenticator, flip string) *policy.Document {
-		doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, document, endpoints, authenticator, flip))
+var documents = sync.OnceValue(func() (docs [len(variants)]struct{ odd, even, bad *policy.Document }) {
+	parse := func(endpoints, cluster, authenticator, flip string) *policy.Document {
+		doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, document, endpoints, cluster, authenticator, flip))
 		if err != nil {
 			panic("BUG: the policy of the simulation does not parse: " + err.Error())
 		}
 		return doc
 	}
-	docs.odd = parse(`"up:1", "up:2"`, "api_key", "allow")
-	docs.even = parse(`"up:1"`, "api_key", "deny")
-	docs.bad = parse(`"up:2"`, "nobody", "allow")
+	for i, v := range variants {
+		docs[i].odd = parse(`"up:1", "up:2"`, v.cluster, "api_key", "allow")
+		docs[i].even = parse(`"up:1"`, v.cluster, "api_key", "deny")
+		docs[i].bad = parse(`"up:2"`, v.cluster, "nobody", "allow")
+	}
 	return docs
 })
 
@@ -48,9 +50,10 @@ type versionAt struct {
 
 // applyPolicy stages version n and enforces it a moment later.
 func (w *world) applyPolicy(n int) {
-	doc := documents().odd
+	docs := documents()[w.opt.Seed%uint64(len(variants))]
+	doc := docs.odd
 	if n%2 == 0 {
-		doc = documents().even
+		doc = docs.even
 	}
 	enforce, err := w.core.Stage(strconv.Itoa(n), doc)
 	if err != nil {
@@ -72,7 +75,7 @@ func (w *world) applyPolicy(n int) {
 func (w *world) rejectPolicy() {
 	w.net.Count["policy rejected"]++
 	was := w.core.Version()
-	_, err := w.core.Stage("bad", documents().bad)
+	_, err := w.core.Stage("bad", documents()[w.opt.Seed%uint64(len(variants))].bad)
 	if err == nil {
 		w.violate("a policy that cannot be compiled was accepted")
 	}

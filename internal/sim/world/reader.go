@@ -27,6 +27,7 @@ func (c *client) data(b []byte) {
 	}
 	sock := c.sock
 	sock.Pause()
+	c.readsAt = c.w.net.Now().Add(pause)
 	c.w.net.After(pause, sock.Resume)
 }
 
@@ -250,6 +251,16 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 	case r.status == 403 && r.path == "flip":
 		if !w.inForce(r.sentAt, even) {
 			w.violate("r%d was refused and no version in force meanwhile refuses it", r.num)
+		}
+	case r.status == 503 && reason == "pending_timeout":
+		w.net.Count["pending timeout"]++
+		if !w.crowded() && w.net.Now().After(c.readsAt.Add(4*w.net.MaxDelay)) { // whoever reads late was refused long before
+			w.violate("r%d waited in vain although a connection was free", r.num)
+		}
+	case r.status == 503 && reason == "no_healthy_endpoint":
+		w.net.Count["all endpoints out"]++
+		if !w.allOut(r.sentAt) {
+			w.violate("r%d found no healthy endpoint although an upstream listened", r.num)
 		}
 	case r.status == 502 && reason == "connect_failed":
 		if !w.unreachable(r.sentAt) {

@@ -147,6 +147,7 @@ func (w *world) stepTracker() {
 // shell's channel does, and checks what must hold at every moment.
 func (w *world) watch() {
 	now := w.net.Now()
+	w.watchPlaces()
 	if w.drainedAt.IsZero() && !w.drainBegan.IsZero() && w.tracker.State() == drain.Drained {
 		w.drainedAt = now
 		w.judgeQuiescence()
@@ -200,6 +201,7 @@ func (d door) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 
 // Closed implements engine.Handler.
 func (d door) Closed(id engine.ConnID, end engine.End) {
+	delete(d.w.outs, id)
 	d.Handler.Closed(id, end)
 	delete(d.w.down, id)
 	delete(d.w.peers, id)

@@ -99,6 +99,8 @@ func (t *tunnelClient) end(how string) {
 	case t.carrier != nil && t.carrier.broken():
 	case t.carrier == nil && (w.ups[0].wasDown(t.dialed) || w.ups[1].wasDown(t.dialed)):
 	case w.struck[t.sock.Addr]:
+	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
+		w.net.Count["pending tunnel"]++
 	case w.cutNow():
 		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
 	default:

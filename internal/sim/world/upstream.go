@@ -8,6 +8,8 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
+const probePath = "/healthz"
+
 var upAddrs = [2]string{"up:1", "up:2"}
 
 // upstream is a scripted origin: it answers what it is asked in many ways, some of
@@ -32,6 +34,7 @@ type upConn struct {
 	match    matcher
 	inBody   bool
 	cur      *request // being answered
+	last     *request // answered before
 	taking   *request // being read
 	early    bool     // taking was answered before it was read
 	tunnel   bool
@@ -155,6 +158,12 @@ func (c *upConn) parse() bool {
 			w.violate("an upstream got a malformed request: %v: %q", err, c.got[:min(100, len(c.got))])
 			c.close()
 			return false
+		}
+		if n > 0 && string(c.req.Path) == probePath {
+			w.net.Count["health check"]++
+			c.got = c.got[n:]
+			c.sock.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
+			return true
 		}
 		if n == 0 || !c.begin() {
 			return false

@@ -77,28 +77,31 @@ type world struct {
 	lastDone   time.Time // Drained, and nobody unadmitted left
 	exited     time.Time
 
-	versions []versionAt
-	down     map[engine.ConnID]int            // downstream connections by listener
-	accepted map[netip.AddrPort]time.Time     // when each client's connection was accepted
-	peers    map[engine.ConnID]netip.AddrPort // of downstream connections
-	struck   map[netip.AddrPort]bool          // clients whose connection met a panic
-	carriers map[*sim.Sock]*carrier           // by the proxy's end
-	requests []*request
-	tunnels  []*tunnelClient
-	ups      []*upstream
-	claims   []claim
-	parted   []time.Time // when clients closed a connection
-	idleEnds int         // idle connections that clients saw closed while draining
-	signals  int
-	quiet    bool // clients begin nothing new
-	scratch  []byte
-	result   Result
+	versions  []versionAt
+	down      map[engine.ConnID]int            // downstream connections by listener
+	accepted  map[netip.AddrPort]time.Time     // when each client's connection was accepted
+	peers     map[engine.ConnID]netip.AddrPort // of downstream connections
+	struck    map[netip.AddrPort]bool          // clients whose connection met a panic
+	carriers  map[*sim.Sock]*carrier           // by the proxy's end
+	requests  []*request
+	tunnels   []*tunnelClient
+	ups       []*upstream
+	outs      map[engine.ConnID]bool // the proxy's connections to upstreams, being made or open
+	free      []stretch              // when one of their places was free for long
+	freeSince time.Time              // zero: none is
+	claims    []claim
+	parted    []time.Time // when clients closed a connection
+	idleEnds  int         // idle connections that clients saw closed while draining
+	signals   int
+	quiet     bool // clients begin nothing new
+	scratch   []byte
+	result    Result
 }
 
 // Run plays one history.
 func Run(opt Options) Result {
 	w := &world{opt: opt, net: sim.New(opt.Seed), result: Result{Seed: opt.Seed},
-		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, accepted: map[netip.AddrPort]time.Time{}, carriers: map[*sim.Sock]*carrier{}}
+		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
 	w.build()
 	w.script()
 	w.net.Run(maxTime, func() bool {
@@ -154,7 +157,7 @@ func (w *world) build() {
 		cfg.Listeners = append(cfg.Listeners, ln)
 	}
 	w.core = proxy.NewCore(cfg, w.tracker, func(shard int, v any) { w.driver.Post(shard, v) })
-	w.driver = w.net.NewDriver(1+r.IntN(3), func(sh engine.Shard) engine.Handler { return door{w.core.Handler(sh), w} })
+	w.driver = w.net.NewDriver(1+r.IntN(3), func(sh engine.Shard) engine.Handler { return door{w.core.Handler(dialing{sh, w}), w} })
 	w.driver.Faults = m.Driver
 	w.cfg = lifecycle.Config{
 		LameDuckMin: w.net.Between(10*time.Millisecond, 2*time.Second), LameDuckMax: 4 * time.Second,

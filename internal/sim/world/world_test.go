@@ -24,6 +24,7 @@ var injected = []string{
 	"truncated response", "upstream reset", "silent close", "policy change", "policy rejected", "stopped before the policy",
 	"endpoint left in use", "drain undone", "impatient signal", "short read", "short write", "pending stage", "endless tunnel",
 	"upgrade", "upgrade declined", "upgrade to be ignored", "bytes before the 101", "upstream says goodbye first", "unasked switch", "panic", "stage panic",
+	"health check", "pending timeout",
 }
 
 // census adds up what histories report. Safe for concurrent use.
