@@ -41,21 +41,25 @@ func (c *httpConn) forward() {
 
 // connect gets a connection to an endpoint other than avoid: a pooled one, or a new one.
 func (c *httpConn) connect(avoid *upstream.Endpoint) {
-	x := c.x
-	ep := x.route.Cluster.Pick(c.l.now(), avoid)
+	ep := c.x.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
 		c.noEndpoint()
 		return
 	}
+	c.connectTo(ep, avoid != nil)
+}
+
+// connectTo gets a connection to ep. A retry goes out on a fresh one: the pool may be full
+// of stale ones.
+func (c *httpConn) connectTo(ep *upstream.Endpoint, fresh bool) {
 	cl := ep.Cluster()
-	// A retry goes out on a fresh connection: the pool may be full of stale ones.
-	if avoid == nil && !cl.Busy() {
+	if !fresh && !cl.Busy() {
 		if u, ok := c.l.take(ep); ok {
 			u.start(c)
 			return
 		}
 	}
-	c.wait.Fresh = avoid != nil || ep.State() == upstream.Ejected // that one is to be tried itself
+	c.wait.Fresh = fresh || ep.State() == upstream.Ejected // that one is to be tried itself
 	switch c.l.acquire(&c.wait, c.id, cl) {
 	case upstream.HasSlot:
 		c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
@@ -80,9 +84,11 @@ func (c *httpConn) noEndpoint() {
 func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
 	x := c.x
 	x.up = nil
-	if x.dials++; x.dials < maxTries && x.route.Cluster.HasOther(ep) {
-		c.connect(ep)
-		return
+	if x.dials++; x.dials < maxTries {
+		if other := x.route.Cluster.PickOther(c.l.now(), ep); other != nil {
+			c.connectTo(other, true)
+			return
+		}
 	}
 	c.reply(response{status: 502, reason: "connect_failed", text: "no connection to the upstream", fields: retryAfter})
 	c.pump()

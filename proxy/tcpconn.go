@@ -83,12 +83,12 @@ func (c *tcpConn) admitted() {
 	}
 	c.route = r
 	c.pause(pauseConnect)
-	c.connect(nil)
+	c.connect(r.Cluster.Pick(l.now(), nil))
 }
 
-func (c *tcpConn) connect(avoid *upstream.Endpoint) {
+// connect begins the way to ep; nil: there is none.
+func (c *tcpConn) connect(ep *upstream.Endpoint) {
 	c.tries++
-	ep := c.route.Cluster.Pick(c.l.now(), avoid)
 	if ep == nil {
 		c.shut(drain.Errored)
 		return
@@ -225,11 +225,11 @@ func (d *tcpDial) dialed(err error) {
 		d.ep.ConnectErrs.Add(1)
 		d.ep.Failed(c.l.now())
 		d.giveUp()
-		if c.tries < maxTries && c.route.Cluster.HasOther(d.ep) {
-			c.connect(d.ep)
+		if c.tries >= maxTries {
+			c.shut(drain.Errored)
 			return
 		}
-		c.shut(drain.Errored)
+		c.connect(c.route.Cluster.PickOther(c.l.now(), d.ep))
 		return
 	}
 	d.ep.Connects.Add(1)

@@ -15,6 +15,16 @@ const (
 // there is none. An endpoint that was ejected gets its one request here when its time
 // has come.
 func (c *Cluster) Pick(now time.Time, avoid *Endpoint) *Endpoint {
+	return c.pick(now, avoid, false)
+}
+
+// PickOther is Pick after a connection to not could not be made: even an ejected endpoint
+// is a better guess than that one. Nil if there is no other.
+func (c *Cluster) PickOther(now time.Time, not *Endpoint) *Endpoint {
+	return c.pick(now, not, true)
+}
+
+func (c *Cluster) pick(now time.Time, avoid *Endpoint, other bool) *Endpoint {
 	v, turn := c.now.Load(), c.next.Add(1)-1
 	if avoid == nil && c.impaired.Load() == 0 {
 		return v.choose(turn, choice{}, len(v.endpoints))
@@ -24,7 +34,7 @@ func (c *Cluster) Pick(now time.Time, avoid *Endpoint) *Endpoint {
 			return e
 		}
 	}
-	among, n := v.rest(avoid)
+	among, n := v.rest(avoid, other)
 	return v.choose(turn, among, n)
 }
 
@@ -47,16 +57,15 @@ func (ch choice) takes(e *Endpoint) bool {
 	return e.State() == Healthy
 }
 
-// rest finds the candidates when not all endpoints are: the healthy ones but avoid, then
-// avoid itself. If none is healthy, ejections that could not have come to pass with the
+// rest finds the candidates when not all endpoints are: the healthy ones but avoid, then,
+// unless it has to be another, avoid itself. If none is healthy, ejections that could not have come to pass with the
 // endpoints of today (a policy took the healthy ones away) do not count.
-func (v *version) rest(avoid *Endpoint) (choice, int) {
-	tries := [...]choice{{avoid: avoid, picky: true}, {picky: true}, {avoid: avoid, picky: true, active: true}, {picky: true, active: true}}
-	last := len(tries)
-	if v.mayEject() >= len(v.endpoints) {
-		last = 2
-	}
-	for _, ch := range tries[:last] {
+func (v *version) rest(avoid *Endpoint, other bool) (choice, int) {
+	all := v.mayEject() >= len(v.endpoints) // may be ejected: then ejections stand
+	for _, ch := range [...]choice{{avoid: avoid, picky: true}, {picky: true}, {avoid: avoid, picky: true, active: true}, {picky: true, active: true}} {
+		if ch.active && all || ch.avoid == nil && other {
+			continue
+		}
 		if n := v.count(ch); n > 0 {
 			return ch, n
 		}
@@ -110,21 +119,6 @@ func (v *version) count(among choice) (n int) {
 		}
 	}
 	return n
-}
-
-// HasOther reports whether the cluster has an endpoint to try other than e, which may
-// have left it meanwhile.
-func (c *Cluster) HasOther(e *Endpoint) bool {
-	v := c.now.Load()
-	for _, ch := range [...]choice{{avoid: e, picky: true}, {avoid: e, picky: true, active: true}} {
-		if n := v.count(ch); n > 0 {
-			return true
-		}
-		if v.mayEject() >= len(v.endpoints) {
-			break
-		}
-	}
-	return false
 }
 
 // mix spreads the bits of a turn (the finaliser of splitmix64): chance enough for a

@@ -49,6 +49,15 @@ func TestFailuresInARowEject(t *testing.T) {
 	if got := picks(c, after(9*time.Second), 100); got["a:1"] != 0 || got["b:1"] != 50 || got["c:1"] != 50 {
 		t.Errorf("picked %v: the others are to share evenly", got)
 	}
+	two := cluster(upstream.Config{Endpoints: []string{"a:1", "b:1"}})
+	out, down := two.Endpoints()[0], two.Endpoints()[1]
+	fail(out, 5, start)
+	if e := two.PickOther(start, down); e != out {
+		t.Error("the endpoint that refused a connection was picked again although another is only ejected")
+	}
+	if e := two.Pick(start, down); e != down {
+		t.Error("an ejected endpoint was picked for a retry although a healthy one is there")
+	}
 	if c.Pick(start, c.Endpoints()[1]) != c.Endpoints()[2] {
 		t.Error("the only healthy endpoint besides the one to avoid was not picked")
 	}
@@ -134,7 +143,7 @@ func TestChecksOutrankEverything(t *testing.T) {
 	if got := picks(c, start, 10); got["b:1"] != 10 || a.State() != upstream.Unhealthy {
 		t.Errorf("picked %v", got)
 	}
-	if c.HasOther(b) {
+	if c.PickOther(start, b) != nil {
 		t.Error("an unhealthy endpoint counts as another to try")
 	}
 	b.SetUnhealthy(true)
