@@ -61,6 +61,7 @@ const (
 	activeRequests
 	badRequests
 	requestsDropped
+	slowClients
 	decisions
 	upstreamOpen
 	upstreamActive
@@ -118,6 +119,7 @@ var families = [numFamilies]family{
 	activeRequests:  {"http_server_active_requests", gauge, "Requests in flight.", nil},
 	badRequests:     {"sluice_bad_requests_total", counter, "Malformed or ambiguous requests, answered 4xx and never forwarded.", nil},
 	requestsDropped: {"sluice_requests_dropped_total", counter, "Requests that ended before their response was complete, whoever ended them.", nil},
+	slowClients:     {"sluice_slow_clients_total", counter, "Requests ended because their client sent the body, or took the response, below limits.min_rate.", nil},
 	decisions:       {"sluice_authz_decisions_total", counter, "Decisions of the authorize stage.", []string{"decision", "reason"}},
 
 	upstreamOpen:          {"sluice_upstream_connections", gauge, "Open upstream connections, idle ones too.", nil},

@@ -103,7 +103,7 @@ func busy() Sources {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
 			return proxy.Stats{
-				Active: 2, UpstreamsOpen: 6, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
+				Active: 2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
 				Listeners: []proxy.ListenerStats{{Name: "web", Accepted: 11, Failed: 8,
 					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1}}},
 				Decisions: []proxy.DecisionStats{{Decision: "deny", Reason: "reject", Count: 3}},
@@ -145,6 +145,7 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_connections_told_total 5`,
 		`sluice_accept_failures_total{listener="web"} 8`,
 		`sluice_upstream_connections 6`,
+		`sluice_slow_clients_total 12`,
 		`sluice_panics_total{where="walk"} 4`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="0.005"} 3`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="10"} 3`,
