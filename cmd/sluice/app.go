@@ -223,6 +223,7 @@ func (a *app) banner() {
 		source = "--public: every request of everybody is allowed"
 	}
 	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid())
+	limitMemory(a.log)
 	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
 	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
 	a.log.Info("admin", "address", a.cfg.Admin.Address)
