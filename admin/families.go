@@ -93,6 +93,7 @@ const (
 	reloads
 	reloadOK
 	reloadTime
+	logLost
 	numFamilies
 )
 
@@ -155,6 +156,7 @@ var families = [numFamilies]family{
 
 	reloads:    {"sluice_config_reloads_total", counter, "Reloads.", []string{"result"}},
 	reloadOK:   {"sluice_config_last_reload_successful", gauge, "Whether the last reload was successful; 1 before the first.", nil},
+	logLost:    {"sluice_log_lines_lost_total", counter, "Lines of a log that were lost: its reader was too slow, or a write failed.", []string{"log", "reason"}},
 	reloadTime: {"sluice_config_last_reload_success_timestamp_seconds", gauge, "Unix time of the last successful reload; 0 before the first.", nil},
 }
 

@@ -118,6 +118,7 @@ func busy() Sources {
 			return Policy{Version: "17", Hash: "abcd", Applied: noon, StaleSeconds: 2.5, Rejections: 2, Rejected: &Rejected{}}
 		},
 		Reloads:   func() Reloads { return Reloads{Succeeded: 2, Failed: 1, LastFailed: true, LastSuccess: noon} },
+		Logs:      func() map[string]LogLoss { return map[string]LogLoss{"access": {Dropped: 13, Failed: 14}} },
 		LastDrain: &last,
 		Listeners: []proxy.ListenerConfig{{Name: "web"}, {Name: "db", Protocol: proxy.TCP}},
 		Reasons:   []string{"ok", "reject", "no-policy"},
@@ -145,6 +146,8 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_connections_told_total 5`,
 		`sluice_accept_failures_total{listener="web"} 8`,
 		`sluice_upstream_connections 6`,
+		`sluice_log_lines_lost_total{log="access",reason="no_room"} 13`,
+		`sluice_log_lines_lost_total{log="access",reason="write_failed"} 14`,
 		`sluice_slow_clients_total 12`,
 		`sluice_panics_total{where="walk"} 4`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="0.005"} 3`,

@@ -39,6 +39,7 @@ type app struct {
 	keys     *authn.APIKeys     // nil without authenticate.api_key
 	notifier *sdnotify.Notifier
 	access   *proxy.AccessWriter // nil without an access log
+	process  *proxy.AccessWriter // of log; nil: it goes elsewhere
 	shortage *shortage
 
 	mu      sync.Mutex // guards reloads
