@@ -32,6 +32,7 @@ func (c *collector) collectProxy(e emitter) {
 	e.value(activeRequests, float64(s.Active))
 	e.value(badRequests, float64(s.BadRequests))
 	e.value(requestsDropped, float64(s.Dropped))
+	e.value(slowClients, float64(s.Slow))
 	e.value(upstreamBadResponses, float64(s.BadResponses))
 	e.value(upstreamTruncated, float64(s.Truncated))
 	e.value(upstreamPoisoned, float64(s.Poisoned))

@@ -61,6 +61,7 @@ const (
 	activeRequests
 	badRequests
 	requestsDropped
+	slowClients
 	decisions
 	upstreamActive
 	upstreamRequests
@@ -99,6 +100,7 @@ const (
 	reloads
 	reloadOK
 	reloadTime
+	logLost
 	numFamilies
 )
 
@@ -125,6 +127,7 @@ var families = [numFamilies]family{
 	activeRequests:  {"http_server_active_requests", gauge, "Requests in flight.", nil},
 	badRequests:     {"sluice_bad_requests_total", counter, "Malformed or ambiguous requests, answered 4xx and never forwarded.", nil},
 	requestsDropped: {"sluice_requests_dropped_total", counter, "Requests that ended before their response was complete, whoever ended them.", nil},
+	slowClients:     {"sluice_slow_clients_total", counter, "Requests ended because their client sent the body, or took the response, below limits.min_rate.", nil},
 	decisions:       {"sluice_authz_decisions_total", counter, "Decisions of the authorize stage.", []string{"decision", "reason"}},
 
 	upstreamActive:         {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
@@ -167,6 +170,7 @@ var families = [numFamilies]family{
 
 	reloads:    {"sluice_config_reloads_total", counter, "Reloads.", []string{"result"}},
 	reloadOK:   {"sluice_config_last_reload_successful", gauge, "Whether the last reload was successful; 1 before the first.", nil},
+	logLost:    {"sluice_log_lines_lost_total", counter, "Lines of a log that were lost: its reader was too slow, or a write failed.", []string{"log", "reason"}},
 	reloadTime: {"sluice_config_last_reload_success_timestamp_seconds", gauge, "Unix time of the last successful reload; 0 before the first.", nil},
 }
 

@@ -30,6 +30,12 @@ type Reloads struct {
 	LastSuccess       time.Time // zero: none yet
 }
 
+// LogLoss is what a log could not write, in lines.
+type LogLoss struct {
+	Dropped uint64 // whoever reads it was too slow
+	Failed  uint64 // it refused them
+}
+
 // Sources is where metrics are read at scrape time. Each function may be nil: what it
 // would have told is then as if nothing had happened. They are called one scrape at a time.
 type Sources struct {
@@ -41,6 +47,7 @@ type Sources struct {
 	Proxy       func() proxy.Stats
 	Policy      func() Policy
 	Reloads     func() Reloads
+	Logs        func() map[string]LogLoss // by log: "access", "process"
 	// LastDrain is the receipt of the drain before this start; nil: unknown.
 	LastDrain *drain.Receipt
 
@@ -112,6 +119,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectPolicy(e)
 	c.collectDrain(e)
 	c.collectReloads(e)
+	for log, n := range read(c.s.Logs) {
+		e.value(logLost, float64(n.Dropped), log, "no_room")
+		e.value(logLost, float64(n.Failed), log, "write_failed")
+	}
 }
 
 // read calls a source; without one it is as if nothing had happened.

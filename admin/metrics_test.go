@@ -104,7 +104,7 @@ func busy() Sources {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
 			return proxy.Stats{
-				Active: 2, UpstreamsOpen: 6, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
+				Active: 2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
 				Listeners: []proxy.ListenerStats{{Name: "web", Accepted: 11, Failed: 8,
 					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1}}},
 				Decisions: []proxy.DecisionStats{{Decision: "deny", Reason: "reject", Count: 3}},
@@ -121,6 +121,7 @@ func busy() Sources {
 			return Policy{Version: "17", Hash: "abcd", Applied: noon, StaleSeconds: 2.5, Rejections: 2, Rejected: &Rejected{}}
 		},
 		Reloads:   func() Reloads { return Reloads{Succeeded: 2, Failed: 1, LastFailed: true, LastSuccess: noon} },
+		Logs:      func() map[string]LogLoss { return map[string]LogLoss{"access": {Dropped: 13, Failed: 14}} },
 		LastDrain: &last,
 		Listeners: []proxy.ListenerConfig{{Name: "web"}, {Name: "db", Protocol: proxy.TCP}},
 		Reasons:   []string{"ok", "reject", "no-policy"},
@@ -147,6 +148,9 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_connections_closed_total{listener="web",reason="cut"} 1`,
 		`sluice_connections_told_total 5`,
 		`sluice_accept_failures_total{listener="web"} 8`,
+		`sluice_log_lines_lost_total{log="access",reason="no_room"} 13`,
+		`sluice_log_lines_lost_total{log="access",reason="write_failed"} 14`,
+		`sluice_slow_clients_total 12`,
 		`sluice_panics_total{where="walk"} 4`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="0.005"} 3`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="10"} 3`,

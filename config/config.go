@@ -126,6 +126,7 @@ type Engine struct {
 type Limits struct {
 	MaxConnections int       `yaml:"max_connections"` // downstream, all listeners
 	PerSource      int       `yaml:"per_source"`      // downstream connections from one IPv4 address or IPv6 /64, but for trusted_proxies; 0: no limit
+	MinRate        yaml.Size `yaml:"min_rate"`        // a second, of a request body (averaged over 30s) or of a response that its client takes (over timeouts.write), while only the client is waited for; 0: none
 	Head           yaml.Size `yaml:"head"`            // of one request or response head
 	Line           yaml.Size `yaml:"line"`            // of one line of it
 	Fields         int       `yaml:"fields"`          // field lines of one head
@@ -166,7 +167,7 @@ func Default() Config {
 		Platform: Platform{StopTimeout: 30 * time.Second},
 		Probes:   Probes{Address: ":9902"},
 		Admin:    Admin{Address: "127.0.0.1:9901"},
-		Limits:   Limits{MaxConnections: 50_000, Head: 64 << 10, Line: 16 << 10, Fields: 100},
+		Limits:   Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100},
 		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
 			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
 		Engine: Engine{Driver: "auto"},

@@ -234,7 +234,7 @@ func TestMapping(t *testing.T) {
 				ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128")}}},
 		Start:          proxy.Hold,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
-		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20,
+		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
 		Linger: s / 4, HalfOpenTimeout: 60 * s,
 	}

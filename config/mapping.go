@@ -42,6 +42,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 	out := proxy.Config{
 		Limits:          h1.Limits{Head: int(c.Limits.Head), Line: int(c.Limits.Line), Fields: c.Limits.Fields},
 		MaxConnections:  c.Limits.MaxConnections,
+		MinRate:         int(c.Limits.MinRate),
 		PerSource:       c.Limits.PerSource,
 		HeaderTimeout:   c.Timeouts.Head,
 		BodyTimeout:     c.Timeouts.Body,

@@ -207,6 +207,7 @@ func (l *loader) limits() {
 	}{
 		{"limits.max_connections", int64(l.cfg.Limits.MaxConnections), 1, maxConnections, number},
 		{"limits.per_source", int64(l.cfg.Limits.PerSource), 0, maxConnections, number},
+		{"limits.min_rate", int64(l.cfg.Limits.MinRate), 0, 2 << 10, size},
 		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
 		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
 		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},

@@ -250,6 +250,40 @@ func TestG4SlowClients(t *testing.T) {
 	})
 }
 
+// TestG4SlowReaders take their response slowly but steadily, while the kernel and a pipe
+// hold megabytes for them: nobody may take them for stuck. Who takes nothing is.
+func TestG4SlowReaders(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newUpstream(t), setup{extra: "timeouts: {write: 3s}"})
+	ask := func() *wire {
+		t.Helper()
+		w, err := connect(s.web, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = w.Close() })
+		if _, err := io.WriteString(w, get("/big")); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	slow := ask()
+	tick := time.NewTicker(50 * time.Millisecond) // the pace of a slow client
+	defer tick.Stop()
+	for range 160 { // 8 s, twice what a stuck one gets
+		<-tick.C
+		if _, err := io.CopyN(io.Discard, slow.in, 4<<10); err != nil {
+			t.Fatalf("80 KiB a second: %v", err)
+		}
+	}
+	if n := s.sum(t, "sluice_slow_clients_total"); n != 0 {
+		t.Errorf("%v clients are taken for slow, want none", n)
+	}
+	stuck := ask()
+	eventually(t, "the stuck one is dropped", func() bool { return s.sum(t, "sluice_slow_clients_total") >= 1 })
+	_ = stuck.Close()
+}
+
 // TestG4LongUploads may take longer than the limit of a head, as long as bytes come.
 func TestG4LongUploads(t *testing.T) {
 	t.Parallel()

@@ -241,12 +241,12 @@ func TestUpstreamRestarts(t *testing.T) {
 		t.Errorf("the retry budget refused %v", n)
 	}
 	if os.Getenv("E2E_RESTARTS") != "" {
-		peers(t, u, times)
+		restartPeers(t, u, times)
 	}
 }
 
-// peers measures how nginx and HAProxy, pooling upstream connections as we do, fare with the same.
-func peers(t *testing.T, u *renewed, times int) {
+// restartPeers measures how nginx and HAProxy, pooling upstream connections as we do, fare with the same.
+func restartPeers(t *testing.T, u *renewed, times int) {
 	up, dir := u.ln.Addr().String(), t.TempDir()
 	front := freeAddress(t)
 	write(t, filepath.Join(dir, "nginx.conf"), fmt.Sprintf(`daemon off;

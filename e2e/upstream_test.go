@@ -73,6 +73,7 @@ func (u *upstream) handler() http.Handler {
 		_, _ = w.Write(body)
 	})
 	m.HandleFunc("/slow", slow)
+	m.HandleFunc("/big", big)
 	m.HandleFunc("/tunnel", u.tunnel)
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s by %s", r.Method, r.URL.Path, r.Header.Get("X-Sluice-User"))
@@ -83,6 +84,18 @@ func (u *upstream) handler() http.Handler {
 		u.mu.Unlock()
 		m.ServeHTTP(w, r)
 	})
+}
+
+// big answers with 64 MiB.
+func big(w http.ResponseWriter, _ *http.Request) {
+	const pieces = 1 << 10
+	piece := make([]byte, 64<<10)
+	w.Header().Set("Content-Length", strconv.Itoa(pieces*len(piece)))
+	for range pieces {
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
+	}
 }
 
 // slow answers with one byte every 50 ms for the duration d of the query.

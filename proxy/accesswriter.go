@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -49,7 +50,7 @@ func (a *AccessWriter) WriteLines(b []byte) {
 	a.mu.Lock()
 	if a.closed || len(a.buf)+len(b) > a.limit {
 		a.mu.Unlock()
-		a.dropped.Add(1)
+		a.dropped.Add(lines(b))
 		return
 	}
 	had := len(a.buf)
@@ -78,11 +79,16 @@ func (a *AccessWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Dropped is how many writes of a loop (one or more lines each) found no room.
+// Dropped is how many lines found no room.
 func (a *AccessWriter) Dropped() uint64 { return a.dropped.Load() }
 
-// Failed is how many writes the writer refused: their lines are gone.
+// Failed is how many lines the writer refused (a full file system, a pipe whose reader went
+// away): they are gone.
 func (a *AccessWriter) Failed() uint64 { return a.failed.Load() }
+
+func lines(b []byte) uint64 { return uint64(bytes.Count(b, newline)) }
+
+var newline = []byte{'\n'}
 
 // Close writes what is left and joins. A writer that never returns holds it.
 func (a *AccessWriter) Close() {
@@ -118,6 +124,7 @@ func (a *AccessWriter) run() {
 	var mine []byte
 	timer := time.NewTimer(a.gather)
 	defer timer.Stop()
+	torn := false
 	for {
 		a.mu.Lock()
 		for len(a.buf) == 0 && !a.closed {
@@ -138,8 +145,23 @@ func (a *AccessWriter) run() {
 		}
 		mine, a.buf = a.buf, mine[:0]
 		a.mu.Unlock()
-		if _, err := a.w.Write(mine); err != nil {
-			a.failed.Add(1)
+		torn = a.writeOut(mine, torn)
+	}
+}
+
+// writeOut writes whole lines. torn: the last write broke off in the middle of a line, which
+// is ended first, so that it spoils no other.
+func (a *AccessWriter) writeOut(b []byte, torn bool) bool {
+	if torn {
+		if _, err := a.w.Write(newline); err != nil {
+			a.failed.Add(lines(b))
+			return true
 		}
 	}
+	n, err := a.w.Write(b)
+	if err == nil {
+		return false
+	}
+	a.failed.Add(lines(b[n:]))
+	return n > 0 && b[n-1] != '\n'
 }

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,47 @@ func TestAccessWriterGathers(t *testing.T) {
 		a.Close()
 		if got, want := strings.Join(p.got, ", "), "50ms: 8, 120ms: 70000, 130ms: 5"; got != want {
 			t.Errorf("wrote %s, want %s", got, want)
+		}
+	})
+}
+
+// cramped takes so many bytes, then none until room is made.
+type cramped struct {
+	room int
+	got  strings.Builder
+}
+
+func (c *cramped) Write(b []byte) (int, error) {
+	n := min(len(b), c.room)
+	c.room -= n
+	c.got.Write(b[:n])
+	if n < len(b) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// A file system that is full costs the lines that did not fit, each counted, and a line that
+// was cut off spoils no other.
+func TestAccessWriterOnAFullFileSystem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &cramped{room: 6}
+		a := proxy.NewAccessWriter(w, 0, 0)
+		for _, text := range []string{"one\ntwo\n", "three\n"} {
+			a.WriteLines([]byte(text))
+			synctest.Wait() // it is with the writer
+		}
+		if got := a.Failed(); got != 2 {
+			t.Errorf("%d lines failed, want 2", got)
+		}
+		w.room = 100
+		a.WriteLines([]byte("four\n"))
+		a.Close()
+		if got := w.got.String(); got != "one\ntw\nfour\n" {
+			t.Errorf("wrote %q", got)
+		}
+		if got := a.Failed(); got != 2 {
+			t.Errorf("%d lines failed, want 2", got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluiceproxy/sluice/internal/sim"
 )
@@ -28,8 +29,9 @@ func TestResponsesThatNobodyReadsAreBounded(t *testing.T) {
 			}
 			c.Write([]byte(strings.Repeat(one, n)))
 			c.CloseWrite()
-			most := 0
-			w.net.Run(30e9, func() bool {
+			most, over := 0, false
+			w.net.After(30*time.Second, func() { over = true })
+			w.net.Run(time.Minute, func() bool {
 				for _, l := range w.core.loops {
 					for _, r := range l.roles {
 						if h, ok := r.(*httpConn); ok {
@@ -37,7 +39,7 @@ func TestResponsesThatNobodyReadsAreBounded(t *testing.T) {
 						}
 					}
 				}
-				return false
+				return over
 			})
 			if most > highWater+4096 {
 				t.Errorf("%d bytes were queued for a client that reads nothing, want at most about %d", most, highWater)

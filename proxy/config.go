@@ -70,6 +70,10 @@ type Config struct {
 	// known with each request.
 	PerSource int
 
+	// MinRate is how many bytes a second a client has to send of a request body, or take of a
+	// response, while nobody else is waited for; 0: none. At most 2 KiB.
+	MinRate int
+
 	HeaderTimeout time.Duration // from the first byte of a head to its last; 10 s
 	BodyTimeout   time.Duration // without a byte of a request body; 60 s
 	WriteTimeout  time.Duration // without a byte of a response leaving; 60 s

@@ -35,6 +35,8 @@ type exchange struct {
 	hasBody    bool
 	reqDone    bool
 	bodyBegun  bool   // a body byte was consumed: no retry
+	rateMark   int64  // bytesIn when the window of the rate began
+	pressed    bool   // the upstream held the body back in this window
 	moving     bool   // the driver carries the body: if that breaks, nobody knows how far it came
 	saved      []byte // the head, while an authenticator works on it
 	stage      int    // index in the route's chain of the authenticator that is asked

@@ -14,7 +14,7 @@ import (
 
 // Why an exchange was dropped after its response began.
 var (
-	errStalledClient   = errors.New("the client took no byte of the response within limits.write_timeout")
+	errStalledClient   = errors.New("the client took too little of the response (timeouts.write, limits.min_rate)")
 	errEvicted         = errors.New("evicted")
 	errDeadline        = errors.New("the drain deadline passed")
 	errTruncated       = errors.New("the upstream ended its response early")
@@ -102,6 +102,7 @@ func (c *httpConn) upstreamReady() {
 		// What bounded the head must not go off as if it bounded the response: the wait
 		// for that begins when the request was sent.
 		c.arm(engine.TimerState, 0)
+		c.rateBegins()
 		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
 	}
 	c.pump()
@@ -154,6 +155,7 @@ func (c *httpConn) forwardBody(b []byte) int {
 	}
 	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
 	if !(n == len(b) && c.moveBody()) && u.full() {
+		x.pressed = true
 		c.pause(pausePressure)
 	}
 	return n
@@ -179,6 +181,10 @@ func (c *httpConn) bodyTimeout() {
 			u.watchStall()
 		}
 		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+		return
+	}
+	if c.awaitsContinue() {
+		c.responseTimeout()
 		return
 	}
 	c.failRequest(response{status: 408, reason: "body_timeout", text: "the request body took too long", close: true}, errClientTruncated)

@@ -25,10 +25,22 @@ type half struct {
 	id     engine.ConnID
 	paused uint8
 
-	queued  int64 // bytes given to Send, ever
-	mark    int64 // bytes that had left when the stall timer was armed
-	writing bool  // the stall timer is armed
+	queued int64 // bytes given to Send, ever
+	mark   int64 // what the peer had when its window began
+	watch  watch // of the peer
+	filled bool  // a Move fills the queue: no Send says when something waits, and no Sent when nothing does
 }
+
+// watch is how far a peer that is sent to is watched. Between us and it are buffers of
+// megabytes, so what counts is what its kernel has acknowledged; that costs a system call,
+// so the first look is only taken when something has waited to be sent for a while.
+type watch uint8
+
+const (
+	unwatched watch = iota // nothing waits to be sent
+	glanced                // something does; the stall timer is armed for the first look
+	judged                 // mark is set; the stall timer ends the window
+)
 
 func (h *half) send(b []byte) {
 	if len(b) == 0 {
@@ -36,40 +48,54 @@ func (h *half) send(b []byte) {
 	}
 	h.l.sh.Send(h.id, b)
 	h.queued += int64(len(b))
-	if !h.writing && h.l.cfg.WriteTimeout > 0 {
-		h.writing = true
-		h.mark = h.left()
-		h.l.sh.Arm(h.id, engine.TimerWrite, h.l.cfg.WriteTimeout)
+	h.watchStall()
+}
+
+// watchStall begins to watch the peer, unless that is done already.
+func (h *half) watchStall() {
+	if h.watch == unwatched && h.l.cfg.WriteTimeout > 0 {
+		h.watch = glanced
+		h.arm(engine.TimerWrite, h.l.cfg.WriteTimeout/4)
 	}
 }
 
-// left is how many bytes the kernel has taken.
-func (h *half) left() int64 { return h.queued - int64(h.l.sh.Queued(h.id)) }
+// left is how many bytes the peer has or, where that cannot be known, the kernel.
+func (h *half) left() int64 {
+	if n := h.l.sh.Acked(h.id); n >= 0 {
+		return n
+	}
+	return h.queued - int64(h.l.sh.Queued(h.id))
+}
 
 // full reports whether the source of what is sent here should wait.
 func (h *half) full() bool { return h.l.sh.Queued(h.id) > highWater }
 
 // flushed is to be called by sent.
 func (h *half) flushed() {
-	if h.writing {
-		h.writing = false
-		h.l.sh.Arm(h.id, engine.TimerWrite, 0)
+	if h.watch != unwatched && !h.filled {
+		h.watch = unwatched
+		h.arm(engine.TimerWrite, 0)
 	}
 }
 
-// stalled is to be called when TimerWrite fired: true if not one byte has left since
-// it was armed. A queue that never empties but moves is not stalled.
-func (h *half) stalled() bool {
-	h.writing = false
+// stalled is to be called when TimerWrite fired: true if for a whole WriteTimeout something
+// waited to be sent, and the peer took fewer than least bytes. It is noticed within
+// 1.25 times that.
+func (h *half) stalled(least int64) bool {
 	if h.l.sh.Queued(h.id) == 0 {
+		h.watch = unwatched
+		if h.filled {
+			h.watchStall()
+		}
 		return false
 	}
-	if left := h.left(); left > h.mark {
-		h.mark, h.writing = left, true
-		h.l.sh.Arm(h.id, engine.TimerWrite, h.l.cfg.WriteTimeout)
-		return false
+	left := h.left()
+	if h.watch == judged && left-h.mark < least {
+		return true
 	}
-	return true
+	h.watch, h.mark = judged, left
+	h.arm(engine.TimerWrite, h.l.cfg.WriteTimeout)
+	return false
 }
 
 func (h *half) pause(why uint8) {

@@ -333,7 +333,8 @@ func (c *httpConn) dialed(error) {}
 func (c *httpConn) fired(t engine.Timer) {
 	switch t {
 	case engine.TimerWrite:
-		if c.stalled() {
+		if c.stalled(c.l.leastTaken()) {
+			c.l.stats.slow.Add(1)
 			c.decide(drain.Errored)
 			c.drop(errStalledClient)
 		}
@@ -362,7 +363,11 @@ func (c *httpConn) stateTimeout() {
 	case deciding:
 		c.stageTimeout()
 	case forwarding:
-		c.responseTimeout()
+		if c.x.reqDone {
+			c.responseTimeout()
+		} else {
+			c.rateEnds()
+		}
 	case discarding:
 		c.decide(drain.Completed)
 		c.shut()

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"math"
-
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/tunnel"
 )
@@ -26,6 +24,7 @@ func (u *upConn) moveBody() bool {
 	if c.x.respChunk || u.paused != 0 || !u.l.mayMove(u.body.Remaining()) || !u.l.sh.Move(c.id, u.id, u.body.Remaining()) {
 		return false
 	}
+	c.filled = true
 	c.watchStall()
 	return true
 }
@@ -35,12 +34,12 @@ func (u *upConn) moved(n int64, done bool) {
 		return
 	}
 	c := u.c
+	c.filled = !done
 	u.body.Skip(n)
 	c.x.bytesOut += n
 	if c.handle != nil {
 		c.handle.Bytes(0, n)
 	}
-	c.progressed()
 	if done && u.body.Done() {
 		u.endResponse(nil)
 		return
@@ -56,6 +55,7 @@ func (c *httpConn) moveBody() bool {
 		return false
 	}
 	c.x.moving = true
+	u.filled = true
 	u.watchStall()
 	return true
 }
@@ -70,7 +70,7 @@ func (c *httpConn) moved(n int64, done bool) {
 	if c.handle != nil {
 		c.handle.Bytes(n, 0)
 	}
-	x.up.progressed()
+	x.up.filled = !done
 	x.moving = !done
 	if done && x.body.Done() {
 		x.reqDone = true
@@ -103,15 +103,3 @@ func (e *tunnelEnd) moved(n int64, _ bool) {
 	}
 	p.do(p.t.Bytes(e.side, int(n), 0, e.l.now())) // the driver takes no more than the other side does
 }
-
-// watchStall arms the stall timer although nothing was sent: a Move fills the queue.
-func (h *half) watchStall() {
-	if !h.writing && h.l.cfg.WriteTimeout > 0 {
-		h.writing, h.mark = true, h.left()
-		h.l.sh.Arm(h.id, engine.TimerWrite, h.l.cfg.WriteTimeout)
-	}
-}
-
-// progressed: a Move brought bytes to the kernel. What it holds meanwhile counts as queued, so
-// that left cannot tell.
-func (h *half) progressed() { h.mark = math.MinInt64 }

@@ -67,6 +67,7 @@ type loopStats struct {
 	badRequests    atomic.Uint64
 	badResponses   atomic.Uint64
 	dropped        atomic.Uint64
+	slow           atomic.Uint64
 	truncated      atomic.Uint64
 	poisoned       atomic.Uint64
 	upstreamClosed atomic.Uint64
@@ -218,6 +219,7 @@ type Stats struct {
 	BadRequests    uint64
 	BadResponses   uint64
 	Dropped        uint64
+	Slow           uint64 // clients below Config.MinRate; those of a response are among Dropped
 	Truncated      uint64
 	Poisoned       uint64
 	UpstreamClosed uint64
@@ -291,6 +293,7 @@ func (core *Core) Stats() Stats {
 		s.IdleTimeouts += l.stats.idleTimeouts.Load()
 		s.BadRequests += l.stats.badRequests.Load()
 		s.BadResponses += l.stats.badResponses.Load()
+		s.Slow += l.stats.slow.Load()
 		s.Dropped += l.stats.dropped.Load()
 		s.Truncated += l.stats.truncated.Load()
 		s.Poisoned += l.stats.poisoned.Load()

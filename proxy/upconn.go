@@ -265,7 +265,7 @@ func (u *upConn) fired(t engine.Timer) {
 		u.abandon()
 		c.drop(errStreamIdle)
 	case engine.TimerWrite:
-		if u.state == upBusy && u.stalled() {
+		if u.state == upBusy && u.stalled(1) {
 			c := u.c
 			u.abandon()
 			c.failRequest(response{status: 504, reason: "upstream_stalled", text: "the upstream does not take the request"}, errTruncated)

@@ -142,8 +142,15 @@ func (a *app) lastDrain() *drain.Receipt {
 	return &r
 }
 
-// writeFile replaces a file in one step, so that nobody reads half a receipt.
+// writeFile replaces a file in one step, so that nobody reads half a receipt. What is there
+// and no file (a device, a pipe) is written to and stays what it is.
 func writeFile(name string, data []byte) error {
+	if fi, err := os.Stat(name); err == nil && !fi.Mode().IsRegular() {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			return fmt.Errorf("drain.receipt: %w", err)
+		}
+		return nil
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".receipt-*")
 	if err != nil {
 		if errors.Is(err, fs.ErrPermission) { // a directory that only lets us write the file itself

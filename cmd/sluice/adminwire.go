@@ -9,6 +9,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
+	"github.com/sluiceproxy/sluice/proxy"
 )
 
 // wireAdmin registers what tells the story: probes and metrics first, so that they are
@@ -51,9 +52,20 @@ func (a *app) receipt() (drain.Receipt, bool) {
 func (a *app) sources() admin.Sources {
 	return admin.Sources{
 		Build: buildVersion(), Health: a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
-		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(), Proxy: a.server.Stats, Policy: a.policy, Reloads: a.reloadCounts,
+		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(), Proxy: a.server.Stats, Policy: a.policy, Reloads: a.reloadCounts, Logs: a.logLosses,
 		Listeners: a.cfg.ProxyConfig().Listeners, Reasons: policy.Reasons(), Log: a.log,
 	}
+}
+
+// logLosses is what the logs could not write.
+func (a *app) logLosses() map[string]admin.LogLoss {
+	losses := map[string]admin.LogLoss{}
+	for name, w := range map[string]*proxy.AccessWriter{"access": a.access, "process": a.process} {
+		if w != nil {
+			losses[name] = admin.LogLoss{Dropped: w.Dropped(), Failed: w.Failed()}
+		}
+	}
+	return losses
 }
 
 func (a *app) reloadCounts() admin.Reloads {

@@ -39,6 +39,7 @@ type app struct {
 	keys     *authn.APIKeys     // nil without authenticate.api_key
 	notifier *sdnotify.Notifier
 	access   *proxy.AccessWriter // nil without an access log
+	process  *proxy.AccessWriter // of log; nil: it goes elsewhere
 	shortage *shortage
 
 	mu      sync.Mutex // guards reloads
@@ -223,6 +224,7 @@ func (a *app) banner() {
 		source = "--public: every request of everybody is allowed"
 	}
 	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid())
+	limitMemory(a.log)
 	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
 	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
 	a.log.Info("admin", "address", a.cfg.Admin.Address)

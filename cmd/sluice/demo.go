@@ -73,8 +73,8 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (int, er
 	if err != nil {
 		return 0, err
 	}
-	log, closeLog := openLog(os.Stderr, cfg.Log)
-	defer closeLog()
+	log, logTo := openLog(os.Stderr, cfg.Log)
+	defer logTo.CloseWithin(logFlush)
 	a, err := newApp(cfg, o, log, out)
 	if err != nil {
 		return 0, err

@@ -20,14 +20,14 @@ const logFlush = 2 * time.Second
 // accessGather is how long an access record may wait for others before it is written.
 const accessGather = 50 * time.Millisecond
 
-// openLog makes the process log on f as the configuration asks; closeLog writes out the
-// rest. A log that nobody reads must cost lines, never a request or the stop: the lines go
+// openLog makes the process log on f as the configuration asks; whoever closes w writes out
+// the rest. A log that nobody reads must cost lines, never a request or the stop: the lines go
 // through a bounded buffer, and a pipe whose reader went away is an error of its writes
 // and not SIGPIPE, which would end the process.
-func openLog(f *os.File, cfg config.Log) (log *slog.Logger, closeLog func()) {
+func openLog(f *os.File, cfg config.Log) (log *slog.Logger, w *proxy.AccessWriter) {
 	signal.Ignore(syscall.SIGPIPE)
-	w := proxy.NewAccessWriter(f, 0, 0)
-	return newLogger(w, isTerminal(f), cfg), func() { w.CloseWithin(logFlush) }
+	w = proxy.NewAccessWriter(f, 0, 0)
+	return newLogger(w, isTerminal(f), cfg), w
 }
 
 func newLogger(w io.Writer, terminal bool, cfg config.Log) *slog.Logger {

@@ -44,8 +44,8 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 			if o.public && cfg.Policy.Dir != "" {
 				return fmt.Errorf("--public allows every request of everybody, but there is a policy in %s (policy.dir): leave out one of them", cfg.Policy.Dir)
 			}
-			log, closeLog := openLog(os.Stderr, cfg.Log)
-			defer closeLog()
+			log, logTo := openLog(os.Stderr, cfg.Log)
+			defer logTo.CloseWithin(logFlush)
 			if n, known := descriptorLimit(); known {
 				if err := fitDescriptors(cfg, n, log); err != nil {
 					return fail(exitUsage, fmt.Errorf("sluice: %w", err))
@@ -58,6 +58,7 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 			if err != nil {
 				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
 			}
+			a.process = logTo
 			if code := a.run(context.Background()); code != exitOK {
 				return fail(code, nil)
 			}

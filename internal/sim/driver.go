@@ -364,6 +364,14 @@ func (s *shard) Queued(id engine.ConnID) int {
 	return 0
 }
 
+// Acked implements engine.Shard.
+func (s *shard) Acked(id engine.ConnID) int64 {
+	if c := s.conn(id); c != nil && c.sock != nil {
+		return c.sock.Acked()
+	}
+	return -1
+}
+
 // Pause implements engine.Shard.
 func (s *shard) Pause(id engine.ConnID) {
 	if c := s.conn(id); c != nil {

@@ -32,9 +32,10 @@ type Sock struct {
 	alive bool // connected, and neither reset nor released
 
 	out      buffer // written, not yet on its way
-	inFlight int    // on its way or unread at the peer: the window
-	pumping  bool   // an event will send more of out
-	fin      bool   // CloseWrite
+	wrote    int64
+	inFlight int  // on its way or unread at the peer: the window
+	pumping  bool // an event will send more of out
+	fin      bool // CloseWrite
 	finSent  bool
 	closed   bool     // Close: arriving data is answered by RST
 	wire     []packet // on its way to us, in order
@@ -103,6 +104,9 @@ func (s *Sock) Alive() bool { return s.alive }
 // Queued is the number of written bytes that are not on their way yet.
 func (s *Sock) Queued() int { return s.out.len() }
 
+// Acked is the number of written bytes that the peer has read.
+func (s *Sock) Acked() int64 { return s.wrote - int64(s.Unacked()) }
+
 // Unacked is the number of written bytes that the peer has not read.
 func (s *Sock) Unacked() int { return s.out.len() + s.inFlight }
 
@@ -115,6 +119,7 @@ func (s *Sock) Write(b []byte) {
 		s.n.Tap(s, b)
 	}
 	s.out.add(b)
+	s.wrote += int64(len(b))
 	s.pump()
 }
 

@@ -95,6 +95,18 @@ func OutQueue(conn syscall.RawConn) (int, error) {
 	return n, os.NewSyscallError("ioctl", inner)
 }
 
+// Acked is the number of bytes that the peer has acknowledged since the connection began
+// (tcpi_bytes_acked); -1: unknown.
+func Acked(conn syscall.RawConn) int64 {
+	n := int64(-1)
+	_ = conn.Control(func(fd uintptr) { // an error leaves -1
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			n = int64(info.Bytes_acked)
+		}
+	})
+	return n
+}
+
 // CountCookies counts the SYN cookies sent so far, for [Begin].
 func CountCookies() Cookies {
 	text, err := os.ReadFile("/proc/net/netstat")

@@ -22,3 +22,6 @@ func OutQueue(syscall.RawConn) (int, error) { return 0, errors.ErrUnsupported }
 
 // CountCookies is not available on this platform: the zero Cookies is unknown.
 func CountCookies() Cookies { return Cookies{} }
+
+// Acked is -1: unknown.
+func Acked(syscall.RawConn) int64 { return -1 }

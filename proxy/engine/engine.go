@@ -119,6 +119,11 @@ type Shard interface {
 	Send(id ConnID, b []byte)
 	// Queued is the number of bytes of Send that the kernel has not taken yet.
 	Queued(id ConnID) int
+	// Acked is how many bytes the peer's kernel has acknowledged since the connection began,
+	// whoever sent them; a SYN or FIN may count one. It tells a slow peer from a stuck one, which
+	// Queued cannot: between us and the peer are buffers of megabytes. -1: it cannot be known
+	// here. It may cost a system call.
+	Acked(id ConnID) int64
 	// Pause stops Received and EOF of this connection until Resume.
 	Pause(id ConnID)
 	// Resume undoes Pause. What arrived meanwhile is delivered after the current call returns.

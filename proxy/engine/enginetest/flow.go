@@ -195,6 +195,11 @@ func testSentWhenEmpty(t *testing.T, f Factory) {
 	c.send(big)
 	var queued int
 	c.do(func(sh engine.Shard) { queued = sh.Queued(c.id) })
+	var acked int64
+	c.do(func(sh engine.Shard) { acked = sh.Acked(c.id) })
+	if acked < -1 || acked >= int64(len(big)) {
+		t.Errorf("%d bytes acknowledged by a peer that reads nothing", acked)
+	}
 	if queued == 0 || c.pending() > 0 {
 		t.Fatalf("%d bytes queued, %d events: the kernel cannot have taken it all", queued, c.pending())
 	}
@@ -210,6 +215,11 @@ func testSentWhenEmpty(t *testing.T, f Factory) {
 	}
 	write(t, peer, "z")
 	c.data(1) // and no second Sent before it
+	known := acked >= 0
+	c.do(func(sh engine.Shard) { acked = sh.Acked(c.id) }) // with its byte the peer acknowledged ours
+	if known && acked < int64(len(big)) {
+		t.Errorf("%d bytes acknowledged of %d that the peer has", acked, len(big))
+	}
 }
 
 // A fast source and a sink that does not read: the handler pauses, and neither the

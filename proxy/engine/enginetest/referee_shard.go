@@ -58,6 +58,15 @@ func (s watchedShard) Queued(id engine.ConnID) int {
 	return n
 }
 
+// Acked implements engine.Shard.
+func (s watchedShard) Acked(id engine.ConnID) int64 {
+	a, n := s.asked("Acked", id), s.w.sh.Acked(id)
+	if n < -1 || a == nil && n != -1 {
+		s.w.fault("Acked(%#x) = %d, live: %v", id, n, a != nil)
+	}
+	return n
+}
+
 // Pause implements engine.Shard.
 func (s watchedShard) Pause(id engine.ConnID) {
 	if a := s.asked("Pause", id); a != nil {

@@ -27,6 +27,7 @@ func (f *fake) Index() int                                     { return 0 }
 func (f *fake) Now() time.Time                                 { return f.now }
 func (f *fake) Dial(string, time.Duration) engine.ConnID       { return f.next }
 func (f *fake) Send(engine.ConnID, []byte)                     {}
+func (f *fake) Acked(engine.ConnID) int64                      { return -1 }
 func (f *fake) Queued(engine.ConnID) int                       { return f.queued }
 func (f *fake) Pause(engine.ConnID)                            {}
 func (f *fake) Resume(engine.ConnID)                           {}

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluiceproxy/sluice/proxy/engine"
 )
 
@@ -145,6 +147,19 @@ func (l *loop) Queued(id engine.ConnID) int {
 		return c.queued() + int(c.lost)
 	}
 	return 0
+}
+
+// Acked implements engine.Shard.
+func (l *loop) Acked(id engine.ConnID) int64 {
+	c := l.conn(id)
+	if c == nil || c.fd < 0 {
+		return -1
+	}
+	info, err := unix.GetsockoptTCPInfo(c.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return -1
+	}
+	return int64(info.Bytes_acked)
 }
 
 // CloseWrite implements engine.Shard.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/sluiceproxy/sluice/internal/synshed"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 )
 
@@ -80,6 +81,16 @@ func (s *shard) Queued(id engine.ConnID) int {
 		return int(c.queued())
 	}
 	return 0
+}
+
+// Acked implements engine.Shard.
+func (s *shard) Acked(id engine.ConnID) int64 {
+	if c := s.conn(id); c != nil && c.nc != nil {
+		if raw := rawConn(c.nc); raw != nil {
+			return synshed.Acked(raw)
+		}
+	}
+	return -1
 }
 
 // Pause implements engine.Shard.
