@@ -40,7 +40,6 @@ func (f *fake) Ask(engine.ConnID, func() any) bool             { return f.ask }
 
 // doing is a handler that does one thing in Notice, and keeps the last b it was given.
 type doing struct {
-	scripted
 	kept []byte
 }
 
