@@ -250,7 +250,7 @@ func (c *conn) sent() {
 
 // bothDone ends a connection that has nothing left in either direction.
 func (c *conn) bothDone() {
-	if c.live() && c.eof && c.finSent && !c.closing && c.sock.Queued() == 0 {
+	if c.live() && c.eof && !c.lateEOF && c.finSent && !c.closing && c.sock.Queued() == 0 {
 		c.closing, c.linger = true, time.Second
 		c.finish()
 	}
