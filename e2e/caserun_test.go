@@ -71,6 +71,14 @@ func (p *player) play(c *wireCase) *played {
 		// it no proxy can know, and it would be taken for the answer to the next request.
 		p.up.deserted(p.wait / 4)
 	}
+	if c.keep {
+		// The answer may overtake the end of the case, and a good request behind half of it
+		// would be taken for the rest.
+		select {
+		case <-sent:
+		case <-time.After(p.wait):
+		}
+	}
 	p.afterwards(client, c, o)
 	_ = client.Close()
 	<-sent
