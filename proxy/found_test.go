@@ -221,3 +221,27 @@ func TestWhatFollowsAMovedResponseIsNoAnswer(t *testing.T) {
 		t.Errorf("%d upstream connections, want 2", len(w.upReqs))
 	}
 }
+
+// A request whose second way finds no room is answered, and its body, which waited for the first
+// way, is read on: otherwise the next request on the connection is never seen.
+func TestARequestWithoutASecondWayIsReadOn(t *testing.T) {
+	w := newWalk(t, Config{})
+	limited := func(n int) upstream.Config {
+		return upstream.Config{Endpoints: []string{"up:1", "up:2"}, MaxConnections: n, MaxPending: -1} // nobody listens at up:2
+	}
+	cl := w.openWith(limited(2))
+	w.upstream(func(*sim.Sock, []byte) {}) // never answers
+	busy := w.dial("web")
+	for len(w.upReqs) == 0 {
+		busy.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+		w.pass(time.Second)
+	}
+	c := w.dial("web")
+	c.Write([]byte("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /next HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("the dial", func() bool { n, _, _ := cl.Load(); return n == 2 })
+	w.openWith(limited(1))
+	w.until("the answer to the next request", func() bool { return strings.Count(c.got, "X-Sluice-Reason: pending_full") == 2 || c.eof })
+	if c.eof || strings.Count(c.got, "HTTP/1.1 503") != 2 {
+		t.Errorf("eof %v, got %q", c.eof, c.got)
+	}
+}
