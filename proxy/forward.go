@@ -87,6 +87,7 @@ func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
 	if x.dials++; x.dials < maxTries {
 		if other := x.route.Cluster.PickOther(c.l.now(), ep); other != nil {
 			c.connectTo(other, true)
+			c.pump() // where there was no room, the body that waited is dropped
 			return
 		}
 	}

@@ -189,3 +189,59 @@ func TestBrokenResponseIsFailed(t *testing.T) {
 		t.Errorf("exchanges %+v, outcomes %+v", x, r.Outcomes)
 	}
 }
+
+// What stands behind a response is seen before its connection serves anybody else, although
+// the driver carried the body and nobody looked at it: it would be taken for the next answer.
+func TestWhatFollowsAMovedResponseIsNoAnswer(t *testing.T) {
+	const size = 200_000
+	w := newWalk(t, Config{MoveFrom: 1})
+	w.open()
+	w.upstream(func(s *sim.Sock, got []byte) {
+		if !bytes.HasSuffix(got, []byte("\r\n\r\n")) {
+			return
+		}
+		if bytes.HasPrefix(got, []byte("GET /big ")) {
+			s.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("x", size) +
+				"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnobody's"))
+			return
+		}
+		s.Write([]byte(ok))
+	})
+	c := w.dial("web")
+	c.Write([]byte("GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("both answers", func() bool { return strings.Count(c.got, "HTTP/1.1 200 ") == 2 && len(c.got) > size })
+	w.pass(time.Second)
+	if w.net.Count["moved"] == 0 {
+		t.Error("nothing was moved")
+	}
+	if strings.Contains(c.got, "nobody's") || !strings.HasSuffix(c.got, "\r\n\r\nhi") || strings.Count(c.got, "x") < size {
+		t.Errorf("the second answer is %q", c.got[max(0, len(c.got)-120):])
+	}
+	if len(w.upReqs) != 2 {
+		t.Errorf("%d upstream connections, want 2", len(w.upReqs))
+	}
+}
+
+// A request whose second way finds no room is answered, and its body, which waited for the first
+// way, is read on: otherwise the next request on the connection is never seen.
+func TestARequestWithoutASecondWayIsReadOn(t *testing.T) {
+	w := newWalk(t, Config{})
+	limited := func(n int) upstream.Config {
+		return upstream.Config{Endpoints: []string{"up:1", "up:2"}, MaxConnections: n, MaxPending: -1} // nobody listens at up:2
+	}
+	cl := w.openWith(limited(2))
+	w.upstream(func(*sim.Sock, []byte) {}) // never answers
+	busy := w.dial("web")
+	for len(w.upReqs) == 0 {
+		busy.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+		w.pass(time.Second)
+	}
+	c := w.dial("web")
+	c.Write([]byte("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /next HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("the dial", func() bool { n, _, _ := cl.Load(); return n == 2 })
+	w.openWith(limited(1))
+	w.until("the answer to the next request", func() bool { return strings.Count(c.got, "X-Sluice-Reason: pending_full") == 2 || c.eof })
+	if c.eof || strings.Count(c.got, "HTTP/1.1 503") != 2 {
+		t.Errorf("eof %v, got %q", c.eof, c.got)
+	}
+}

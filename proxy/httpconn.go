@@ -308,6 +308,9 @@ func (c *httpConn) sent() {
 		c.shut() // and stays active in the account until the client has read it all
 	case c.undelivered:
 		c.delivered()
+		if c.state == awaitHead && !c.partial {
+			c.arm(engine.TimerState, c.l.cfg.IdleTimeout) // from here on it is idle
+		}
 	}
 	if c.state == awaitHead && !c.partial && len(c.in) > 0 {
 		c.pump() // a request waited for the responses before it to leave
@@ -355,6 +358,8 @@ func (c *httpConn) stateTimeout() {
 			c.startExchange()
 			c.partial = false
 			c.replyClose(response{status: 408, reason: "header_timeout", text: "the request head took too long"})
+		case c.undelivered: // the client still reads; TimerWrite bounds that
+			c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
 		default:
 			c.l.stats.idleTimeouts.Add(1)
 			c.decide(drain.IdleClosed)

@@ -17,11 +17,17 @@ func (l *loop) mayMove(n int64) bool {
 	return from >= 0 && (n < 0 || n >= max(from, 1))
 }
 
-// moveBody has the driver carry what is left of the response, or of its chunk. Everything
-// that came was sent on.
+// moveBody has the driver carry what is left of the response, or of its chunk, but for the
+// last byte: that one is read, and so is what stands behind it. Otherwise the connection would
+// be free with an answer in it that nobody asked for, and the next request would get that.
+// Everything that came was sent on.
 func (u *upConn) moveBody() bool {
 	c := u.c
-	if c.x.respChunk || u.paused != 0 || !u.l.mayMove(u.body.Remaining()) || !u.l.sh.Move(c.id, u.id, u.body.Remaining()) {
+	n := u.body.Remaining()
+	if n > 0 {
+		n--
+	}
+	if c.x.respChunk || u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(c.id, u.id, n) {
 		return false
 	}
 	c.filled = true
@@ -39,10 +45,6 @@ func (u *upConn) moved(n int64, done bool) {
 	c.x.bytesOut += n
 	if c.handle != nil {
 		c.handle.Bytes(0, n)
-	}
-	if done && u.body.Done() {
-		u.endResponse(nil)
-		return
 	}
 	u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
 }

@@ -190,3 +190,21 @@ func TestSlowReader(t *testing.T) {
 		}
 	}
 }
+
+// The time between two requests begins when the response has left: whoever still reads it, at
+// the rate or above, is not idle, and is not cut for it.
+func TestASlowReaderIsNotIdle(t *testing.T) {
+	const size = 60_000
+	w := newWalk(t, Config{MinRate: 100, IdleTimeout: 20 * time.Second, MoveFrom: -1})
+	w.net.Window = 4 << 10
+	w.open()
+	w.simple(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+	cl := w.dial("web")
+	w.readSlowly(cl, 1000)
+	cl.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("an end", func() bool { return cl.eof || cl.reset || strings.Count(cl.got, "x") >= size })
+	if n, idle := strings.Count(cl.got, "x"), w.core.Stats().IdleTimeouts; n < size || idle > 0 {
+		t.Errorf("%d of %d bytes, %d idle timeouts before", n, size, idle)
+	}
+	w.until("the idle timeout", func() bool { return cl.eof })
+}

@@ -81,7 +81,7 @@ type conn struct {
 	touched  bool // in loop.touched
 	readable bool // the kernel may have something: bytes, FIN or an error
 	clogged  bool // the kernel took not all of the last write: EPOLLOUT will tell
-	ending   bool // FIN, a hang-up or an error was announced: a short read is not the last
+	ending   bool // FIN, a hang-up, an error or urgent data were announced: a short read is not the last
 	paused   bool
 	eof      bool // EOF was read
 	fin      bool // CloseWrite was called
@@ -165,7 +165,7 @@ func (l *loop) forget(c *conn) {
 
 func (l *loop) disarm(c *conn) { c.timers.DisarmAll(&l.timers) }
 
-const interest = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+const interest = unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
 // watch puts the descriptor of c into the epoll set, for as long as it is open.
 func (l *loop) watch(c *conn) error {

@@ -88,14 +88,15 @@ func (l *loop) fillPipe(m *move) bool {
 	n, errno := splice(m.src.fd, m.pipe.w, m.room(pipeSize))
 	switch {
 	case errno == syscall.EINTR:
+	case errno == syscall.EAGAIN && m.src.ending, errno == 0 && n == 0:
+		// A splice does not get past urgent data, and where FIN is behind them it says that
+		// this is the end. A read gets past them, and knows.
+		return l.copyPiece(m)
 	case errno == syscall.EAGAIN:
 		m.src.readable = false
 		return false
 	case errno != 0:
 		l.end(m.src, netError("splice", errno))
-		return false
-	case n == 0:
-		m.eof = true
 		return false
 	default:
 		m.took(n)

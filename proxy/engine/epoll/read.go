@@ -13,7 +13,8 @@ import (
 // up to maxReads; the rest waits for the next round.
 //
 // The set is edge-triggered. A short read means that nothing is left: what comes later is a
-// new edge. It does not where FIN or an error was announced, since those are no bytes.
+// new edge. It does not where FIN or an error was announced, since those are no bytes, nor where
+// urgent data were: a read ends before them.
 func (l *loop) read(c *conn) {
 	for range maxReads {
 		if !c.readable || c.paused || c.eof || c.phase != open {
