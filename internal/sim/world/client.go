@@ -153,6 +153,8 @@ func (c *client) send() {
 	switch {
 	case c.ended || c.told || w.quiet || c.left == 0:
 		return
+	case !c.sock.Alive(): // asked for on the connection before this one, which is still being made
+		return
 	case c.writing: // answered before it was sent whole
 		w.net.After(10*time.Millisecond, c.send)
 		return
