@@ -98,6 +98,8 @@ func (t *tunnelClient) end(how string) {
 	case how == "eof" && t.match.n == 0 && w.refusesTunnel(t):
 	case t.carrier != nil && t.carrier.broken():
 	case t.carrier == nil && (w.ups[0].wasDown(t.dialed) || w.ups[1].wasDown(t.dialed)):
+	case t.carrier == nil && how == "eof" && t.match.n == 0 && w.allOut(t.dialed):
+		// No healthy endpoint: as a request gets its 503 then, a tunnel is closed.
 	case w.struck[t.sock.Addr]:
 	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
 		w.net.Count["pending tunnel"]++
