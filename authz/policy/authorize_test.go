@@ -299,7 +299,7 @@ func BenchmarkAuthorize(b *testing.B) {
 				b.Fatal(err)
 			}
 			programs := Compile(doc).Routes
-			ids := make([]*authz.Identity, 1024)
+			ids := make([]*authz.Identity, 1<<17)
 			reqs := make([]*authz.Request, len(ids))
 			which := make([]int, len(ids))
 			for i := range ids {
@@ -310,7 +310,7 @@ func BenchmarkAuthorize(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				i := i & 1023
+				i := i & (1<<17 - 1)
 				if d := programs[which[i]].Authorize(ids[i], reqs[i]); d.Verdict != authz.Allow {
 					b.Fatal(d)
 				}

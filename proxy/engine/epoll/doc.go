@@ -13,7 +13,7 @@
 // settle every connection that somebody touched. A handler call never calls the handler
 // again: what it asks for is written down, and settled once it has returned.
 //
-// Guarantees: those of package engine; steady traffic allocates nothing; one connection
+// Guarantees: those of package engine; steady traffic allocates nothing (a Move, one object); one connection
 // gets a bounded piece of work in each round; a descriptor leaves the epoll set before it
 // is closed, and an event of a former owner of a descriptor is told by its generation.
 //
