@@ -150,7 +150,7 @@ func (c *tcpConn) shut(o drain.Outcome) {
 }
 
 func (c *tcpConn) evict(cause drain.Cause) {
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		c.cut = true
 		c.shut(drain.Cut)
 	}
