@@ -11,6 +11,7 @@ type Meta struct {
 	Listener string         // name of the listener, from the configuration
 	Protocol string         // "http", "tcp", ...: a closed set, fit for a metric label
 	Peer     netip.AddrPort // the client's end
+	Ref      uint64         // whatever its owner calls it; only handed back, in Holder
 }
 
 // Conn is the handle that one downstream connection holds from accept to its end.

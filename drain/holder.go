@@ -25,6 +25,8 @@ type Holder struct {
 	Told      bool   `json:"told"`
 	Why       string `json:"why"`
 	Cause     string `json:"cause,omitempty"` // in a receipt: why it was cut, as Cause says
+	Ends      *End   `json:"ends,omitempty"`  // in a view: when it is expected to be gone
+	Ref       uint64 `json:"-"`               // Meta.Ref
 }
 
 // MarshalText is String, for JSON.
@@ -62,7 +64,7 @@ func why(c Class) string {
 func (c *Conn) holder(now time.Time, tick uint64) Holder {
 	w := c.load()
 	h := Holder{
-		ID: c.id, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
+		ID: c.id, Ref: c.meta.Ref, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
 		Class: w.class(), AgeMS: max(0, now.Sub(c.born)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
 		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 		Told: c.told.Load(), Why: why(w.class()),

@@ -44,7 +44,7 @@ func (l *loop) track(id engine.ConnID, ln *listener, peer engine.Peer) (*drain.C
 		return nil, full
 	}
 	shard, post := l.sh.Index(), l.post
-	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer.Remote},
+	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer.Remote, Ref: uint64(id)},
 		func(cause drain.Cause) { post(shard, evictNote{id, cause}) })
 	if err != nil {
 		l.leavePlace(ln, peer.Remote.Addr())
