@@ -158,11 +158,10 @@ func (t *Tracker) noticeDue(number uint32) {
 	}
 }
 
-// noticeOfItsOwn is Goodbye before draining for a connection whose route has its own time
-// for that; after < 0: never.
+// noticeOfItsOwn is Goodbye in the lame duck for a connection that is older and whose route
+// has its own time for that; after < 0: never.
 func (c *Conn) noticeOfItsOwn(after time.Duration) bool {
-	id := c.t.leaveID.Load()
-	if after < 0 || c.id > id || c.t.cfg.Faults.GoodbyeNever {
+	if after < 0 || c.t.cfg.Faults.GoodbyeNever {
 		return false
 	}
 	return c.t.tick() >= c.t.leftTick.Load()+uint64(after.Milliseconds())

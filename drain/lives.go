@@ -30,16 +30,21 @@ const sampled = 16
 // minLives is how many must have lasted as long as the one in question for an opinion on it.
 const minLives = 20
 
-// ended counts one that ended. nth tells exchanges apart, for sampling.
-func (l *Lives) ended(class Class, d time.Duration, nth uint64) {
-	ms, n := d.Milliseconds(), uint32(1)
-	if class == Active && ms <= spanBound[0] {
-		if nth%sampled != 0 {
-			return
-		}
-		n = sampled
+// weight is for how many one that ended counts; 0: it is left out. nth tells exchanges
+// apart.
+func weight(class Class, d time.Duration, nth uint64) uint32 {
+	switch {
+	case class == Tunnel, class == Active && d.Milliseconds() > spanBound[0]:
+		return 1
+	case class == Active && nth%sampled == 0:
+		return sampled
 	}
-	at := &l.exchanges
+	return 0
+}
+
+// count counts n that ended.
+func (l *Lives) count(class Class, d time.Duration, n uint32) {
+	ms, at := d.Milliseconds(), &l.exchanges
 	if class == Tunnel {
 		at = &l.tunnels
 	}
@@ -59,7 +64,7 @@ func (l *Lives) ended(class Class, d time.Duration, nth uint64) {
 
 // Observe counts one of a known length, as the tracker does by itself for its connections:
 // for a Lives that is to begin with what is known from elsewhere. class is Active or Tunnel.
-func (l *Lives) Observe(class Class, d time.Duration) { l.ended(class, d, 0) }
+func (l *Lives) Observe(class Class, d time.Duration) { l.count(class, d, 1) }
 
 // left is a survival function at one moment: how many of those counted lasted longer than
 // a bound, bound by bucket.

@@ -188,8 +188,8 @@ func (t *Tracker) done(c *Conn, o Outcome) {
 	if w.class() == Active && o == Completed {
 		t.totals.exchanges++
 	}
-	if o != Cut && (w.class() == Active || w.class() == Tunnel) {
-		c.outlived(w)
+	if o != Cut {
+		c.outlived(w, t.tickAt(now))
 	}
 	t.settle(c, w, o, now)
 	c.state.Store(uint64(makeWord(Gone, w.started(), t.tickAt(now))))

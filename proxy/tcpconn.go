@@ -71,6 +71,7 @@ func (c *tcpConn) admitted() {
 		return
 	}
 	c.handle.Describe(&r.Name, nil)
+	c.handle.SetTerms(r.terms)
 	l.areq = authz.Request{Route: r.Name, Source: c.peer.Remote.Addr()}
 	l.site = inAuthorize
 	l.trip(c.id)
