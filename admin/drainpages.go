@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,12 +41,39 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) (c Connecti
 		}
 	}
 	v := s.cfg.Hooks.View(n)
+	s.addDetail(r.Context(), v.Holders)
 	c = Connections{At: v.At, Total: v.Total, Groups: v.Groups, Holders: v.Holders}
 	if !showPeers(r) {
 		c.Holders = drain.Receipt{Cut: c.Holders}.PeersHashed(s.key).Cut
 		c.PeersHashed = true
 	}
 	return c, true
+}
+
+// detailTimeout bounds the wait for loops that are busy: a look must answer at once, with
+// less if need be.
+const detailTimeout = 25 * time.Millisecond
+
+// addDetail asks the loops what exactly is waited for.
+func (s *Server) addDetail(ctx context.Context, holders []drain.Holder) {
+	if s.cfg.Hooks.Detail == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, detailTimeout)
+	defer cancel()
+	refs := make([]uint64, len(holders))
+	for i := range holders {
+		refs[i] = holders[i].Ref
+	}
+	known := s.cfg.Hooks.Detail(ctx, refs)
+	for i := range holders {
+		h := &holders[i]
+		d := known[h.Ref]
+		h.Queued = d.Queued
+		if d.Waits != "" {
+			h.Why += ", waiting " + d.Waits
+		}
+	}
 }
 
 func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) {

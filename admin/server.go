@@ -43,14 +43,15 @@ type Config struct {
 // They are called by many goroutines at once, must return at once, and must not call the
 // server back; Reload may take its time.
 type Hooks struct {
-	Health       func() health.Snapshot                       // health.Registry.Snapshot
-	Names        health.Naming                                // of checks, in /status
-	Lifecycle    func() lifecycle.Status                      // lifecycle.Manager.Status
-	Tracker      func() drain.Stats                           // drain.Tracker.Stats
-	View         func(max int) drain.View                     // drain.Tracker.View
-	Forecast     func(budgets []time.Duration) drain.Forecast // drain.Tracker.Forecast
-	Evict        func(id uint64) (found bool)                 // drain.Tracker.Evict
-	Receipt      func() (r drain.Receipt, ok bool)            // the last one; false: there is none yet
+	Health       func() health.Snapshot                                           // health.Registry.Snapshot
+	Names        health.Naming                                                    // of checks, in /status
+	Lifecycle    func() lifecycle.Status                                          // lifecycle.Manager.Status
+	Tracker      func() drain.Stats                                               // drain.Tracker.Stats
+	View         func(max int) drain.View                                         // drain.Tracker.View
+	Detail       func(ctx context.Context, refs []uint64) map[uint64]proxy.Detail // proxy.Core.Look; nil: none
+	Forecast     func(budgets []time.Duration) drain.Forecast                     // drain.Tracker.Forecast
+	Evict        func(id uint64) (found bool)                                     // drain.Tracker.Evict
+	Receipt      func() (r drain.Receipt, ok bool)                                // the last one; false: there is none yet
 	Policy       func() Policy
 	Proxy        func() proxy.Stats              // proxy.Core.Stats
 	RequestDrain func(park bool) error           // lifecycle.Manager.RequestDrain

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/proxy"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -54,7 +56,10 @@ func (c *calls) hooks() Hooks {
 		},
 		View: func(max int) drain.View {
 			note(fmt.Sprint("connections ", max))
-			return drain.View{Holders: holders, Groups: []drain.HolderGroup{{Listener: "web", Count: 1}}}
+			return drain.View{Holders: slices.Clone(holders), Groups: []drain.HolderGroup{{Listener: "web", Count: 1}}}
+		},
+		Detail: func(_ context.Context, refs []uint64) map[uint64]proxy.Detail {
+			return map[uint64]proxy.Detail{0: {Waits: "for the head of a response", Queued: 7}}
 		},
 		Forecast: func(budgets []time.Duration) drain.Forecast {
 			note(fmt.Sprint("forecast ", budgets))
@@ -335,6 +340,15 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if call != "connections 100" && call != "connections 1000" && call != "connections 1" {
 			t.Errorf("asked for %s", call)
 		}
+	}
+}
+
+// What the loops know is added to what the tracker knows.
+func TestConnectionsHaveDetail(t *testing.T) {
+	c := &calls{}
+	_, body := answer(newServer(t, Config{Hooks: c.hooks()}).handler(), request("GET", "/connections", ""))
+	if !strings.Contains(body, ", waiting for the head of a response") || !strings.Contains(body, `"queued": 7`) {
+		t.Errorf("%s", body)
 	}
 }
 

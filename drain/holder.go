@@ -24,9 +24,10 @@ type Holder struct {
 	BytesOut  int64  `json:"bytes_out"`
 	Told      bool   `json:"told"`
 	Why       string `json:"why"`
-	Cause     string `json:"cause,omitempty"` // in a receipt: why it was cut, as Cause says
-	Ends      *End   `json:"ends,omitempty"`  // in a view: when it is expected to be gone
-	Ref       uint64 `json:"-"`               // Meta.Ref
+	Queued    int    `json:"queued,omitempty"` // bytes that wait to be sent, where somebody knows
+	Cause     string `json:"cause,omitempty"`  // in a receipt: why it was cut, as Cause says
+	Ends      *End   `json:"ends,omitempty"`   // in a view: when it is expected to be gone
+	Ref       uint64 `json:"-"`                // Meta.Ref
 }
 
 // MarshalText is String, for JSON.
