@@ -1,9 +1,6 @@
 package drain
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // maxNamed bounds the lists of the receipt; beyond it connections are only counted.
 const maxNamed = 1000
@@ -28,6 +25,7 @@ type account struct {
 	stuck        []Holder
 	stuckTotal   int
 	listeners    []ListenerProof
+	moves        []Move
 	final        *Receipt // set by finish: what comes later changes nothing any more
 }
 
@@ -42,7 +40,7 @@ func (t *Tracker) beginAccount() {
 // rebase makes what has finished until now count as before, and returns how many
 // exchanges that was since the last time, over all connections. Call with mu held.
 func (t *Tracker) rebase() (n uint64) {
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		f := c.load().finished()
 		n += uint64(exchangesBetween(c.base, f))
 		c.base = f
@@ -59,6 +57,16 @@ func (t *Tracker) accountDraining(now time.Time) {
 		a.phases = append(a.phases, Phase{Name: PhaseLameDuck, Began: t.leftAt, Ended: now, EndedBy: EndedByDraining})
 	}
 	a.phases = append(a.phases, Phase{Name: PhaseDrain, Began: now})
+}
+
+// maxMoves bounds the moves of the deadline that the receipt lists.
+const maxMoves = 16
+
+// accountMove notes a new deadline. Call with mu held.
+func (t *Tracker) accountMove(now, deadline time.Time) {
+	if a := &t.account; len(a.moves) < maxMoves {
+		a.moves = append(a.moves, Move{At: now, Deadline: deadline})
+	}
 }
 
 // accountCut notes that everything left is asked to go. Call with mu held.
@@ -80,14 +88,14 @@ func (t *Tracker) endPhase(now time.Time, by string) {
 // accountStuck names what did not go. Call with mu held.
 func (t *Tracker) accountStuck(now time.Time) {
 	a := &t.account
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		if w := c.load(); w.class() == Active {
 			a.interrupted++
 		}
 	}
 	a.draining += t.rebase()
-	a.stuckTotal = len(t.conns)
-	for _, c := range oldest(slices.Clone(t.conns), maxNamed) {
+	a.stuckTotal = t.table.n
+	for _, c := range oldest(t.table.list(), maxNamed) {
 		a.stuck = append(a.stuck, c.holder(now, t.tickAt(now)))
 	}
 }
@@ -125,7 +133,11 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 		}
 		a.cutTotal++
 		if len(a.cut) < maxNamed {
-			a.cut = append(a.cut, c.holder(now, t.tickAt(now)))
+			h := c.holder(now, t.tickAt(now))
+			if c.asked == askedCut {
+				h.Cause = c.cause.String()
+			}
+			a.cut = append(a.cut, h)
 		}
 	case Completed, ClientClosed, Errored:
 	}

@@ -271,10 +271,14 @@ type receipt struct {
 		Route    string `json:"route"`
 		Class    string `json:"class"`
 		Why      string `json:"why"`
+		Cause    string `json:"cause"`
 	} `json:"cut"`
 	CutTotal   int `json:"cut_total"`
 	StuckTotal int `json:"stuck_total"`
-	Listeners  []struct {
+	Moves      []struct {
+		At, Deadline time.Time
+	} `json:"deadline_moves"`
+	Listeners []struct {
 		Name    string `json:"name"`
 		Proven  bool   `json:"proven"`
 		Reason  string `json:"reason"`

@@ -215,6 +215,7 @@ func (c *httpConn) locate(head []byte) {
 		Source: c.source(), Fields: r}
 	l.port, x.stage = port, 0
 	c.handle.Describe(&x.route.Name, nil)
+	c.handle.SetTerms(x.route.terms)
 	c.authenticate(head)
 }
 

@@ -383,22 +383,22 @@ func (c *httpConn) stateTimeout() {
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)
 	}
 	switch {
 	case c.state == closing:
-		// It is on its way; at the deadline there is no more time for politeness.
-		if cause == drain.CauseDeadline {
+		// It is on its way; whoever is cut has no more time for politeness.
+		if cause.Cuts() {
 			c.hurried = true
 			c.l.sh.Abort(c.id)
 		}
-	case idle && c.undelivered && cause == drain.CauseIdle:
+	case idle && c.undelivered && !cause.Cuts():
 		// The client is still reading its response.
 	case idle:
 		c.decide(drain.IdleClosed)
 		c.shut()
-	case cause == drain.CauseIdle:
+	case !cause.Cuts():
 		// A request came first: it is served and told to leave.
 		if c.l.cfg.Faults.EvictActive {
 			c.decide(drain.IdleClosed)

@@ -197,6 +197,8 @@ func (l *loop) Notice(v any) {
 		l.giveUp(v.cluster)
 	case checkNote:
 		v.ck.due()
+	case lookNote:
+		l.look(v)
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
 		l.quit()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -173,6 +174,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Unlock()
 	return err
 }
+
+// DeadlineMoved implements lifecycle.Mover.
+func (s *Server) DeadlineMoved(at time.Time) { s.tracker.MoveDeadline(time.Now(), at) }
 
 // closeListeners closes all of them at the same time and notes how each went.
 func (s *Server) closeListeners() {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -60,8 +59,8 @@ func (a *app) trigger() (reason string) {
 	return reason
 }
 
-// explainLameDuck says what ended the lame duck: quiet, max, a second signal, ... The
-// tracker only saw that draining began.
+// explainLameDuck says what ended the lame duck, as lifecycle.End. The tracker only saw
+// that draining began.
 func (a *app) explainLameDuck(r *drain.Receipt) {
 	for _, t := range a.manager.Transitions() {
 		if t.From != health.ProcessLameDuck || t.To != health.ProcessDraining {
@@ -69,7 +68,7 @@ func (a *app) explainLameDuck(r *drain.Receipt) {
 		}
 		for i := range r.Phases {
 			if r.Phases[i].Name == drain.PhaseLameDuck {
-				r.Phases[i].EndedBy = strings.TrimPrefix(t.Reason, "lame duck: ")
+				r.Phases[i].EndedBy = t.By.String()
 			}
 		}
 	}

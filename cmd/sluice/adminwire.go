@@ -37,14 +37,15 @@ func (a *app) wireAdmin() error {
 // hooks are the process as the private listener sees it.
 func (a *app) hooks(names health.Naming) admin.Hooks {
 	return admin.Hooks{
-		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, Connections: a.tracker.Snapshot,
-		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo,
+		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Forecast: a.tracker.Forecast, Evict: a.tracker.Evict,
+		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo, MoveDeadline: a.manager.MoveDeadline,
 		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
 	}
 }
 
 func (a *app) receipt() (drain.Receipt, bool) {
 	r := a.tracker.Receipt()
+	a.explainLameDuck(&r)
 	return r, r.Schema != 0 && len(r.Phases) > 0
 }
 
