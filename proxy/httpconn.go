@@ -72,7 +72,7 @@ type httpConn struct {
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
 	waits       bool // for a connection of a cluster, as wait says
-	hurried     bool // aborted at the deadline while it was closing
+	hurried     bool // asked to go at the deadline while a response was leaving
 
 	x    *exchange // that runs, or has just ended; loop.none while the connection is idle
 	seq  uint32    // of exchanges: tells a late answer of a stage from one for x
@@ -326,6 +326,7 @@ func (c *httpConn) delivered() {
 		return
 	}
 	c.undelivered = false
+	c.endedExchange()
 	if c.handle != nil {
 		c.handle.Idle()
 	}
@@ -386,14 +387,17 @@ func (c *httpConn) evict(cause drain.Cause) {
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0 && len(c.pre.got) == 0
 	if cause == drain.CauseDeadline {
 		c.linger = min(c.linger, cutLinger)
+		c.hurried = c.state == closing || c.undelivered
+		c.nameOwed()
 	}
 	switch {
 	case c.state == closing:
 		// It is on its way; at the deadline there is no more time for politeness.
 		if cause == drain.CauseDeadline {
-			c.hurried = true
 			c.l.sh.Abort(c.id)
 		}
+	case c.state == flushing && cause == drain.CauseDeadline:
+		c.shut() // whether the response arrives in this time decides what it was
 	case idle && c.undelivered && cause == drain.CauseIdle:
 		// The client is still reading its response.
 	case idle:
@@ -464,7 +468,11 @@ func (c *httpConn) release(end engine.End) {
 	case end.Err != nil:
 		outcome = drain.ClientClosed
 	}
-	if end.Err != nil && end.Unsent > 0 { // the last response did not arrive in full
+	c.handle.Unsent(end.Unsent)
+	if end.Discarded > 0 && outcome == drain.IdleClosed {
+		c.handle.Crossed()
+	}
+	if end.Unsent > 0 && (end.Err != nil || c.hurried) { // the last response did not arrive in full
 		switch {
 		case c.hurried:
 			outcome = drain.Cut

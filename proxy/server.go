@@ -158,6 +158,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	err := s.accept()
 	s.mu.Unlock()
 
+	s.tracker.Closing()
 	s.closeListeners()
 	// Invariant 2: every accept loop is joined before the tracker turns Draining.
 	r := s.tracker.Drain(ctx)
