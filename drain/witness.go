@@ -16,6 +16,6 @@ type Witness struct {
 	AbortOnClose    uint64 `json:"tcp_abort_on_close"` // TCPAbortOnClose: closed with unread bytes
 	AbortOnData     uint64 `json:"tcp_abort_on_data"`  // TCPAbortOnData: reset by us, or bytes came after the close
 	ListenOverflows uint64 `json:"listen_overflows"`   // ListenOverflows: an accept queue was full
-	ListenDrops     uint64 `json:"listen_drops"`       // ListenDrops: SYNs that a listener dropped, the shed ones among them
+	ListenDrops     uint64 `json:"listen_drops"`       // ListenDrops: connections that a listener dropped
 	SyncookiesSent  uint64 `json:"syncookies_sent"`    // SyncookiesSent: such handshakes are invisible
 }

@@ -271,6 +271,7 @@ type receipt struct {
 	CutTotal    int      `json:"cut_total"`
 	StuckTotal  int      `json:"stuck_total"`
 	BytesUnsent int64    `json:"bytes_unsent"`
+	ActualLoss  int      `json:"actual_loss"`
 	Kernel      *struct {
 		Own             bool   `json:"own_namespace"`
 		OutRsts         uint64 `json:"tcp_out_rsts"`

@@ -169,6 +169,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	if werr := s.AwaitUnadmitted(wait); werr != nil {
 		s.log.Warn("connections that were never admitted are closed by force", "connections", s.Unadmitted())
 	}
+	if rerr := s.Retire(wait); rerr != nil {
+		s.log.Warn("idle upstream connections are closed by force", "err", rerr)
+	}
 	s.mu.Lock()
 	s.receipt = r
 	s.mu.Unlock()
