@@ -144,6 +144,7 @@ func (c *campaign) add(r restart, o restarted) {
 	c.total.Refused += o.Refused
 	c.total.Unproven += o.Unproven
 	c.total.Cut += o.Cut
+	c.total.OldPorts += o.OldPorts
 	c.total.Dials += o.Dials
 	c.total.Slow += o.Slow
 	c.total.Slowest = max(c.total.Slowest, o.Slowest)
@@ -184,7 +185,7 @@ func (c *campaign) String() string {
 	if c.total.Dials > 0 {
 		fmt.Fprintf(&b, "- %d dials of the balancer, %d over 100 ms, the slowest %v\n", c.total.Dials, c.total.Slow, c.total.Slowest.Round(100*time.Microsecond))
 	}
-	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v\n\n", c.total.Kernel)
+	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; %d of the resets were of dials whose port was in TIME_WAIT\n\n", c.total.Kernel, c.total.OldPorts)
 	return b.String()
 }
 
