@@ -34,12 +34,17 @@ type Conn struct {
 	route    atomic.Pointer[string]
 	identity atomic.Pointer[string]
 	in, out  atomic.Int64
+	unsent   atomic.Int64
+	requests atomic.Pointer[[]string]
+	crossed  bool // the owner's
 
 	// Guarded by t.mu.
 	index int    // place in t.table; -1: not there
 	base  uint32 // exchanges finished when the current phase of the account began
 	asked asked  // what the connection was last asked to do
 	cause Cause  // why, if asked is askedCut
+	first Class  // when the account began; Handshake for who came later
+	knew  bool   // was told before the account began, in a lame duck that was undone
 }
 
 // asked is how far the tracker went with a connection. It only grows.
@@ -187,6 +192,23 @@ func (c *Conn) Bytes(in, out int64) {
 		c.out.Add(out)
 	}
 }
+
+// Owes names the requests that the client will get no whole answer to, the oldest first.
+// Call it when they are about to be cut: the receipt then names them. ids must not change
+// afterwards.
+func (c *Conn) Owes(ids []string) { c.requests.Store(&ids) }
+
+// Unsent adds to the bytes that were meant for the client and that its kernel is not known
+// to have. Call it before Done.
+func (c *Conn) Unsent(n int64) {
+	if n > 0 {
+		c.unsent.Add(n)
+	}
+}
+
+// Crossed says that bytes came after we had closed the connection as idle: a request that
+// crossed with our FIN and is lost. Call it before Done.
+func (c *Conn) Crossed() { c.crossed = true }
 
 // Done gives the handle back and says how the connection ended. Call it exactly once,
 // when nothing of the connection is left to do; a second call panics.

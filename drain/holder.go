@@ -28,6 +28,9 @@ type Holder struct {
 	Cause     string `json:"cause,omitempty"`  // in a receipt: why it was cut, as Cause says
 	Ends      *End   `json:"ends,omitempty"`   // in a view: when it is expected to be gone
 	Ref       uint64 `json:"-"`                // Meta.Ref
+
+	Requests    []string `json:"requests,omitempty"`     // IDs of those that got no whole answer
+	BytesUnsent int64    `json:"bytes_unsent,omitempty"` // meant for the client, and not known to be there
 }
 
 // MarshalText is String, for JSON.
@@ -68,7 +71,10 @@ func (c *Conn) holder(now time.Time, tick uint64) Holder {
 		ID: c.id, Ref: c.meta.Ref, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
 		Class: w.class(), AgeMS: max(0, now.Sub(c.born)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
 		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
-		Told: c.told.Load(), Why: why(w.class()),
+		Told: c.told.Load(), Why: why(w.class()), BytesUnsent: c.unsent.Load(),
+	}
+	if p := c.requests.Load(); p != nil {
+		h.Requests = *p
 	}
 	if p := c.route.Load(); p != nil {
 		h.Route = *p

@@ -429,6 +429,9 @@ func (m *model) checkReceipt() {
 		t.Fatalf("receipt %+v; want initial %d, refused %d, cut %d", r, m.initial, m.refused, want.Cut)
 	}
 	if m.state == drain.Drained {
+		if err := r.Audit(); err != nil {
+			t.Fatalf("the books do not balance: %v\n%+v", err, r)
+		}
 		if stuck := r.StuckTotal; r.Clean() != (want.Cut == 0 && stuck == 0) {
 			t.Fatalf("clean %v with %d cut and %d stuck", r.Clean(), want.Cut, stuck)
 		}

@@ -52,7 +52,7 @@ func TestLookingDoesNotStallTraffic(t *testing.T) {
 		once = append(once, time.Since(began))
 	}
 	t.Logf("%d idle connections; exchanges of 8 clients: without looks %s; watched %s; with a look at 1,000 each 50 ms %s; a look from the command's start to its end: %s",
-		crowd, spread(plain), spread(looked), spread(greedy), spread(once))
+		crowd, tails(plain), tails(looked), tails(greedy), tails(once))
 }
 
 // latencies asks in a closed loop on 8 connections for that long.
@@ -122,8 +122,8 @@ func (s *sluice) watching(t *testing.T, crowd int, more ...string) func() int {
 	}
 }
 
-// spread writes the middle and the tail of durations.
-func spread(all []time.Duration) string {
+// tails writes the middle and the tail of durations.
+func tails(all []time.Duration) string {
 	if len(all) == 0 {
 		return "none"
 	}

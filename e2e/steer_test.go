@@ -28,12 +28,12 @@ type look struct {
 			Route, Class string
 			Count        int
 		}
-		Connections []holder
+		Connections []held
 		Hashed      bool `json:"peers_hashed"`
 	}
 }
 
-type holder struct {
+type held struct {
 	ID                                          uint64
 	Protocol, Route, Identity, Peer, Class, Why string
 	Age                                         int64 `json:"age_ms"`
@@ -58,7 +58,7 @@ func (s *sluice) look(t *testing.T, more ...string) (l look) {
 }
 
 // of is the holder of a class; nil: there is none.
-func (l look) of(class string) *holder {
+func (l look) of(class string) *held {
 	for i := range l.Holders.Connections {
 		if h := &l.Holders.Connections[i]; h.Class == class {
 			return h

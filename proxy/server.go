@@ -159,6 +159,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	err := s.accept()
 	s.mu.Unlock()
 
+	s.tracker.Closing()
 	s.closeListeners()
 	// Invariant 2: every accept loop is joined before the tracker turns Draining.
 	r := s.tracker.Drain(ctx)
@@ -168,6 +169,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	defer cancel()
 	if werr := s.AwaitUnadmitted(wait); werr != nil {
 		s.log.Warn("connections that were never admitted are closed by force", "connections", s.Unadmitted())
+	}
+	if rerr := s.Retire(wait); rerr != nil {
+		s.log.Warn("idle upstream connections are closed by force", "err", rerr)
 	}
 	s.mu.Lock()
 	s.receipt = r

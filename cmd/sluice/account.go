@@ -36,6 +36,10 @@ func (a *app) account(failed error) int {
 	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
 	r.Trigger = a.trigger()
 	a.explainLameDuck(&r)
+	r.Kernel = a.witness.testimony()
+	if err := r.Audit(); err != nil {
+		a.log.Error("BUG: the books of the receipt do not balance", "err", err)
+	}
 	a.log.Info("receipt", "summary", r.String(), "receipt", r)
 	a.store(r)
 	switch {
@@ -85,12 +89,7 @@ func (a *app) store(r drain.Receipt) {
 		}
 	}
 	if fi, err := os.Stat(terminationLog); err == nil && fi.Mode().IsRegular() {
-		short := r
-		for len(raw) > maxTerminationLog && (len(short.Cut) > 0 || len(short.Stuck) > 0) {
-			short.Cut, short.Stuck = short.Cut[:len(short.Cut)/2], short.Stuck[:len(short.Stuck)/2]
-			raw, _ = json.Marshal(short)
-		}
-		if err := os.WriteFile(terminationLog, raw, 0o644); err != nil {
+		if err := os.WriteFile(terminationLog, r.JSONWithin(maxTerminationLog), 0o644); err != nil {
 			a.log.Error("the termination log was not written", "err", err)
 		}
 	}

@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"health/...":                  {"health"},
 	"admin":                       {"health", "health/...", "drain", "lifecycle", "proxy", "proxy/upstream", "authz/policysync"},
 	"internal/sim":                {"proxy/engine"},
+	"internal/synshed":            {"internal/netstat"},
 	"internal/sim/world":          {"*"}, // tests of the whole
 	"internal/sim/world/...":      {"*"},
 	"bench/...":                   {"*"},

@@ -86,6 +86,9 @@ func (w *world) judgeReceipt() {
 		w.violate("the tracker is %s at the end", w.tracker.State())
 		return
 	}
+	if err := r.Audit(); err != nil {
+		w.violate("the books of the receipt do not balance: %v", err)
+	}
 	if r.StuckTotal > 0 {
 		w.violate("%d connections never came back: %+v", r.StuckTotal, r.Stuck)
 	}
