@@ -50,6 +50,7 @@ type Faults struct {
 	NoDeadline        bool // nothing is ever cut
 	GoodbyeNever      bool // nobody is told to leave
 	ReceiptForgetsCut bool // cut connections do not appear in the receipt
+	EvictNeighbour    bool // Evict asks whoever came before the one that was meant
 }
 
 // Defaults of Config. DESIGN: half of lame_duck.min, drain.idle_close, drain.timeout.

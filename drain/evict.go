@@ -12,7 +12,7 @@ import (
 func (t *Tracker) Evict(id uint64) (found bool) {
 	var c *Conn
 	t.look(func(o *Conn) {
-		if o.id == id {
+		if o.id == id || t.cfg.Faults.EvictNeighbour && o.id+1 == id {
 			c = o
 		}
 	})

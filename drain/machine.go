@@ -148,6 +148,14 @@ func (t *Tracker) MoveDeadline(now, deadline time.Time) bool {
 	return true
 }
 
+// Cutting reports whether what is left was asked to go: from then on the deadline cannot
+// be moved any more.
+func (t *Tracker) Cutting() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.run.cut || t.run.forced
+}
+
 // nudge makes the shell look again.
 func (t *Tracker) nudge() {
 	select {

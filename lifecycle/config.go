@@ -72,6 +72,8 @@ type Faults struct {
 	AdmitEarly      bool // admits with one target missing (breaks G1)
 	LameDuckSkipped bool // stops accepting at once
 	DrainInOrder    bool // drains and closes in the order of Register
+	DeadlineStays   bool // MoveDeadline says yes, and the drain is told nothing
+	AckIgnored      bool // Acknowledge says yes, and the lame duck goes on
 }
 
 // Defaults of Config.

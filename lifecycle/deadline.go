@@ -67,7 +67,7 @@ func (m *Machine) moveDeadline(now, at time.Time) {
 	if !m.killAt.IsZero() {
 		m.budgetBy = earlier(m.budgetBy, m.killAt)
 	}
-	if m.out != nil && m.out.verb == VerbDrain {
+	if m.out != nil && m.out.verb == VerbDrain && !m.cfg.Faults.DeadlineStays {
 		m.out.giveUp = later(now, at).Add(m.cfg.Grace)
 		m.pending = append(m.pending, Action{Kind: Move, Seq: m.out.seq, Service: m.out.service.name, Deadline: at})
 	}

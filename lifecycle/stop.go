@@ -77,7 +77,7 @@ func (m *Machine) Undo(now time.Time) error {
 func (m *Machine) Acknowledge(now time.Time) error {
 	switch m.at {
 	case stageLameDuck:
-		m.acked = true
+		m.acked = !m.cfg.Faults.AckIgnored
 		m.stepLameDuck(now)
 		return nil
 	case stageDraining, stageParked, stageClosing, stageOver:

@@ -409,7 +409,7 @@ func (c *httpConn) evict(cause drain.Cause) {
 			c.drop(errEvicted)
 		}
 	default:
-		c.cut()
+		c.cut(cause)
 	}
 }
 

@@ -93,6 +93,7 @@ type world struct {
 	claims    []claim
 	parted    []time.Time // when clients closed a connection
 	idleEnds  int         // idle connections that clients saw closed while draining
+	steered   steered
 	signals   int
 	quiet     bool // clients begin nothing new
 	scratch   []byte
