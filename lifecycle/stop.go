@@ -62,6 +62,9 @@ func (m *Machine) Undo(now time.Time) error {
 		if len(m.errs) > 0 {
 			return ErrCannotUndo
 		}
+		if m.handed {
+			return ErrHandedOver
+		}
 		m.at, m.plan = stageReadmit, m.all(VerbAdmit)
 		m.signals, m.park, m.acked, m.beatAt, m.budgetBy = 0, false, false, time.Time{}, time.Time{}
 		m.pump(now)
@@ -76,6 +79,9 @@ func (m *Machine) Undo(now time.Time) error {
 func (m *Machine) Acknowledge(now time.Time) error {
 	switch m.at {
 	case stageLameDuck:
+		if m.handed {
+			return ErrHandedOver
+		}
 		m.acked = true
 		m.stepLameDuck(now)
 		return nil
@@ -152,6 +158,10 @@ func (m *Machine) lameDuck(now time.Time, reason string) {
 	m.at, m.plan, m.acked = stageLameDuck, m.all(VerbLameDuck), false
 	m.since = now
 	m.lameDuckBy = now.Add(m.cfg.LameDuckMax)
+	if m.handed {
+		m.lameDuckBy = m.handedBy
+		m.budgetBy = m.handedBy.Add(m.cfg.Budget)
+	}
 	m.hurry(now)
 	m.pump(now)
 }
@@ -166,6 +176,7 @@ func (m *Machine) stepLameDuck(now time.Time) {
 		m.drain(now, "acknowledged")
 	case !now.Before(m.lameDuckBy):
 		m.drain(now, "lame duck: max")
+	case m.handed:
 	case now.Before(m.since.Add(m.cfg.LameDuckMin)):
 	case judged && m.cfg.LameDuckQuiet > 0 && quiet >= m.cfg.LameDuckQuiet:
 		m.drain(now, "lame duck: quiet")
@@ -175,7 +186,7 @@ func (m *Machine) stepLameDuck(now time.Time) {
 // quietAt is when the lame duck may end if nothing more arrives. It is a forecast, not
 // a poll: an arrival moves it.
 func (m *Machine) quietAt(now time.Time) time.Time {
-	if m.cfg.LameDuckQuiet <= 0 {
+	if m.cfg.LameDuckQuiet <= 0 || m.handed {
 		return m.lameDuckBy
 	}
 	at := m.since.Add(m.cfg.LameDuckMin)
