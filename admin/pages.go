@@ -35,6 +35,10 @@ func (s *Server) pages() http.Handler {
 	m.HandleFunc("GET /policy", s.getPolicy)
 	m.HandleFunc("GET /receipt", s.getReceipt)
 	m.HandleFunc("POST /reload", s.postReload)
+	m.HandleFunc("POST /upgrade", s.postUpgrade)
+	m.HandleFunc("GET /upgrade", s.getUpgrade)
+	m.HandleFunc("GET /generations", s.getGenerations)
+	m.HandleFunc("/generations/{generation}/", s.toGeneration)
 	m.HandleFunc("GET /debug/pprof/", pprof.Index)
 	m.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	m.HandleFunc("GET /debug/pprof/profile", bounded(pprof.Profile))
@@ -50,9 +54,12 @@ func index(w http.ResponseWriter, _ *http.Request) {
 GET  /status        state, checks, policy, drain, counts
 GET  /connections   who holds the drain, or would (?max=100, ?peers=1)
 GET  /drain         how the drain goes
-POST /drain         {"action": "start" | "undo" | "ack", "park": false}
+POST /drain         {"action": "start" | "undo" | "ack" | "cut", "park": false}
 GET  /policy        version in force, and the one kept out
 GET  /receipt       the account of the last drain (?peers=1)
+POST /upgrade       start a successor from the program's file; GET says how it goes
+GET  /generations   this process, and those that drain still
+     /generations/N/  all of this, of generation N
 POST /reload        read configuration files and the policy again
 GET  /debug/pprof/  profiles
 `)
@@ -115,8 +122,12 @@ func (s *Server) postDrain(w http.ResponseWriter, r *http.Request) {
 		act = h.Undo
 	case ActionAcknowledge:
 		act = h.Acknowledge
+	case ActionCut:
+		if h.Cut != nil {
+			act = func() error { h.Cut(); return nil }
+		}
 	default:
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("action %.40q is none of %q, %q and %q", a.Action, ActionStart, ActionUndo, ActionAcknowledge))
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("action %.40q is none of %q, %q, %q and %q", a.Action, ActionStart, ActionUndo, ActionAcknowledge, ActionCut))
 		return
 	}
 	if act == nil {

@@ -14,6 +14,9 @@ var (
 	ErrHandedOver = errors.New("a successor serves: nothing is to be undone here")
 )
 
+// handedOver is the reason of the edge that begins a hand-over.
+const handedOver = "handed over"
+
 // HandOver says that a successor serves at the same sockets. The lame duck begins, with
 // nothing of its usual times: it lasts until Confirm, TakeBack or a second signal, and at
 // most until by. Only a process that serves can hand over.
@@ -22,7 +25,7 @@ func (m *Machine) HandOver(now, by time.Time) error {
 		return ErrNotServing
 	}
 	m.handed, m.handedBy = true, by
-	m.lameDuck(now, "handed over")
+	m.lameDuck(now, handedOver)
 	return nil
 }
 

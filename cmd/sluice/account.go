@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -33,10 +34,7 @@ func (a *app) account(failed error) int {
 		}
 		return exitOK
 	}
-	host, _ := os.Hostname()
-	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
-	r.Trigger = a.trigger()
-	a.explainLameDuck(&r)
+	r = a.described(r)
 	a.log.Info("receipt", "summary", r.String(), "receipt", r)
 	a.store(r)
 	switch {
@@ -47,6 +45,16 @@ func (a *app) account(failed error) int {
 		return exitCut
 	}
 	return exitOK
+}
+
+// described adds what the tracker does not know: whose receipt it is, and why.
+func (a *app) described(r drain.Receipt) drain.Receipt {
+	host, _ := os.Hostname()
+	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
+	r.Trigger = a.trigger()
+	r.Phases = slices.Clone(r.Phases)
+	a.explainLameDuck(&r)
+	return r
 }
 
 // trigger is why the process stopped, in the words of the transition log: the edge that
