@@ -49,6 +49,9 @@ type Doors interface {
 	// is a successor that accepts from it.
 	Shared(name string) bool
 	Taken(name string) bool
+	// Theirs reports whether a predecessor accepts from the socket still. It says so before
+	// it stops, by TakeOver.
+	Theirs(name string) bool
 	// Drop lets go of what is kept of the socket, so that closing it closes it.
 	Drop(name string)
 }
@@ -63,6 +66,7 @@ func (plainDoors) Open(ctx context.Context, _, _ string, bind func(context.Conte
 func (plainDoors) Again(string) (net.Listener, error) { return nil, net.ErrClosed }
 func (plainDoors) Shared(string) bool                 { return false }
 func (plainDoors) Taken(string) bool                  { return false }
+func (plainDoors) Theirs(string) bool                 { return false }
 func (plainDoors) Drop(string)                        {}
 
 // ServerConfig is what a Server is made of.
@@ -177,7 +181,19 @@ func (s *Server) Admit() error {
 		return err
 	}
 	s.Admitted()
-	return s.accept(func(string, *bound) bool { return true })
+	return s.accept(func(name string, _ *bound) bool { return !s.doors.Theirs(name) })
+}
+
+// TakeOver begins to accept what a predecessor accepted from until now. Whoever was queued
+// meanwhile is served; and nobody was given to us before, so nobody is lost with us if we
+// fail at once.
+func (s *Server) TakeOver() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tracker.State() != drain.Open && s.tracker.State() != drain.Leaving {
+		return nil // told to stop meanwhile
+	}
+	return s.accept(func(name string, _ *bound) bool { return !s.doors.Theirs(name) })
 }
 
 // LameDuck begins the goodbye; everything is still accepted, but from the sockets that a

@@ -56,6 +56,10 @@ func (t *takeover) follow(ctx context.Context) {
 			t.target.Ready()
 		case <-switched:
 			switched = nil
+			h.doors.Ours()
+			if err := t.app.server.TakeOver(); err != nil {
+				t.app.manager.Failed(t.app.server.Name(), err)
+			}
 			for _, gate := range h.gates {
 				gate.Open()
 			}

@@ -14,9 +14,9 @@
 //	predecessor                            successor
 //	Begin: spawn, with sockets and link ─▶ binds nothing that it was given, accepts nothing
 //	                                    ◀─ X_SLUICE_REPORT: policy in force, sockets taken
-//	its policy is as new as ours: P ─────▶ admits, and accepts from the shared queues
+//	its policy is as new as ours: P ─────▶ admits
 //	                                    ◀─ READY=1
-//	yields probes and admin: S ──────────▶ answers probes and admin
+//	yields probes and admin: S ──────────▶ accepts, answers probes and admin
 //	stops accepting, says goodbye
 //	take_back is over: closes its copies;
 //	C ───────────────────────────────────▶ alone; tells systemd how it is
@@ -40,6 +40,6 @@
 //
 // Linux. Connections are not moved: those that are open end in the process that has them.
 // A successor that hangs after READY without exiting is not noticed here; a supervisor's
-// watchdog does that. Whoever may read the environment of the process may control it: that
+// watchdog does that. Connections that a successor accepted and lost with itself are lost. Whoever may read the environment of the process may control it: that
 // is the same user.
 package handover

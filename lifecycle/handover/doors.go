@@ -25,6 +25,7 @@ type Doors struct {
 	mu      sync.Mutex // guards what follows
 	sockets []*door    // in the order of Open
 	taken   []string   // by a successor that lives
+	ours    bool       // the predecessor accepts nothing any more
 	left    bool       // by the predecessor: it holds nothing any more
 }
 
@@ -40,7 +41,7 @@ func NewDoors(given *Given) *Doors {
 	if given == nil {
 		given = &Given{}
 	}
-	return &Doors{given: given, left: given.Offer == nil}
+	return &Doors{given: given, ours: given.Offer == nil, left: given.Offer == nil}
 }
 
 // Open returns the socket of that name: the one that was given if it is bound to address
@@ -117,6 +118,21 @@ func (d *Doors) Drop(name string) {
 		closeFD(s.fd)
 		s.fd = -1
 	}
+}
+
+// Theirs reports whether a predecessor accepts from the socket still.
+func (d *Doors) Theirs(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.door(name)
+	return s != nil && s.inherited && !d.ours
+}
+
+// Ours notes that the predecessor accepts nothing any more.
+func (d *Doors) Ours() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ours = true
 }
 
 // Left notes that the predecessor holds nothing any more.

@@ -88,12 +88,13 @@ const (
 	TakeBack                    // accept again
 	Terminate                   // SIGTERM to the successor
 	Kill                        // SIGKILL
-	Tell                        // Result and Reason have changed
+	Tell                        // put it into the log
 )
 
 // Action is one thing to do.
 type Action struct {
 	Kind   ActionKind
+	Result Result // Tell
 	Reason string // Tell, TakeBack
 	Stop   bool   // TakeBack: and then drain, for that is what the successor was told
 }
@@ -269,5 +270,5 @@ func (m *Machine) holdup() string {
 
 func (m *Machine) tell(r Result, reason string) {
 	m.result, m.reason = r, reason
-	m.pending = append(m.pending, Action{Kind: Tell, Reason: reason})
+	m.pending = append(m.pending, Action{Kind: Tell, Result: r, Reason: reason})
 }

@@ -26,8 +26,7 @@ func (p *player) step() {
 	for _, a := range actions {
 		name := [...]string{"spawn", "permit", "refresh", "switch", "confirm", "take back", "term", "kill", ""}[a.Kind]
 		if a.Kind == Tell {
-			r, _ := p.m.Result()
-			name = string(r)
+			name = string(a.Result)
 		}
 		if a.Stop {
 			name += " and stop"
@@ -110,7 +109,7 @@ func TestNoTimeOfTrial(t *testing.T) {
 	p := newPlayer(Times{Ready: time.Second, Stop: time.Second})
 	p.play("begin synced ready")
 	p.step()
-	if got := strings.Join(p.log, ", "); !strings.Contains(got, "switch, confirmed, confirm") || p.m.Stage() != Confirmed {
+	if got := strings.Join(p.log, ", "); !strings.Contains(got, "switch, switched, confirm, confirmed") || p.m.Stage() != Confirmed {
 		t.Error(p.m.Stage(), got)
 	}
 }

@@ -35,7 +35,7 @@ func (u *Upgrader) perform(a Action) {
 		u.cfg.Log.Warn("the successor does not go; it is killed", "pid", u.next.process.Pid)
 		u.signal(syscall.SIGKILL)
 	case Tell:
-		u.tell(a.Reason)
+		u.tell(a.Result, a.Reason)
 	}
 }
 
@@ -46,13 +46,13 @@ func (u *Upgrader) signal(sig syscall.Signal) {
 }
 
 // tell puts a turn of the upgrade into the log.
-func (u *Upgrader) tell(reason string) {
+func (u *Upgrader) tell(r Result, reason string) {
 	u.mu.Lock()
 	u.since = time.Now()
 	u.mu.Unlock()
 	p := u.Progress()
 	log := u.cfg.Log.With("generation", p.Generation, "pid", p.PID)
-	switch p.Result {
+	switch r {
 	case Refused:
 		log.Error("upgrade failed; this process serves on", "reason", reason)
 	case TakenBack:
