@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
@@ -62,13 +63,17 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 	programs := policy.Compile(doc)
 	snap := &Snapshot{Version: version, routes: make([]Route, len(doc.Routes)), tcp: make(map[string]*tcpRoute, len(doc.TCPRoutes))}
 	specs := make([]route.Spec, len(doc.Routes))
+	chains := map[string]*chain{}
 	var errs []error
 	for i := range doc.Routes {
 		d, r := &doc.Routes[i], &snap.routes[i]
-		*r = Route{Name: d.Name, Authorizer: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
-		if err := core.chain(d, r); err != nil {
+		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
+		r.Authorizer = &r.program
+		ch, err := core.chain(d, chains)
+		if err != nil {
 			errs = append(errs, err)
 		}
+		r.chain = ch
 		hosts, path := d.Hosts, route.PathSpec{Exact: d.Path.Exact, Prefix: d.Path.Prefix}
 		if len(hosts) == 0 {
 			hosts = anyHost
@@ -92,20 +97,25 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 
 var anyHost = []string{"*"}
 
-// chain finds the authenticators that a route names.
-func (core *Core) chain(d *policy.Route, r *Route) error {
+// chain finds the authenticators that a route names. known has those found before.
+func (core *Core) chain(d *policy.Route, known map[string]*chain) (*chain, error) {
+	key := strings.Join(d.Authenticate, "\x00")
+	if ch := known[key]; ch != nil {
+		return ch, nil
+	}
+	ch := &chain{hidesCredentials: len(d.Authenticate) > 0}
 	for _, name := range d.Authenticate {
 		a := core.cfg.Authenticators[name]
 		if a == nil {
-			return d.Origin.Errorf("route %q: authenticator %q is not configured (authenticate.%s)", d.Name, name, name)
+			return nil, d.Origin.Errorf("route %q: authenticator %q is not configured (authenticate.%s)", d.Name, name, name)
 		}
-		r.Authenticators = append(r.Authenticators, a)
+		ch.Authenticators = append(ch.Authenticators, a)
 		if c := a.ChallengeHeader(); c != "" {
-			r.challenges = append(r.challenges, h1.Header{Name: "WWW-Authenticate", Value: c})
+			ch.challenges = append(ch.challenges, h1.Header{Name: "WWW-Authenticate", Value: c})
 		}
 	}
-	r.hidesCredentials = len(r.Authenticators) > 0
-	return nil
+	known[key] = ch
+	return ch, nil
 }
 
 func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, snap *Snapshot) (errs []error) {
@@ -115,7 +125,7 @@ func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, sn
 			errs = append(errs, d.Origin.Errorf("tcp route %q: there is no listener %q with protocol tcp", d.Name, d.Listener))
 			continue
 		}
-		var a authz.Authorizer = programs.TCP[i]
+		var a authz.Authorizer = &programs.TCP[i]
 		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a}
 	}
 	return errs

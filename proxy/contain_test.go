@@ -44,7 +44,7 @@ func (bomb) Authorize(_ *authz.Identity, r *authz.Request) authz.Decision {
 func (w *walk) openWithBombs() {
 	w.open()
 	snap := w.core.gate.Load()
-	snap.routes[0].Authenticators, snap.routes[0].Authorizer = []authz.Authenticator{bomb{}}, bomb{}
+	snap.routes[0].chain, snap.routes[0].Authorizer = &chain{Authenticators: []authz.Authenticator{bomb{}}}, bomb{}
 	snap.tcp["db"].Authorizer = bomb{}
 }
 

@@ -59,8 +59,8 @@ func (c *httpConn) connectTo(ep *upstream.Endpoint, fresh bool) {
 			return
 		}
 	}
-	c.wait.Fresh = fresh || ep.State() == upstream.Ejected // that one is to be tried itself
-	switch c.l.acquire(&c.wait, c.id, cl) {
+	c.x.wait.Fresh = fresh || ep.State() == upstream.Ejected // that one is to be tried itself
+	switch c.l.acquire(&c.x.wait, c.id, cl) {
 	case upstream.HasSlot:
 		c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
 		dialUpstream(c, ep)

@@ -50,7 +50,7 @@ func newFuzzWalk(t *testing.T, first string, fin bool) *fuzzWalk {
 	w := &fuzzWalk{walk: newWalk(t, Config{}), notary: &notary{}}
 	w.open()
 	r := &w.core.gate.Load().routes[0]
-	r.Authorizer, r.Authenticators = w.notary, []authz.Authenticator{oneUser{}}
+	r.Authorizer, r.chain = w.notary, &chain{Authenticators: []authz.Authenticator{oneUser{}}, hidesCredentials: r.hidesCredentials}
 	answered := 0
 	w.net.Listen("up:1").Accept(func(s *sim.Sock) {
 		all, rest := new([]byte), []byte(nil)

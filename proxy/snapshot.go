@@ -5,24 +5,31 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
-// Route is one compiled route of a snapshot.
+// Route is one compiled route of a snapshot. What an authorization reads comes first and
+// is half a cache line.
 type Route struct {
-	Name           string
-	Cluster        *upstream.Cluster
-	Authenticators []authz.Authenticator // asked in order
-	Authorizer     authz.Authorizer
-	PathParameters bool
+	Authorizer authz.Authorizer // normally &program
+	program    policy.Program   // here and not elsewhere: a cache miss less
+	*chain
+	Name            string
+	Cluster         *upstream.Cluster
+	stats           *routeStats
+	responseTimeout time.Duration // 0: the cluster's
+	tunnelIdle      time.Duration // 0: the cluster's
+	PathParameters  bool
+}
 
-	responseTimeout  time.Duration // 0: the cluster's
-	tunnelIdle       time.Duration // 0: the cluster's
-	challenges       []h1.Header   // WWW-Authenticate of a 401
-	hidesCredentials bool          // the credential was for us: it is not forwarded
-	stats            *routeStats
+// chain is how the routes that name the same authenticators know who it is.
+type chain struct {
+	Authenticators   []authz.Authenticator // asked in order
+	challenges       []h1.Header           // WWW-Authenticate of a 401
+	hidesCredentials bool                  // the credential was for us: it is not forwarded
 }
 
 // tcpRoute is what a TCP listener does with its connections.

@@ -34,7 +34,7 @@ func TestIdleUpstreamsAreBounded(t *testing.T) {
 	}
 	snap := &Snapshot{table: table}
 	for _, s := range specs {
-		snap.routes = append(snap.routes, Route{Name: s.Name, Cluster: clusters[s.Name], Authorizer: allowAll{}, stats: w.core.book.route(s.Name)})
+		snap.routes = append(snap.routes, Route{Name: s.Name, chain: &chain{}, Cluster: clusters[s.Name], Authorizer: allowAll{}, stats: w.core.book.route(s.Name)})
 	}
 	w.core.gate.Store(snap)
 	var clients []*client

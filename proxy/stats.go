@@ -117,14 +117,14 @@ type routeStats struct {
 // maxCells bounds the label values of one route: an upstream chooses the status.
 const maxCells = 64
 
-// statusCell is one object, and its key comes first: among 100,000 routes each pointer
-// that is followed is a cache miss.
+// statusCell is one object in the order in which it is read, what quick exchanges need in
+// its first cache line: among 100,000 routes each line is a miss.
 type statusCell struct {
 	method  methodID
-	status  int // 0: any, once there are too many
+	status  int32 // 0: any, once there are too many
 	next    atomic.Pointer[statusCell]
-	buckets [len(DurationBuckets) + 1]atomic.Uint64
 	micros  atomic.Uint64
+	buckets [len(DurationBuckets) + 1]atomic.Uint64
 }
 
 func (s *routeStats) count(m methodID, status int, took time.Duration) {
@@ -141,7 +141,7 @@ func (s *routeStats) count(m methodID, status int, took time.Duration) {
 
 func (s *routeStats) find(m methodID, status int) *statusCell {
 	for c := s.cells.Load(); c != nil; c = c.next.Load() {
-		if c.method == m && c.status == status {
+		if c.method == m && int(c.status) == status {
 			return c
 		}
 	}
@@ -161,7 +161,7 @@ func (s *routeStats) grow(m methodID, status int) *statusCell {
 	if c := s.find(m, status); c != nil { // somebody else was faster, or there are too many
 		return c
 	}
-	c := &statusCell{method: m, status: status}
+	c := &statusCell{method: m, status: int32(status)}
 	end.Store(c)
 	return c
 }
@@ -351,7 +351,7 @@ func (b *statsBook) read() (all []RequestStats) {
 	b.mu.Unlock()
 	for _, r := range append(routes, &b.none) {
 		for c := r.cells.Load(); c != nil; c = c.next.Load() {
-			s := RequestStats{Route: r.name, Method: c.method.String(), Status: c.status, Seconds: float64(c.micros.Load()) / 1e6}
+			s := RequestStats{Route: r.name, Method: c.method.String(), Status: int(c.status), Seconds: float64(c.micros.Load()) / 1e6}
 			for i := range c.buckets {
 				s.Buckets[i] = c.buckets[i].Load()
 			}

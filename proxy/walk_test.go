@@ -60,7 +60,7 @@ func (w *walk) open() {
 		w.t.Fatal(err)
 	}
 	w.core.gate.Store(&Snapshot{table: table,
-		routes: []Route{{Name: "all", Cluster: clusters["app"], Authorizer: allowAll{}, stats: w.core.book.route("all")}},
+		routes: []Route{{Name: "all", chain: &chain{}, Cluster: clusters["app"], Authorizer: allowAll{}, stats: w.core.book.route("all")}},
 		tcp:    map[string]*tcpRoute{"db": {Name: "db", Cluster: clusters["app"], Authorizer: allowAll{}}}})
 	retire()
 	if err := w.tracker.Open(); err != nil {

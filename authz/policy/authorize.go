@@ -21,7 +21,7 @@ type query struct {
 // Authorize decides. Deny wins, an error refuses, and where only the lack of an
 // identity stands between the request and access it says Challenge.
 func (p *Program) Authorize(id *authz.Identity, req *authz.Request) authz.Decision {
-	if p.none {
+	if p.shape == nil {
 		return decision(authz.Deny, rNoPolicy, -1)
 	}
 	q := query{id, req}
@@ -82,7 +82,7 @@ func (p *Program) eval(i int, q *query) (value, reason) {
 	case Nor: // any is false
 		return p.some(i, q, true)
 	case Leaf:
-		v, r := p.tests[in.test].eval(q)
+		v, r := arg{&p.tests[in.test], p.pool, p.pool.word(p.args, in.test)}.eval(q)
 		if v == failed {
 			r = rError
 		}

@@ -193,12 +193,12 @@ func TestRouteWithoutPolicyRefuses(t *testing.T) {
 	if got := CompileRules(nil).Authorize(alice, request()); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
+	if got := new(Program).Authorize(alice, request()); got != want {
+		t.Errorf("zero program: got %+v, want %+v", got, want)
+	}
 	want.Reason = ReasonNoRule
 	if got := CompileRules(&Rules{}).Authorize(alice, request()); got != want {
 		t.Errorf("empty list: got %+v, want %+v", got, want)
-	}
-	if got := new(Program).Authorize(alice, request()); got != want {
-		t.Errorf("zero program: got %+v, want %+v", got, want)
 	}
 }
 

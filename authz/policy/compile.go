@@ -2,24 +2,34 @@ package policy
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"strings"
 )
 
 // Programs are the compiled policies of a document, by the index of their route.
 type Programs struct {
-	Routes []*Program
-	TCP    []*Program
+	Routes []Program
+	TCP    []Program
 }
 
-// Program decides for one policy. Routes with the same rules share one. It is an
-// authz.Authorizer: immutable, safe for concurrent use, and it allocates nothing.
+// Program decides for one policy. It is an authz.Authorizer: immutable, safe for
+// concurrent use, and it allocates nothing. The zero value is that of a route without a
+// policy: it refuses.
+//
+// With 100,000 routes a decision is made of cache misses. So a program has only what is
+// its own, which values it compares with, and fits into the route that it is for; the
+// shape of the rules is shared by all routes that have the same.
 type Program struct {
+	*shape
+	args uint32 // offset in pool.data: a word for each of shape.tests
+}
+
+// shape is everything of a program but the values.
+type shape struct {
 	code  []inst // the blocks of deny actions, then those of allow actions
 	allow int    // index in code of the first block of an allow action
 	tests []test
 	facts Facts
-	none  bool // the route has no policy
+	pool  *pool
 }
 
 // Facts is what a program looks at: what a cached decision would depend on.
@@ -33,38 +43,47 @@ type Facts struct {
 }
 
 // Facts returns what the program looks at.
-func (p *Program) Facts() Facts { return p.facts }
+func (p *Program) Facts() Facts {
+	if p.shape == nil {
+		return Facts{}
+	}
+	return p.facts
+}
 
 // inst is an expression. Those in its list follow it, up to end.
 type inst struct {
 	op   Op
 	rule uint16 // index of the policy's rule
-	test uint32 // of a leaf: index into Program.tests
+	test uint32 // of a leaf: index into shape.tests
 	end  uint32 // index in code after this expression
 }
 
-// test is a Test in the form that is fast to ask.
+// test is a Test without its values.
 type test struct {
 	criterion Criterion
 	matcher   Matcher
-	value     string // folded for email and domain
+	form      form
 	claim     string
-	set       *set // of In, NotIn and Within
 }
 
-type set struct {
-	list  []string
-	index map[string]struct{} // instead of list if there are many
-	nets  []netip.Prefix
-}
+// form is what the word of a test stands for.
+type form uint8
 
-// indexFrom is the number of values from which a map beats a walk.
-const indexFrom = 9
+const (
+	nothing  form = iota
+	single        // a value: see pool.value
+	list          // a few values: see pool.list
+	lookup        // many values: an index into pool.lookups
+	networks      // an index into pool.nets
+)
+
+// lookupFrom is the number of values from which a map beats a walk.
+const lookupFrom = 9
 
 // Compile compiles the policies of a document.
 func Compile(d *Document) *Programs {
 	c := newCompiler()
-	out := &Programs{Routes: make([]*Program, len(d.Routes)), TCP: make([]*Program, len(d.TCPRoutes))}
+	out := &Programs{Routes: make([]Program, len(d.Routes)), TCP: make([]Program, len(d.TCPRoutes))}
 	for i := range d.Routes {
 		out.Routes[i] = c.program(d.Routes[i].Policy)
 	}
@@ -76,93 +95,91 @@ func Compile(d *Document) *Programs {
 
 // CompileRules compiles one policy. Nil refuses everything.
 func CompileRules(r *Rules) *Program {
-	c := newCompiler()
-	return c.program(r)
+	p := newCompiler().program(r)
+	return &p
 }
 
-// compiler shares whatever is equal, not only whole programs: with 100,000 routes a
-// decision is made of cache misses, and what routes have in common (the shape of their
-// rules, the networks, the words) is then in the cache.
 type compiler struct {
-	known   map[string]*Program // by print of the rules
-	shapes  map[string][]inst
-	sets    map[string]*set
-	strings map[string]string
-	buf     []byte
+	known  map[string]Program // by print of the rules
+	shapes map[string]*shape  // by print of the shape
+	values map[string]uint32  // where pool.text has them
+	sets   map[string]uint32  // what a test's word is, by print of the set
+	pool   *pool
+	buf    []byte
 }
 
 func newCompiler() *compiler {
 	return &compiler{
-		known: map[string]*Program{}, shapes: map[string][]inst{},
-		sets: map[string]*set{}, strings: map[string]string{},
+		known: map[string]Program{}, shapes: map[string]*shape{},
+		values: map[string]uint32{}, sets: map[string]uint32{}, pool: &pool{},
 	}
 }
 
-func (c *compiler) intern(s string) string {
-	known, ok := c.strings[s]
-	if !ok {
-		c.strings[s], known = s, s
+func (c *compiler) program(r *Rules) Program {
+	if r == nil {
+		return Program{}
 	}
-	return known
-}
-
-func (c *compiler) program(r *Rules) *Program {
 	c.buf = r.print(c.buf[:0])
 	if p, ok := c.known[string(c.buf)]; ok {
 		return p
 	}
-	p := &Program{none: r == nil}
-	if r != nil {
-		exprs, tests := r.count()
-		p.code, p.tests = make([]inst, 0, exprs), make([]test, 0, tests)
-		for i := range r.List {
-			p.add(c, r.List[i].Deny, i)
-		}
-		p.allow = len(p.code)
-		for i := range r.List {
-			p.add(c, r.List[i].Allow, i)
-		}
-		p.code = c.shape(p.code)
+	key := string(c.buf)
+	exprs, tests := r.count()
+	s, args := &shape{code: make([]inst, 0, exprs), tests: make([]test, 0, tests), pool: c.pool}, make([]uint32, 0, tests)
+	for i := range r.List {
+		args = s.add(c, r.List[i].Deny, i, args)
 	}
-	c.known[string(r.print(c.buf[:0]))] = p
+	s.allow = len(s.code)
+	for i := range r.List {
+		args = s.add(c, r.List[i].Allow, i, args)
+	}
+	p := Program{shape: c.shape(s), args: c.pool.put(args...)}
+	c.known[key] = p
 	return p
 }
 
-// shape returns the one copy of code.
-func (c *compiler) shape(code []inst) []inst {
+// shape returns the one copy of s.
+func (c *compiler) shape(s *shape) *shape {
 	b := c.buf[:0]
-	for _, in := range code {
+	for _, in := range s.code {
 		b = append(b, byte(in.op))
 		b = binary.AppendUvarint(b, uint64(in.rule))
 		b = binary.AppendUvarint(b, uint64(in.test))
 		b = binary.AppendUvarint(b, uint64(in.end))
 	}
+	b = binary.AppendUvarint(b, uint64(s.allow))
+	for _, t := range s.tests {
+		b = printString(append(b, byte(t.criterion), byte(t.matcher), byte(t.form)), t.claim)
+	}
 	c.buf = b
 	known, ok := c.shapes[string(b)]
 	if !ok {
-		c.shapes[string(b)], known = code, code
+		c.shapes[string(b)], known = s, s
 	}
 	return known
 }
 
-func (p *Program) add(c *compiler, list []Expr, rule int) {
+// add appends a list of expressions to the code, and the words of its tests to args.
+func (s *shape) add(c *compiler, list []Expr, rule int, args []uint32) []uint32 {
 	for i := range list {
-		e, at := &list[i], len(p.code)
-		p.code = append(p.code, inst{op: e.Op, rule: uint16(rule)})
+		e, at := &list[i], len(s.code)
+		s.code = append(s.code, inst{op: e.Op, rule: uint16(rule)})
 		if e.Op == Leaf {
-			p.code[at].test = uint32(len(p.tests))
-			p.tests = append(p.tests, p.test(c, &e.Test))
+			t, word := c.test(&e.Test)
+			s.code[at].test = uint32(len(s.tests))
+			s.tests, args = append(s.tests, t), append(args, word)
+			s.facts.add(t.criterion)
 		} else {
-			p.add(c, e.List, rule)
+			args = s.add(c, e.List, rule, args)
 		}
-		p.code[at].end = uint32(len(p.code))
+		s.code[at].end = uint32(len(s.code))
 	}
+	return args
 }
 
-func (p *Program) test(c *compiler, t *Test) test {
-	f := &p.facts
-	f.Identity = f.Identity || t.Criterion.needsIdentity()
-	switch t.Criterion {
+func (f *Facts) add(c Criterion) {
+	f.Identity = f.Identity || c.needsIdentity()
+	switch c {
 	case Groups:
 		f.Groups = true
 	case Claim:
@@ -175,42 +192,33 @@ func (p *Program) test(c *compiler, t *Test) test {
 		f.Path = true
 	case Accept, Reject, AuthenticatedUser, Email, Domain, User:
 	}
-	out := test{criterion: t.Criterion, matcher: t.Matcher, claim: c.intern(t.Claim)}
-	fold := func(s string) string { return s }
-	if t.Criterion == Email || t.Criterion == Domain {
-		fold = lowerASCII
-	}
-	switch {
-	case t.Matcher == In, t.Matcher == NotIn, t.Matcher == Within:
-		out.set = c.set(t, fold)
-	case len(t.Values) > 0:
-		out.value = c.intern(fold(t.Values[0]))
-	}
-	return out
 }
 
-// set returns the one copy of a set of values or networks.
-func (c *compiler) set(t *Test, fold func(string) string) *set {
-	values := make([]string, len(t.Values))
-	for i, v := range t.Values {
-		values[i] = c.intern(fold(v))
-	}
-	c.buf = printSet(c.buf[:0], values, t.Nets)
-	known, ok := c.sets[string(c.buf)]
-	if ok {
-		return known
-	}
-	out := &set{nets: t.Nets}
-	if len(values) < indexFrom {
-		out.list = values
-	} else {
-		out.index = make(map[string]struct{}, len(values))
-		for _, v := range values {
-			out.index[v] = struct{}{}
+// test returns a test and its word.
+func (c *compiler) test(t *Test) (out test, word uint32) {
+	out = test{criterion: t.Criterion, matcher: t.Matcher, claim: t.Claim}
+	values := t.Values
+	if t.Criterion == Email || t.Criterion == Domain {
+		values = make([]string, len(t.Values))
+		for i, v := range t.Values {
+			values[i] = lowerASCII(v)
 		}
 	}
-	c.sets[string(c.buf)] = out
-	return out
+	switch {
+	case t.Matcher == Within:
+		out.form = networks
+	case t.Matcher == In || t.Matcher == NotIn:
+		out.form = list
+		if len(values) >= lookupFrom {
+			out.form = lookup
+		}
+	case len(values) > 0:
+		out.form = single
+		return out, c.value(values[0])
+	default:
+		return out, 0
+	}
+	return out, c.set(out.form, values, t.Nets)
 }
 
 // lowerASCII leaves other letters alone, as the comparison at run time does.

@@ -11,8 +11,15 @@ import (
 // maxEmail is the longest address that is looked at (RFC 5321 section 4.5.3.1: 64 + @ + 255).
 const maxEmail = 320
 
+// arg is a test with what it compares with.
+type arg struct {
+	*test
+	pool *pool
+	word uint32
+}
+
 // eval asks the test. The reason is the criterion's, whatever the value.
-func (t *test) eval(q *query) (value, reason) {
+func (t arg) eval(q *query) (value, reason) {
 	if q.id == nil && t.criterion.needsIdentity() {
 		return unknown, rUnauthenticated
 	}
@@ -61,7 +68,7 @@ func is(b bool) value {
 
 // folded matches an email address or domain without regard to the case of ASCII
 // letters: a deny for bad@example.com is not avoided as Bad@example.com.
-func (t *test) folded(s string) value {
+func (t arg) folded(s string) value {
 	upper := false
 	for i := range len(s) {
 		upper = upper || 'A' <= s[i] && s[i] <= 'Z'
@@ -83,62 +90,73 @@ func (t *test) folded(s string) value {
 	return is(match(t, buf[:len(s)]))
 }
 
-func (t *test) within(r *authz.Request) value {
+func (t arg) within(r *authz.Request) value {
 	addr := r.Source.Unmap()
 	if !addr.IsValid() {
 		return failed
 	}
-	return is(slices.ContainsFunc(t.set.nets, func(n netip.Prefix) bool { return n.Contains(addr) }))
+	return is(slices.ContainsFunc(t.pool.nets[t.word], func(n netip.Prefix) bool { return n.Contains(addr) }))
 }
 
 // match matches one string. No conversion in it allocates: each is only compared,
 // or only a key that is looked up.
-func match[S string | []byte](t *test, s S) bool {
+func match[S string | []byte](t arg, s S) bool {
 	switch t.matcher {
-	case Is:
-		return string(s) == t.value
-	case IsNot:
-		return string(s) != t.value
 	case In:
-		return has(t.set, s)
+		return has(t, s)
 	case NotIn:
-		return !has(t.set, s)
-	case StartsWith:
-		return len(s) >= len(t.value) && string(s[:len(t.value)]) == t.value
-	case EndsWith:
-		return len(s) >= len(t.value) && string(s[len(s)-len(t.value):]) == t.value
-	case Contains:
-		for ; len(s) >= len(t.value); s = s[1:] {
-			if string(s[:len(t.value)]) == t.value {
-				return true
-			}
-		}
+		return !has(t, s)
+	case Is, IsNot, StartsWith, EndsWith, Contains:
+		return compare(t.matcher, s, t.pool.value(t.word))
 	case None, Has, ListIs, Exclude, Within:
 	}
 	return false
 }
 
+func compare[S string | []byte](m Matcher, s S, v []byte) bool {
+	switch m {
+	case Is:
+		return string(s) == string(v)
+	case IsNot:
+		return string(s) != string(v)
+	case StartsWith:
+		return len(s) >= len(v) && string(s[:len(v)]) == string(v)
+	case EndsWith:
+		return len(s) >= len(v) && string(s[len(s)-len(v):]) == string(v)
+	case Contains:
+		for ; len(s) >= len(v); s = s[1:] {
+			if string(s[:len(v)]) == string(v) {
+				return true
+			}
+		}
+	case None, In, NotIn, Has, ListIs, Exclude, Within:
+	}
+	return false
+}
+
 // matchAny matches a list of strings.
-func matchAny(t *test, list []string) bool {
+func matchAny(t arg, list []string) bool {
+	v := t.pool.value(t.word)
+	has := slices.ContainsFunc(list, func(s string) bool { return s == string(v) })
 	switch t.matcher {
 	case Has:
-		return slices.Contains(list, t.value)
+		return has
 	case ListIs:
-		return len(list) == 1 && list[0] == t.value
+		return has && len(list) == 1
 	case Exclude:
-		return !slices.Contains(list, t.value)
+		return !has
 	case None, Is, IsNot, In, NotIn, Contains, StartsWith, EndsWith, Within:
 	}
 	return false
 }
 
-func has[S string | []byte](set *set, s S) bool {
-	if set.index != nil {
-		_, ok := set.index[string(s)]
+func has[S string | []byte](t arg, s S) bool {
+	if t.form == lookup {
+		_, ok := t.pool.lookups[t.word][string(s)]
 		return ok
 	}
-	for _, v := range set.list {
-		if string(s) == v {
+	for i := range t.pool.word(t.word, 0) {
+		if string(s) == string(t.pool.value(t.pool.word(t.word, 1+i))) {
 			return true
 		}
 	}

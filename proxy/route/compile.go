@@ -1,9 +1,9 @@
 package route
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
+	"hash/maphash"
+	"math"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
@@ -13,12 +13,13 @@ import (
 // *ConflictError inside a *multierror.Error.
 func Compile(specs []Spec) (*Table, error) {
 	c := compiler{
-		specs:  specs,
-		table:  &Table{},
-		ids:    make(map[string]hostID, len(specs)),
-		hosts:  make([]hostPattern, 1, len(specs)+1),
-		claims: make([]claim, 0, len(specs)),
-		words:  map[string]string{},
+		specs:   specs,
+		table:   &Table{seed: maphash.MakeSeed(), methods: []string{""}},
+		ids:     make(map[string]hostID, len(specs)),
+		hosts:   make([]hostPattern, 1, len(specs)+1),
+		claims:  make([]claim, 0, len(specs)),
+		methods: map[string]uint32{"": anyMethod},
+		texts:   make(map[string]uint32, len(specs)),
 	}
 	for i := range specs {
 		c.add(i)
@@ -30,10 +31,20 @@ func Compile(specs []Spec) (*Table, error) {
 	return c.table, nil
 }
 
+// anyMethod is the number of "", which is every method.
+const anyMethod = 0
+
 // claim is one method of one route at one host and path.
 type claim struct {
-	key   pathKey
-	entry entry
+	key    pathKey
+	method string
+	route  int
+}
+
+type pathKey struct {
+	host   hostID
+	prefix bool
+	path   string // a prefix has no trailing slash: "/" is ""
 }
 
 type hostPattern struct {
@@ -42,13 +53,15 @@ type hostPattern struct {
 }
 
 type compiler struct {
-	specs  []Spec
-	table  *Table
-	ids    map[string]hostID // by pattern
-	hosts  []hostPattern     // by hostID; hosts[noHost] is no host
-	claims []claim
-	words  map[string]string // the one copy of each method
-	faults *multierror.Error
+	specs   []Spec
+	table   *Table
+	ids     map[string]hostID // by pattern
+	hosts   []hostPattern     // by hostID; hosts[noHost] is no host
+	claims  []claim
+	methods map[string]uint32 // their numbers in Table.methods
+	slots   []slot
+	texts   map[string]uint32 // what is in Table.text
+	faults  *multierror.Error
 }
 
 func (c *compiler) fault(i int, field string, err error) {
@@ -88,18 +101,9 @@ func (c *compiler) add(i int) {
 		}
 		key.host = id
 		for _, m := range methods {
-			c.claims = append(c.claims, claim{key, entry{c.intern(m), i}})
+			c.claims = append(c.claims, claim{key, m, i})
 		}
 	}
-}
-
-// intern returns the one copy of a method: shared by all routes it stays in the cache.
-func (c *compiler) intern(method string) string {
-	word, ok := c.words[method]
-	if !ok {
-		c.words[method], word = method, method
-	}
-	return word
 }
 
 // host returns the id of a pattern, a new one if it is the first of its kind.
@@ -117,87 +121,14 @@ func (c *compiler) host(pattern string) (hostID, error) {
 	return id, nil
 }
 
-// finish sorts the claims by host, path and method, so that those which share a slot
-// are neighbours, refuses twins and fills the table.
-func (c *compiler) finish() {
-	slices.SortStableFunc(c.claims, func(a, b claim) int {
-		return cmp.Or(
-			cmp.Compare(a.key.host, b.key.host),
-			compareBool(a.key.prefix, b.key.prefix),
-			strings.Compare(a.key.path, b.key.path),
-			strings.Compare(a.entry.method, b.entry.method),
-			cmp.Compare(a.entry.route, b.entry.route))
-	})
-	t := c.table
-	t.paths = make(map[pathKey]slot, len(c.claims))
-	allow := map[string]uint32{}
-	for rest := c.claims; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].key == rest[0].key {
-			n++
-		}
-		c.slot(rest[:n], allow)
-		rest = rest[n:]
-	}
-	t.exact, t.wildcard = make(map[string]host, len(c.hosts)), map[string]host{}
-	for _, h := range c.hosts[1:] {
-		if h.pattern == "*" {
-			t.any = h.host
-		} else if below, ok := strings.CutPrefix(h.pattern, "*."); ok {
-			t.wildcard[below] = h.host
-		} else {
-			t.exact[h.pattern] = h.host
-		}
-	}
-}
-
-// slot enters the claims of one host and path.
-func (c *compiler) slot(claims []claim, allow map[string]uint32) {
-	t := c.table
-	key := claims[0].key
-	if key.prefix {
-		c.hosts[key.host].depths |= 1 << strings.Count(key.path, "/")
-	} else {
-		c.hosts[key.host].exact = true
-	}
-	if len(claims) > maxMethodsPerPath {
-		c.fault(claims[0].entry.route, "methods",
-			fmt.Errorf("%d methods at %s, at most %d", len(claims), c.claimText(claims[0]), maxMethodsPerPath))
-		return
-	}
-	s := slot{entry: claims[0].entry, more: uint32(len(t.entries)), n: uint16(len(claims) - 1)}
-	methods := make([]string, 0, len(claims))
-	for i, cl := range claims {
-		if i > 0 && claims[i-1].entry.method == cl.entry.method {
-			c.conflict(claims[i-1], cl)
-			continue
-		}
-		if i > 0 {
-			t.entries = append(t.entries, cl.entry)
-		}
-		methods = append(methods, cl.entry.method)
-	}
-	if methods[0] != "" { // "" sorts first: no route here takes every method
-		value := strings.Join(methods, ", ")
-		at, ok := allow[value]
-		if !ok {
-			at = uint32(len(t.allow))
-			t.allow = append(t.allow, value)
-			allow[value] = at
-		}
-		s.allow = at
-	}
-	t.paths[key] = s
-}
-
 func (c *compiler) conflict(a, b claim) {
-	if a.entry.route == b.entry.route {
-		c.fault(a.entry.route, "hosts, methods", fmt.Errorf("%s is named twice", c.claimText(b)))
+	if a.route == b.route {
+		c.fault(a.route, "hosts, methods", fmt.Errorf("%s is named twice", c.claimText(b)))
 		return
 	}
 	c.faults = multierror.Append(c.faults, &ConflictError{
-		First: a.entry.route, Second: b.entry.route,
-		Names: fmt.Sprintf("%q and %q", c.specs[a.entry.route].Name, c.specs[b.entry.route].Name),
+		First: a.route, Second: b.route,
+		Names: fmt.Sprintf("%q and %q", c.specs[a.route].Name, c.specs[b.route].Name),
 		Claim: c.claimText(b),
 	})
 }
@@ -205,8 +136,8 @@ func (c *compiler) conflict(a, b claim) {
 // claimText spells a claim for a message: "GET *.example.com/a (prefix)".
 func (c *compiler) claimText(cl claim) string {
 	var b strings.Builder
-	if cl.entry.method != "" {
-		b.WriteString(cl.entry.method + " ")
+	if cl.method != "" {
+		b.WriteString(cl.method + " ")
 	}
 	b.WriteString(c.hosts[cl.key.host].pattern)
 	switch {
@@ -242,6 +173,9 @@ func compilePath(p PathSpec) (key pathKey, field string, err error) {
 // checkPath refuses a configured path that no request could ever have once normalised:
 // such a route would be dead, and its access rule a rule that never applies.
 func checkPath(p string) error {
+	if len(p) > math.MaxUint16 {
+		return fmt.Errorf("%d bytes, at most %d", len(p), math.MaxUint16)
+	}
 	n, err := Normalize(nil, []byte(p), PathOptions{PathParameters: true})
 	if err != nil {
 		return fmt.Errorf("%q: %w", p, err)
@@ -263,14 +197,4 @@ func validMethod(m string) bool {
 		}
 	}
 	return m != "" && len(m) <= 32
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

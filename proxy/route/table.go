@@ -1,6 +1,10 @@
 package route
 
-import "bytes"
+import (
+	"bytes"
+	"hash/maphash"
+	"math"
+)
 
 // Outcome says what Match found.
 type Outcome uint8
@@ -26,18 +30,26 @@ func (o Outcome) String() string {
 
 // Table is an immutable set of compiled routes. The zero value has no routes.
 // It is safe for concurrent use.
+//
+// At 100,000 routes a lookup is made of cache misses, most of which wait for another. So
+// a table has no pointers: hosts and slots are hash tables (open addressing, linear
+// probing, at most two thirds full) of small records whose text lies together, and both are
+// looked for at once: see hash. Only the operator's policy puts keys in, so nobody can
+// crowd them.
 type Table struct {
-	exact    map[string]host // "app.example.com"
-	wildcard map[string]host // "example.com" for "*.example.com"
-	any      host            // the zero host if no route takes any host
+	seed  maphash.Seed
+	text  []byte // the names of hosts and the paths, one after another
+	hosts []host // a hash table by name
+	slots []slot // a hash table by host and path
+	any   host   // the zero host if no route takes any host
+	wild  bool   // there are wildcards
 
-	paths   map[pathKey]slot
+	methods []string // by entry.method; methods[0] is "", any
 	entries []entry  // the second and later methods of slots
 	allow   []string // values of the Allow field, by slot.allow
 }
 
-// hostID numbers the host patterns of a table. All paths of all hosts share one map,
-// keyed by host and path: 100,000 hosts with one route each cost no map each.
+// hostID numbers the host patterns of a table, from 1.
 type hostID uint32
 
 const noHost hostID = 0
@@ -48,30 +60,33 @@ const maxDepth = 63
 
 // host says where to look among the paths of one host pattern. The zero host has none.
 type host struct {
-	id     hostID
-	exact  bool   // it has exact paths
 	depths uint64 // bit d: it has a prefix of d segments; bit 0 is "/"
+	mark   uint32 // upper half of the hash
+	id     hostID
+	name   uint32 // offset in Table.text: "app.example.com"; "example.com" of "*.example.com"
+	length uint8  // of the name
+	wild   bool
+	exact  bool // it has exact paths
 }
 
-type pathKey struct {
-	host   hostID
-	prefix bool
-	path   string // a prefix has no trailing slash: "/" is ""
-}
-
-// slot holds the routes that share host and path, by method. At 100,000 routes a
-// lookup is made of cache misses, so the first method is here and not elsewhere.
+// slot holds the routes that share host and path, by method. The first is here and not
+// elsewhere. The zero slot has none.
 type slot struct {
-	entry
-	more  uint32 // the others are Table.entries[more:more+n]
-	n     uint16
-	allow uint32 // index into Table.allow
+	mark   uint32 // upper half of the hash
+	host   hostID
+	path   uint32 // offset in Table.text; a prefix has no trailing slash: "/" is ""
+	length uint16 // of the path
+	n      uint8
+	prefix bool
+	entry  entry
+	more   uint32 // the others are Table.entries[more:more+n]
+	allow  uint32 // index into Table.allow
 }
 
 // entry is one method of one route.
 type entry struct {
-	method string // "" is any
-	route  int
+	route  uint32
+	method uint32 // index into Table.methods
 }
 
 // Match finds the route for a request. host is as NormalizeHost gives it, path as
@@ -79,24 +94,24 @@ type entry struct {
 // that of the route among the specs given to Compile; with MethodNotAllowed it is
 // what Allow wants to know; otherwise it is -1.
 func (t *Table) Match(host, path []byte, method string) (index int, outcome Outcome) {
-	h := t.host(host)
-	if h.id == noHost || len(path) == 0 || path[0] != '/' {
+	h, key := t.host(host)
+	if h == nil || len(path) == 0 || path[0] != '/' {
 		return -1, NotFound
 	}
-	s, ok := t.path(h, path)
-	if !ok {
+	s := t.path(h, key, path)
+	if s == nil {
 		return -1, NotFound
 	}
-	if s.method == method {
-		return s.route, Found
+	if t.methods[s.entry.method] == method {
+		return int(s.entry.route), Found
 	}
 	for _, e := range t.entries[s.more : s.more+uint32(s.n)] {
-		if e.method == method {
-			return e.route, Found
+		if t.methods[e.method] == method {
+			return int(e.route), Found
 		}
 	}
-	if s.method == "" { // the one for every method is first
-		return s.route, Found
+	if s.entry.method == anyMethod { // the one for every method is first
+		return int(s.entry.route), Found
 	}
 	return int(s.allow), MethodNotAllowed
 }
@@ -105,31 +120,89 @@ func (t *Table) Match(host, path []byte, method string) (index int, outcome Outc
 // that came with MethodNotAllowed.
 func (t *Table) Allow(index int) string { return t.allow[index] }
 
-// host returns the most specific pattern for a host.
-func (t *Table) host(name []byte) host {
-	if h, ok := t.exact[string(name)]; ok {
-		return h
+// host returns the most specific pattern for a host, nil if there is none, and what its
+// paths are found by.
+func (t *Table) host(name []byte) (h *host, key uint64) {
+	if len(t.hosts) > 0 { // the zero value has no seed to hash with
+		if h, key := t.named(name, false); h != nil {
+			return h, key
+		}
 	}
-	if len(t.wildcard) > 0 {
+	if t.wild {
 		for rest := name; ; {
 			dot := bytes.IndexByte(rest, '.')
 			if dot < 0 {
 				break
 			}
 			rest = rest[dot+1:]
-			if h, ok := t.wildcard[string(rest)]; ok {
-				return h
+			if h, key := t.named(rest, true); h != nil {
+				return h, key
 			}
 		}
 	}
-	return t.any
+	if t.any.id == noHost {
+		return nil, 0
+	}
+	return &t.any, anyKey
 }
 
-// path returns the most specific slot of a host for a path.
-func (t *Table) path(h host, path []byte) (slot, bool) {
+func (t *Table) named(name []byte, wild bool) (h *host, key uint64) {
+	key = t.hash(name, anyKey, wild)
+	for i := place(key, len(t.hosts)); ; i++ {
+		if i == len(t.hosts) {
+			i = 0
+		}
+		h := &t.hosts[i]
+		switch {
+		case h.id == noHost:
+			return nil, 0
+		case h.mark == uint32(key>>32) && h.wild == wild && string(t.name(h)) == string(name):
+			return h, key
+		}
+	}
+}
+
+func (t *Table) slot(h *host, key uint64, path []byte, prefix bool) *slot {
+	hash := t.hash(path, key, prefix)
+	for i := place(hash, len(t.slots)); ; i++ {
+		if i == len(t.slots) {
+			i = 0
+		}
+		s := &t.slots[i]
+		switch {
+		case s.host == noHost:
+			return nil
+		case s.mark == uint32(hash>>32) && s.host == h.id && s.prefix == prefix && string(t.pathOf(s)) == string(path):
+			return s
+		}
+	}
+}
+
+func (t *Table) name(h *host) []byte   { return t.text[h.name : h.name+uint32(h.length)] }
+func (t *Table) pathOf(s *slot) []byte { return t.text[s.path : s.path+uint32(s.length)] }
+
+// place is where in a hash table of that size a search for hash begins.
+func place(hash uint64, size int) int { return int(hash & math.MaxUint32 * uint64(size) >> 32) }
+
+// anyKey is the key of "*".
+const anyKey = 0
+
+// hash is of a name, or of a path below the key of its host. The key is the hash of the
+// host and not its number: the processor can then look for the path while it still waits
+// for what is known of the host.
+func (t *Table) hash(text []byte, key uint64, kind bool) uint64 {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio
+	if kind {
+		key++
+	}
+	return maphash.Bytes(t.seed, text) ^ key*odd
+}
+
+// path returns the most specific slot of a host for a path, nil if there is none.
+func (t *Table) path(h *host, key uint64, path []byte) *slot {
 	if h.exact {
-		if s, ok := t.paths[pathKey{host: h.id, path: string(path)}]; ok {
-			return s, true
+		if s := t.slot(h, key, path, false); s != nil {
+			return s
 		}
 	}
 	// ends[d] is where the first d segments end. Only as many are looked for as the
@@ -148,9 +221,9 @@ func (t *Table) path(h host, path []byte) (slot, bool) {
 		if h.depths&(1<<depth) == 0 {
 			continue
 		}
-		if s, ok := t.paths[pathKey{host: h.id, prefix: true, path: string(path[:ends[depth]])}]; ok {
-			return s, true
+		if s := t.slot(h, key, path[:ends[depth]], true); s != nil {
+			return s
 		}
 	}
-	return slot{}, false
+	return nil
 }
