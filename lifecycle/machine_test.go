@@ -150,6 +150,8 @@ func FuzzMachine(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 3, 3, 0, 0, 0, 5, 0, 0, 0, 9, 9, 9, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{0, 0, 0, 3, 3, 0, 0, 0, 6, 8, 0, 0, 0, 5, 5, 9, 9, 9, 9})
 	f.Add([]byte{5, 0, 1, 4, 2})
+	f.Add([]byte{0, 0, 0, 3, 3, 0, 0, 0, 22, 0, 0, 0, 9, 46, 0, 0, 0, 22, 0, 0, 0, 34, 0, 0, 0})
+	f.Add([]byte{0, 0, 0, 3, 3, 0, 0, 0, 22, 0, 0, 0, 5, 46, 0, 0, 58})
 	f.Add([]byte{0, 0, 0, 3, 3, 0, 0, 0, 7, 0, 0, 0, 9, 9, 9, 0, 0, 0, 5, 0, 0})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		d := newDriver(t, Config{}, []string{"a", "b", "c"}, []string{"x", "y"})
@@ -191,7 +193,20 @@ func FuzzMachine(f *testing.F) {
 			case 9:
 				d.advance(time.Duration(arg) * 700 * time.Millisecond)
 			case 10:
-				_ = d.m.Acknowledge(d.now)
+				switch arg % 5 {
+				case 0:
+					_ = d.m.Acknowledge(d.now)
+				case 1:
+					_ = d.m.HandOver(d.now, d.now.Add(3*time.Second))
+				case 2:
+					d.m.Confirm(d.now)
+				case 3:
+					if err := d.m.TakeBack(d.now); err == nil {
+						d.undone = true
+					}
+				case 4:
+					d.m.Cut(d.now, "evicted")
+				}
 			case 11:
 				d.advance(time.Duration(arg) * 40 * time.Millisecond)
 			case 12:
