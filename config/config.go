@@ -102,7 +102,8 @@ type Drain struct {
 
 // Platform is what the process lives under.
 type Platform struct {
-	StopTimeout time.Duration `yaml:"stop_timeout"` // from SIGTERM to SIGKILL
+	StopTimeout time.Duration `yaml:"stop_timeout"` // from when it begins to stop the process to SIGKILL: terminationGracePeriodSeconds, TimeoutStopSec, stopTimeout
+	PreStop     time.Duration `yaml:"pre_stop"`     // of that, what a preStop hook takes before SIGTERM comes; subtracted
 }
 
 // Probes is the open, read-only listener: probes and metrics.

@@ -106,6 +106,9 @@ func TestFaults(t *testing.T) {
 		minimal + "admin: {token: abc}":                                `unknown key "token" in admin`,
 		minimal + "start: {mode: open}":                                `start.mode: "open" is not one of: refuse, hold`,
 		minimal + "platform: {stop_timeout: 0s}":                       `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
+		minimal + "platform: {pre_stop: 5s}":                           `platform.pre_stop: a stop takes up to 35s = platform.pre_stop 5s + lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 35s (and the platform's own limit with it), or lower drain.timeout to 10s`,
+		minimal + "platform: {pre_stop: 30s}":                          `platform.pre_stop: 30s leaves nothing of platform.stop_timeout 30s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout`,
+		minimal + "platform: {pre_stop: -1s}":                          `platform.pre_stop: "-1s" is negative`,
 		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}": `drain.timeout: number 9 needs a unit, for example "9s"`,
 		minimal + "limits: {line: 128KiB}":                             `limits.line: 128KiB is not from 256B to 64KiB`,
 	} {
@@ -223,7 +226,7 @@ func TestMapping(t *testing.T) {
 	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 45 * s, Closing: 4500 * time.Millisecond}
+	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 42 * s, Closing: 4500 * time.Millisecond}
 	if got := c.LifecycleConfig(); !reflect.DeepEqual(got, wantLife) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}

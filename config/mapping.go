@@ -34,7 +34,7 @@ func (c *Config) LifecycleConfig() lifecycle.Config {
 		LameDuckMax:   off(c.LameDuck.Max),
 		LameDuckQuiet: off(c.LameDuck.Quiet),
 		Timeout:       c.Drain.Timeout,
-		Budget:        c.Platform.StopTimeout,
+		Budget:        c.Platform.StopTimeout - c.Platform.PreStop,
 		Closing:       closeListeners + c.Drain.Flush + c.Drain.Linger,
 	}
 }
