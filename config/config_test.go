@@ -239,7 +239,7 @@ func TestMapping(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
-		Linger: s / 4, HalfOpenTimeout: 60 * s,
+		Linger: s / 4, HalfOpenTimeout: 60 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
 	}
 	if got := c.ProxyConfig(); !reflect.DeepEqual(got, wantProxy) {
 		t.Errorf("%+v, want %+v", got, wantProxy)

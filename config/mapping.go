@@ -53,6 +53,8 @@ func (c *Config) ProxyConfig() proxy.Config {
 		StageTimeout:    c.Timeouts.Stage,
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
+		DrainTimeout:    c.Drain.Timeout,
+		LameDuckMax:     c.LameDuck.Max,
 	}
 	if c.Start.Mode == "hold" {
 		out.Start = proxy.Hold

@@ -83,6 +83,10 @@ type Config struct {
 	// HalfOpenTimeout bounds a tunnel of which one side said goodbye; 5 min.
 	HalfOpenTimeout time.Duration
 
+	// DrainTimeout and LameDuckMax are the budget of a drain, into which the drain classes of
+	// routes have to fit; 0: it is not known here, and not checked.
+	DrainTimeout, LameDuckMax time.Duration
+
 	// Panicked hears of each panic that was contained: where, from a closed set, what and
 	// the stack. Any goroutine may call it, and it must not block; nil: nobody hears.
 	Panicked func(where string, v any, stack []byte)
