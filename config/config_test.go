@@ -98,6 +98,7 @@ func TestFaults(t *testing.T) {
 		"version: 1\n":                                                 `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
 		"version: 1\nx: 1":                                             `unknown key "x"`,
 		minimal + "drain: {timeout: 0s}":                               `drain.timeout: must be positive: a drain without a deadline is not offered`,
+		minimal + "drain: {peer_timeout: 900ms}":                       `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
 		minimal + "drain: {timeout: -1s}":                              `drain.timeout: "-1s" is negative`,
 		minimal + "probes: {address: \"\"}":                            `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
 		minimal + "admin: {address: \"unix:a\"}":                       `admin.address: "unix:a": the path of a unix socket begins with '/'`,
@@ -239,7 +240,7 @@ func TestMapping(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
-		Linger: s / 4, HalfOpenTimeout: 60 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
+		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
 	}
 	if got := c.ProxyConfig(); !reflect.DeepEqual(got, wantProxy) {
 		t.Errorf("%+v, want %+v", got, wantProxy)

@@ -53,6 +53,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		StageTimeout:    c.Timeouts.Stage,
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
+		PeerTimeout:     off(c.Drain.PeerTimeout),
 		DrainTimeout:    c.Drain.Timeout,
 		LameDuckMax:     c.LameDuck.Max,
 	}

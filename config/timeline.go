@@ -51,6 +51,9 @@ func (c *Config) within(p phase, at time.Duration) (spans []Span) {
 		if d.IdleClose > 0 {
 			add("idle connections are closed", "drain.idle_close", min(d.IdleClose, d.Timeout/3), d.Timeout/2)
 		}
+		if d.PeerTimeout > 0 && d.PeerTimeout < d.Timeout {
+			add("peers that take nothing are given up", "drain.peer_timeout", d.PeerTimeout, d.Timeout)
+		}
 		add("the rest is cut", "drain.timeout", d.Timeout, d.Timeout)
 	}
 	return spans
