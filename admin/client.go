@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -26,6 +26,8 @@ type ClientConfig struct {
 	TokenFile string
 	// Timeout bounds each request (default 30s).
 	Timeout time.Duration
+	// Generation asks a process that drains, by way of the one that answers; 0: that one.
+	Generation int
 }
 
 // Client talks to a Server. It is safe for concurrent use.
@@ -34,6 +36,7 @@ type Client struct {
 	place   place
 	token   string
 	timeout time.Duration
+	prefix  string // of paths
 }
 
 // RefusedError is an answer that is not a success.
@@ -57,6 +60,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		cfg.Timeout = 30 * time.Second
 	}
 	c := &Client{timeout: cfg.Timeout}
+	if cfg.Generation != 0 {
+		c.prefix = "/generations/" + strconv.Itoa(cfg.Generation)
+	}
 	var err error
 	if c.place, err = parsePlace(cfg.Address); err != nil {
 		return nil, err
@@ -84,8 +90,8 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.do(ctx, http.MethodGet, "/status", nil, &s)
 }
 
-// Connections asks for the max oldest connections (0: 100, at most 1,000), with the
-// addresses of peers if peers is set.
+// Connections asks for max connections (0: 100, at most 1,000), those first that a drain
+// waits for, with the addresses of peers if peers is set.
 func (c *Client) Connections(ctx context.Context, max int, peers bool) (v Connections, err error) {
 	q := url.Values{}
 	if max != 0 {
@@ -102,7 +108,37 @@ func (c *Client) Progress(ctx context.Context) (p Progress, err error) {
 // Drain carries out an action and returns how the drain then goes. park belongs to
 // ActionStart. An action at the wrong moment is a *RefusedError with code 409.
 func (c *Client) Drain(ctx context.Context, a Action, park bool) (p Progress, err error) {
-	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{a, park}, &p)
+	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{Action: a, Park: park}, &p)
+}
+
+// MoveDeadline gives the drain that runs so long from now on: a *RefusedError with code 409
+// if none runs, or if the platform would not wait for that.
+func (c *Client) MoveDeadline(ctx context.Context, in time.Duration) (p Progress, err error) {
+	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{Action: ActionDeadline, In: in.String()}, &p)
+}
+
+// CloseConnection ends one connection: a *RefusedError with code 404 if there is none.
+func (c *Client) CloseConnection(ctx context.Context, id uint64) (p Progress, err error) {
+	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{Action: ActionClose, ID: id}, &p)
+}
+
+// Watch asks how the drain goes and for the first max holders, as Connections does.
+func (c *Client) Watch(ctx context.Context, max int, peers bool) (v Watch, err error) {
+	q := url.Values{}
+	if max != 0 {
+		q.Set("max", strconv.Itoa(max))
+	}
+	return v, c.do(ctx, http.MethodGet, "/drain/watch?"+withPeers(q, peers), nil, &v)
+}
+
+// Forecast asks what a drain with each of the budgets would cut.
+func (c *Client) Forecast(ctx context.Context, budgets []time.Duration) (f drain.Forecast, err error) {
+	words := make([]string, len(budgets))
+	for i, b := range budgets {
+		words[i] = b.String()
+	}
+	q := url.Values{"at": {strings.Join(words, ",")}}
+	return f, c.do(ctx, http.MethodGet, "/drain/forecast?"+q.Encode(), nil, &f)
 }
 
 // Policy asks which policy is in force.
@@ -122,6 +158,23 @@ func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/reload", struct{}{}, nil)
 }
 
+// Upgrade starts an upgrade; Upgraded says how it goes. One that cannot begin is a
+// *RefusedError with code 409.
+func (c *Client) Upgrade(ctx context.Context) (p UpgradeProgress, err error) {
+	return p, c.do(ctx, http.MethodPost, "/upgrade", struct{}{}, &p)
+}
+
+// Upgraded asks how the latest upgrade goes. After the switch it is the successor that
+// answers.
+func (c *Client) Upgraded(ctx context.Context) (p UpgradeProgress, err error) {
+	return p, c.do(ctx, http.MethodGet, "/upgrade", nil, &p)
+}
+
+// Generations asks for this process and those that drain still.
+func (c *Client) Generations(ctx context.Context) (g []Generation, err error) {
+	return g, c.do(ctx, http.MethodGet, "/generations", nil, &g)
+}
+
 func withPeers(q url.Values, peers bool) string {
 	if peers {
 		q.Set("peers", "1")
@@ -137,19 +190,10 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if c.place.unix == "" {
 		host = net.JoinHostPort(c.place.host, c.place.port)
 	}
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
-		}
-		body = bytes.NewReader(b)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, body)
+	r, err := jsonRequest(ctx, method, "http://"+host+c.prefix+path, in)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}

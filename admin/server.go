@@ -17,6 +17,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/lifecycle/handover"
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
@@ -34,6 +35,10 @@ type Config struct {
 	// Hooks are where answers come from.
 	Hooks Hooks
 
+	// Listen returns the socket, by bind or from elsewhere; nil: bind.
+	Listen func(ctx context.Context, bind func(context.Context) (net.Listener, error)) (net.Listener, error)
+	// Keep says that the path of a unix socket is somebody else's too, and stays; nil: never.
+	Keep func() bool
 	// Failed is told if the listener breaks while it is needed; nil: nobody.
 	Failed func(service string, err error)
 	Log    *slog.Logger // nil: nowhere
@@ -43,18 +48,28 @@ type Config struct {
 // They are called by many goroutines at once, must return at once, and must not call the
 // server back; Reload may take its time.
 type Hooks struct {
-	Health       func() health.Snapshot            // health.Registry.Snapshot
-	Names        health.Naming                     // of checks, in /status
-	Lifecycle    func() lifecycle.Status           // lifecycle.Manager.Status
-	Tracker      func() drain.Stats                // drain.Tracker.Stats
-	Connections  func(max int) []drain.Holder      // drain.Tracker.Snapshot
-	Receipt      func() (r drain.Receipt, ok bool) // the last one; false: there is none yet
+	Health       func() health.Snapshot                                           // health.Registry.Snapshot
+	Names        health.Naming                                                    // of checks, in /status
+	Lifecycle    func() lifecycle.Status                                          // lifecycle.Manager.Status
+	Tracker      func() drain.Stats                                               // drain.Tracker.Stats
+	View         func(max int) drain.View                                         // drain.Tracker.View
+	Detail       func(ctx context.Context, refs []uint64) map[uint64]proxy.Detail // proxy.Core.Look; nil: none
+	Forecast     func(budgets []time.Duration) drain.Forecast                     // drain.Tracker.Forecast
+	Evict        func(id uint64) (found bool)                                     // drain.Tracker.Evict
+	Receipt      func() (r drain.Receipt, ok bool)                                // the last one; false: there is none yet
 	Policy       func() Policy
-	Proxy        func() proxy.Stats              // proxy.Core.Stats
-	RequestDrain func(park bool) error           // lifecycle.Manager.RequestDrain
-	Undo         func() error                    // lifecycle.Manager.Undo
-	Acknowledge  func() error                    // lifecycle.Manager.Acknowledge
-	Reload       func(ctx context.Context) error // an error leaves everything as it was
+	Proxy        func() proxy.Stats                              // proxy.Core.Stats
+	RequestDrain func(park bool) error                           // lifecycle.Manager.RequestDrain
+	Undo         func() error                                    // lifecycle.Manager.Undo
+	Acknowledge  func() error                                    // lifecycle.Manager.Acknowledge
+	MoveDeadline func(at time.Time) error                        // lifecycle.Manager.MoveDeadline
+	Reload       func(ctx context.Context) error                 // an error leaves everything as it was
+	Cut          func()                                          // lifecycle.Manager.Cut: ends what is left
+	Upgrade      func() error                                    // handover.Upgrader.Begin
+	Upgraded     func() handover.Progress                        // how the latest upgrade goes, from or to this process
+	Final        func(ctx context.Context) (drain.Receipt, bool) // waits for the end of the drain; false: ctx ended first
+	Generations  *Generations                                    // who drains still; nil: nobody
+	Generation   int                                             // of this process
 }
 
 // DefaultAddress is where the private server listens.
@@ -121,10 +136,17 @@ func (s *Server) Name() string { return "admin" }
 
 // Start binds and answers.
 func (s *Server) Start(ctx context.Context) error {
-	ln, err := s.guard.place.listen(ctx)
+	listen := s.cfg.Listen
+	if listen == nil {
+		listen = func(ctx context.Context, bind func(context.Context) (net.Listener, error)) (net.Listener, error) {
+			return bind(ctx)
+		}
+	}
+	ln, err := listen(ctx, s.guard.place.listen)
 	if err != nil {
 		return fmt.Errorf("admin: %w; see admin.address", err)
 	}
+	ln = s.guard.place.own(ln, s.cfg.Keep)
 	if err := s.guard.bound(ln.Addr()); err != nil {
 		ln.Close()
 		return fmt.Errorf("admin: %w", err)
@@ -146,6 +168,13 @@ func (s *Server) Addr() net.Addr {
 // Admit implements lifecycle.Service: everything is answered from Start on.
 func (s *Server) Admit() error { return nil }
 
+// Yield says that somebody else answers at this address now: connections end with the
+// answer under way. Resume undoes that.
+func (s *Server) Yield() { s.web.yield(true) }
+
+// Resume undoes Yield.
+func (s *Server) Resume() { s.web.yield(false) }
+
 // LameDuck implements lifecycle.Service.
 func (s *Server) LameDuck() {}
 
@@ -158,7 +187,7 @@ func (s *Server) Close() error { return s.web.close() }
 // status gathers /status.
 func (s *Server) status() Status {
 	h := s.cfg.Hooks
-	st := Status{Build: s.cfg.Build, PID: os.Getpid()}
+	st := Status{Build: s.cfg.Build, PID: os.Getpid(), Generation: h.Generation}
 	if h.Health != nil {
 		snapshot := h.Health()
 		v := snapshot.Verdict(health.Ready)
@@ -179,7 +208,7 @@ func (s *Server) progress() Progress {
 	l, t := read(s.cfg.Hooks.Lifecycle), read(s.cfg.Hooks.Tracker)
 	p := Progress{
 		State: l.State, Since: l.Since, Reason: l.Reason, Until: l.Until, Budget: l.Budget,
-		Holding: l.Holding, NextSignal: l.NextSignal, Initial: t.Initial, Remaining: t.Connections, Told: t.Told,
+		Latest: l.Latest, Holding: l.Holding, NextSignal: l.NextSignal, Initial: t.Initial, Remaining: t.Connections, Told: t.Told,
 	}
 	if !l.Until.IsZero() {
 		p.SecondsLeft = max(0, time.Until(l.Until).Seconds())
@@ -189,5 +218,9 @@ func (s *Server) progress() Progress {
 
 // conflict reports whether an error of the lifecycle says that it is the wrong moment.
 func conflict(err error) bool {
-	return errors.Is(err, lifecycle.ErrTooLate) || errors.Is(err, lifecycle.ErrNotLameDuck) || errors.Is(err, lifecycle.ErrCannotUndo)
+	var beyond *lifecycle.BeyondBudgetError
+	return errors.Is(err, lifecycle.ErrTooLate) || errors.Is(err, lifecycle.ErrNotLameDuck) || errors.Is(err, lifecycle.ErrCannotUndo) ||
+		errors.Is(err, lifecycle.ErrNotDraining) || errors.As(err, &beyond) || errors.Is(err, lifecycle.ErrHandedOver)
 }
+
+func (s *Server) pid() int { return os.Getpid() }

@@ -1,9 +1,6 @@
 package drain
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // maxNamed bounds the lists of the receipt; beyond it connections are only counted.
 const maxNamed = 1000
@@ -34,6 +31,7 @@ type account struct {
 	stuck        []Holder
 	stuckTotal   int
 	listeners    []ListenerProof
+	moves        []Move
 	final        *Receipt // set by finish: what comes later changes nothing any more
 }
 
@@ -44,7 +42,7 @@ func (t *Tracker) beginAccount() {
 	t.account = account{before: t.totals, toldBefore: t.told.Load(),
 		listeners: t.account.listeners, closingAt: t.account.closingAt}
 	t.rebase()
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		c.first, c.knew = c.load().class(), c.told.Load()
 		t.account.open.add(c.first)
 	}
@@ -64,7 +62,7 @@ func (t *Tracker) Closing() {
 // rebase makes what has finished until now count as before, and returns how many
 // exchanges that was since the last time, over all connections. Call with mu held.
 func (t *Tracker) rebase() (n uint64) {
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		f := c.load().finished()
 		n += uint64(exchangesBetween(c.base, f))
 		c.base = f
@@ -92,6 +90,16 @@ func (t *Tracker) accountDraining(now time.Time) {
 	a.phases = append(a.phases, Phase{Name: PhaseDrain, Began: now})
 }
 
+// maxMoves bounds the moves of the deadline that the receipt lists.
+const maxMoves = 16
+
+// accountMove notes a new deadline. Call with mu held.
+func (t *Tracker) accountMove(now, deadline time.Time) {
+	if a := &t.account; len(a.moves) < maxMoves {
+		a.moves = append(a.moves, Move{At: now, Deadline: deadline})
+	}
+}
+
 // accountCut notes that everything left is asked to go. Call with mu held.
 func (t *Tracker) accountCut(now time.Time) {
 	by := EndedByDeadline
@@ -111,7 +119,7 @@ func (t *Tracker) endPhase(now time.Time, by string) {
 // accountStuck names what did not go. Call with mu held.
 func (t *Tracker) accountStuck(now time.Time) {
 	a := &t.account
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		w := c.load()
 		if w.class() == Active {
 			a.interrupted++
@@ -120,8 +128,8 @@ func (t *Tracker) accountStuck(now time.Time) {
 		a.settleConn(c)
 	}
 	a.draining += t.rebase()
-	a.stuckTotal = len(t.conns)
-	for _, c := range oldest(slices.Clone(t.conns), maxNamed) {
+	a.stuckTotal = t.table.n
+	for _, c := range oldest(t.table.list(), maxNamed) {
 		a.stuck = append(a.stuck, c.holder(now, t.tickAt(now)))
 	}
 }
@@ -164,7 +172,11 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 		}
 		a.cutTotal++
 		if len(a.cut) < maxNamed {
-			a.cut = append(a.cut, c.holder(now, t.tickAt(now)))
+			h := c.holder(now, t.tickAt(now))
+			if c.asked == askedCut {
+				h.Cause = c.cause.String()
+			}
+			a.cut = append(a.cut, h)
 		}
 	case Completed, ClientClosed, Errored:
 	}

@@ -55,8 +55,15 @@ type Receipt struct {
 	Stuck       []Holder        `json:"stuck"` // never returned; at most 1,000
 	StuckTotal  int             `json:"stuck_total"`
 	Listeners   []ListenerProof `json:"listeners"`
-	Kernel      *Witness        `json:"kernel,omitempty"` // what the kernel counted meanwhile
+	Moves       []Move          `json:"deadline_moves,omitempty"` // at most 16
+	Kernel      *Witness        `json:"kernel,omitempty"`         // what the kernel counted meanwhile
 	PeersHidden bool            `json:"peers_hashed,omitempty"`
+}
+
+// Move is a new deadline that the drain was given while it ran.
+type Move struct {
+	At       time.Time `json:"at"`
+	Deadline time.Time `json:"deadline"`
 }
 
 // Process says whose receipt it is. The caller of Drain fills it in.
@@ -178,6 +185,7 @@ func (t *Tracker) receipt() Receipt {
 		Stuck:      append([]Holder{}, a.stuck...),
 		StuckTotal: a.stuckTotal,
 		Listeners:  append([]ListenerProof{}, a.listeners...),
+		Moves:      slices.Clone(a.moves),
 	}
 	n := t.totals.outcomes
 	for o := range n {

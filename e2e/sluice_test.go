@@ -272,7 +272,10 @@ type receipt struct {
 	StuckTotal  int      `json:"stuck_total"`
 	BytesUnsent int64    `json:"bytes_unsent"`
 	ActualLoss  int      `json:"actual_loss"`
-	Kernel      *struct {
+	Moves       []struct {
+		At, Deadline time.Time
+	} `json:"deadline_moves"`
+	Kernel *struct {
 		Own             bool   `json:"own_namespace"`
 		OutRsts         uint64 `json:"tcp_out_rsts"`
 		AbortOnClose    uint64 `json:"tcp_abort_on_close"`
@@ -297,6 +300,7 @@ type holder struct {
 	Route    string   `json:"route"`
 	Class    string   `json:"class"`
 	Why      string   `json:"why"`
+	Cause    string   `json:"cause"`
 	Requests []string `json:"requests"`
 }
 

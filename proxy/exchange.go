@@ -45,6 +45,7 @@ type exchange struct {
 	// The way to the upstream.
 	up     *upConn
 	next   *upstream.Endpoint // to be dialed once there is a slot
+	wait   upstream.Waiter    // for a connection of the cluster, while the connection says waits
 	head   []byte             // as sent to the upstream; kept until the response begins, for a safe retry
 	tries  int                // connections that it was sent on
 	resent bool               // it went out a second time, although the first may have been executed
@@ -71,6 +72,7 @@ func (c *httpConn) startExchange() {
 	c.x = x
 	c.seq++
 	x.running, x.started, x.reqDone = true, c.l.now(), true
+	x.wait.Seq = uint64(c.seq) << 32
 	x.body.Reset(h1.BodyNone, 0)
 	if c.handle != nil {
 		c.handle.Active()
@@ -213,6 +215,7 @@ func (c *httpConn) locate(head []byte) {
 		Source: c.source(), Fields: r}
 	l.port, x.stage = port, 0
 	c.handle.Describe(&x.route.Name, nil)
+	c.handle.SetTerms(x.route.terms)
 	c.authenticate(head)
 }
 

@@ -182,7 +182,7 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 			}
 		}
 	}
-	dst = c.peer.Remote.Addr().AppendTo(dst)
+	dst = c.ends.remote.Addr().AppendTo(dst)
 	dst = append(dst, "\r\nX-Forwarded-Proto: "...)
 	proto := []byte(nil)
 	host := r.Host
@@ -207,7 +207,7 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 }
 
 // fromTrusted reports whether the peer is a hop whose word counts.
-func (c *httpConn) fromTrusted() bool { return c.l.trusts(c.peer.Remote.Addr()) }
+func (c *httpConn) fromTrusted() bool { return c.l.trusts(c.ends.remote.Addr()) }
 
 func (core *Core) trusts(peer netip.Addr) bool {
 	for _, p := range core.cfg.TrustedProxies {
@@ -222,7 +222,7 @@ func (core *Core) trusts(peer netip.Addr) bool {
 // address of X-Forwarded-For that is not itself a trusted hop. A value that does not
 // parse ends the walk at the last address that is known.
 func (c *httpConn) source() netip.Addr {
-	addr := c.peer.Remote.Addr()
+	addr := c.ends.remote.Addr()
 	if !c.fromTrusted() {
 		return addr
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
-	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // connState is the state of a downstream HTTP/1.1 connection.
@@ -55,28 +54,28 @@ func (s connState) String() string {
 type httpConn struct {
 	half
 	ln     *listener
-	peer   engine.Peer // the client: the other end, or whom its PROXY header names
-	pre    preamble
+	ends   ends
 	handle *drain.Conn // nil: not admitted (yet)
-	state  connState
 
-	in       []byte // input not consumed yet: a partial head, or what waits behind the running exchange
-	scan     h1.HeadScanner
+	in     []byte // input not consumed yet: a partial head, or what waits behind the running exchange
+	scan   h1.HeadScanner
+	x      *exchange     // that runs, or has just ended; loop.none while the connection is idle
+	linger time.Duration // of the close
+
+	// Small fields together: thousands of connections wait, and this is what they cost.
+	seq      uint32 // of exchanges: tells what comes late for an earlier one from what is for x
+	state    connState
+	unknown  bool // a PROXY header is awaited, which names the ends; in holds the part of it that came
 	partial  bool // in holds the beginning of a head
 	pumping  bool // feed is on the stack
 	behind   bool // while pumping: input follows the head that was just read
 	finished bool // the peer's FIN came
 	// undelivered: the last exchange ended, but its response has not left in full.
 	undelivered bool
-	linger      time.Duration // of the close
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
-	waits       bool // for a connection of a cluster, as wait says
+	waits       bool // for a connection of a cluster, as x.wait says
 	hurried     bool // asked to go at the deadline while a response was leaving
-
-	x    *exchange // that runs, or has just ended; loop.none while the connection is idle
-	seq  uint32    // of exchanges: tells a late answer of a stage from one for x
-	wait upstream.Waiter
 }
 
 // open begins with a connection that was accepted.
@@ -84,7 +83,7 @@ func (c *httpConn) open() {
 	l := c.l
 	err := l.admit(c)
 	if err == nil {
-		if c.pre.awaited {
+		if c.unknown {
 			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
 		} else {
 			c.arm(engine.TimerState, l.cfg.IdleTimeout)
@@ -104,7 +103,7 @@ func (c *httpConn) open() {
 // admit gets a handle. A connection that came before admission tries again with its
 // first request: the policy may be in force by then.
 func (l *loop) admit(c *httpConn) error {
-	h, err := l.track(c.id, c.ln, c.peer)
+	h, err := l.track(c.id, c.ln, c.ends.remote)
 	if err == nil {
 		c.handle = h
 	}
@@ -115,7 +114,7 @@ func (c *httpConn) received(b []byte) {
 	if c.handle != nil {
 		c.handle.Bytes(int64(len(b)), 0)
 	}
-	if c.pre.awaited {
+	if c.unknown {
 		if b = c.readPreamble(b); len(b) == 0 {
 			return
 		}
@@ -227,7 +226,7 @@ func (c *httpConn) eof() {
 	c.finished = true
 	switch c.state {
 	case awaitHead:
-		if c.pre.awaited {
+		if c.unknown {
 			c.peerLeft()
 			return
 		}
@@ -353,7 +352,7 @@ func (c *httpConn) stateTimeout() {
 	switch c.state {
 	case awaitHead:
 		switch {
-		case c.pre.awaited:
+		case c.unknown:
 			c.badPreamble()
 		case c.partial:
 			c.startExchange()
@@ -384,33 +383,33 @@ func (c *httpConn) stateTimeout() {
 // evict is asked for by the tracker; the state decides, since the connection may
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
-	idle := c.state == awaitHead && !c.partial && len(c.in) == 0 && len(c.pre.got) == 0
-	if cause == drain.CauseDeadline {
+	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
+	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)
 		c.hurried = c.state == closing || c.undelivered
 		c.nameOwed()
 	}
 	switch {
 	case c.state == closing:
-		// It is on its way; at the deadline there is no more time for politeness.
-		if cause == drain.CauseDeadline {
+		// It is on its way; whoever is cut has no more time for politeness.
+		if cause.Cuts() {
 			c.l.sh.Abort(c.id)
 		}
-	case c.state == flushing && cause == drain.CauseDeadline:
+	case c.state == flushing && cause.Cuts():
 		c.shut() // whether the response arrives in this time decides what it was
-	case idle && c.undelivered && cause == drain.CauseIdle:
+	case idle && c.undelivered && !cause.Cuts():
 		// The client is still reading its response.
 	case idle:
 		c.decide(drain.IdleClosed)
 		c.shut()
-	case cause == drain.CauseIdle:
+	case !cause.Cuts():
 		// A request came first: it is served and told to leave.
 		if c.l.cfg.Faults.EvictActive {
 			c.decide(drain.IdleClosed)
 			c.drop(errEvicted)
 		}
 	default:
-		c.cut()
+		c.cut(cause)
 	}
 }
 
@@ -420,7 +419,7 @@ const lastWords = time.Second
 
 // leaveUnadmitted ends a connection that was never admitted, once nobody will be.
 func (c *httpConn) leaveUnadmitted() {
-	if c.state == awaitHead && !c.partial && len(c.in) == 0 && len(c.pre.got) == 0 {
+	if c.state == awaitHead && !c.partial && len(c.in) == 0 {
 		c.arm(engine.TimerState, lastWords)
 	}
 }
@@ -435,7 +434,7 @@ func (c *httpConn) admitLate() {
 	if c.x.running {
 		c.handle.Active()
 	}
-	if c.state == awaitHead && !c.partial && !c.pre.awaited {
+	if c.state == awaitHead && !c.partial && !c.unknown {
 		c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,8 @@ type role interface {
 type loop struct {
 	*Core
 	sh    engine.Shard
-	roles []role // by slot
+	roles []role          // by slot
+	local *netip.AddrPort // of the last connection: see ends
 	idle  upstream.Idle[*upConn]
 
 	later, spare []later // who waits for a turn, and memory for the next
@@ -84,14 +86,13 @@ func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 		return
 	}
 	if ln.cfg.Protocol == TCP {
-		c := &tcpConn{half: half{l: l, id: id}, ln: ln, peer: peer}
+		c := &tcpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer)}
 		l.setRole(id, c)
 		defer l.contain(id, c)
 		c.begin(expected)
 		return
 	}
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, peer: peer, linger: l.cfg.Linger, x: &l.none}
-	c.pre.awaited = expected
+	c := &httpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer), unknown: expected, linger: l.cfg.Linger, x: &l.none}
 	l.setRole(id, c)
 	defer l.contain(id, c)
 	c.open()
@@ -197,6 +198,8 @@ func (l *loop) Notice(v any) {
 		l.giveUp(v.cluster)
 	case checkNote:
 		v.ck.due()
+	case lookNote:
+		l.look(v)
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
 		l.quit()

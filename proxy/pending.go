@@ -18,7 +18,7 @@ type (
 
 // pending is a role that waits.
 type pending interface {
-	waitsAs(seq uint32) bool
+	waitsAs(seq uint64) bool
 	// granted ends the wait: with a free connection, or, with nil, a slot for a new one.
 	granted(u *upConn)
 	again() // the connection that was granted has gone
@@ -194,7 +194,7 @@ func (s *slot) free(l *loop) {
 	}
 }
 
-func (c *httpConn) waitsAs(seq uint32) bool { return c.waits && c.wait.Seq == seq }
+func (c *httpConn) waitsAs(seq uint64) bool { return c.waits && c.x.wait.Seq == seq }
 
 // await waits for a connection to ep, or to any endpoint if the request was not sent yet.
 func (c *httpConn) await(ep *upstream.Endpoint) {
@@ -225,7 +225,7 @@ func (c *httpConn) granted(u *upConn) {
 func (c *httpConn) leaveQueue() {
 	if c.waits {
 		c.waits = false
-		c.wait.Leave()
+		c.x.wait.Leave()
 	}
 }
 
@@ -238,7 +238,7 @@ func (c *httpConn) pendingFull() {
 	c.reply(response{status: 503, reason: "pending_full", text: "too many requests wait for a connection to the upstream (max_connections, max_pending)", fields: retryAfter})
 }
 
-func (c *tcpConn) waitsAs(seq uint32) bool { return c.waits && c.wait.Seq == seq }
+func (c *tcpConn) waitsAs(seq uint64) bool { return c.waits && c.wait.Seq == seq }
 
 func (c *tcpConn) granted(*upConn) {
 	c.waits = false

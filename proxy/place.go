@@ -39,15 +39,14 @@ var (
 )
 
 // track gets a handle for a connection, from the one place that admits.
-func (l *loop) track(id engine.ConnID, ln *listener, peer engine.Peer) (*drain.Conn, error) {
-	if full := l.takePlace(ln, peer.Remote.Addr()); full != nil {
+func (l *loop) track(id engine.ConnID, ln *listener, peer netip.AddrPort) (*drain.Conn, error) {
+	if full := l.takePlace(ln, peer.Addr()); full != nil {
 		return nil, full
 	}
-	shard, post := l.sh.Index(), l.post
-	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer.Remote},
-		func(cause drain.Cause) { post(shard, evictNote{id, cause}) })
+	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer, Ref: uint64(id)},
+		func(cause drain.Cause) { l.post(l.sh.Index(), evictNote{id, cause}) })
 	if err != nil {
-		l.leavePlace(ln, peer.Remote.Addr())
+		l.leavePlace(ln, peer.Addr())
 		return nil, err
 	}
 	return h, nil

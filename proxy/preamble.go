@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"net/netip"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -49,46 +48,48 @@ func (s *stranger) answer(any)         {}
 func (s *stranger) fired(engine.Timer) {}
 func (s *stranger) evict(drain.Cause)  {}
 
-// preamble gathers the header of one connection.
-type preamble struct {
-	awaited bool
-	got     []byte // the part that came
+// ends are those of a downstream connection, or what its PROXY header says they are.
+// Connections have the local one in common: an idle one is to be small.
+type ends struct {
+	remote netip.AddrPort
+	local  *netip.AddrPort
 }
 
-// take adds what came. Once the header is whole, it changes peer and returns what stands
-// behind it; done or an error ends the wait.
-func (p *preamble) take(b []byte, peer *engine.Peer, handle *drain.Conn) (rest []byte, done bool, err error) {
-	if len(p.got) > 0 {
-		p.got = append(p.got, b...)
-		b = p.got
+func (e ends) peer() engine.Peer { return engine.Peer{Remote: e.remote, Local: *e.local} }
+
+func (l *loop) ends(p engine.Peer) ends {
+	if l.local == nil || *l.local != p.Local {
+		l.local = &p.Local
 	}
+	return ends{p.Remote, l.local}
+}
+
+// preamble takes what came of the header of a connection, and all that came of it before.
+// Once it is whole, it changes ends and returns what stands behind it; done or an error
+// ends the wait.
+func (l *loop) preamble(b []byte, e *ends, handle *drain.Conn) (rest []byte, done bool, err error) {
 	h, n, err := proxyproto.Parse(b)
-	if err != nil {
+	if err != nil || n == 0 {
 		return nil, false, err
 	}
-	if n == 0 {
-		if len(p.got) == 0 {
-			p.got = bytes.Clone(b)
-		}
-		return nil, false, nil
-	}
 	if h.Known() {
-		peer.Remote, peer.Local = h.Source, h.Destination
+		*e = l.ends(engine.Peer{Remote: h.Source, Local: h.Destination})
 		if handle != nil {
 			handle.SetPeer(h.Source)
 		}
 	}
-	*p = preamble{}
 	return b[n:], true, nil
 }
 
 // readPreamble takes bytes of the header; what it returns is the client's.
 func (c *httpConn) readPreamble(b []byte) []byte {
-	rest, done, err := c.pre.take(b, &c.peer, c.handle)
+	c.in = append(c.in, b...)
+	rest, done, err := c.l.preamble(c.in, &c.ends, c.handle)
 	switch {
 	case err != nil:
 		c.badPreamble()
 	case done:
+		c.unknown, c.in = false, nil
 		wait := c.l.cfg.IdleTimeout
 		if c.handle == nil {
 			wait = c.l.cfg.HeaderTimeout
@@ -115,22 +116,23 @@ func (c *tcpConn) badPreamble() {
 }
 
 func (c *tcpConn) received(b []byte) {
-	if c.closing || !c.pre.awaited {
+	if c.closing || !c.unknown {
 		return
 	}
-	rest, done, err := c.pre.take(b, &c.peer, c.handle)
+	c.early = append(c.early, b...)
+	rest, done, err := c.l.preamble(c.early, &c.ends, c.handle)
 	switch {
 	case err != nil:
 		c.badPreamble()
 	case done:
 		c.arm(engine.TimerState, 0)
-		c.early = bytes.Clone(rest)
+		c.unknown, c.early = false, rest
 		c.admitted()
 	}
 }
 
 func (c *tcpConn) eof() {
-	if c.pre.awaited {
+	if c.unknown {
 		c.shut(drain.ClientClosed)
 	}
 }

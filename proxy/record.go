@@ -78,7 +78,7 @@ func (c *httpConn) endRecord() {
 	b = append(b, `","listener":`...)
 	b = appendJSON(b, c.ln.cfg.Name)
 	b = append(b, `,"peer":"`...)
-	b = c.peer.Remote.AppendTo(b)
+	b = c.ends.remote.AppendTo(b)
 	b = append(b, `","protocol":"http/1.`...)
 	b = append(b, '0'+x.minor, '"')
 	b = append(b, x.line...)

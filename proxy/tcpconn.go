@@ -13,9 +13,9 @@ import (
 type tcpConn struct {
 	half
 	ln      *listener
-	peer    engine.Peer // the client: the other end, or whom its PROXY header names
-	pre     preamble
-	early   []byte      // came behind the header
+	ends    ends
+	unknown bool        // a PROXY header is awaited, which names the ends
+	early   []byte      // the part of it that came; then what came behind it
 	handle  *drain.Conn // nil: refused
 	route   *tcpRoute
 	dial    *tcpDial
@@ -33,12 +33,12 @@ type tcpConn struct {
 // allow this connection? expected: it begins with a PROXY header.
 func (c *tcpConn) begin(expected bool) {
 	l, ln := c.l, c.ln
-	h, err := l.track(c.id, ln, c.peer)
+	h, err := l.track(c.id, ln, c.ends.remote)
 	switch {
 	case err == nil:
 		c.handle = h
 		h.Tunnel()
-		if c.pre.awaited = expected; expected {
+		if c.unknown = expected; expected {
 			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
 		} else {
 			c.admitted()
@@ -71,7 +71,8 @@ func (c *tcpConn) admitted() {
 		return
 	}
 	c.handle.Describe(&r.Name, nil)
-	l.areq = authz.Request{Route: r.Name, Source: c.peer.Remote.Addr()}
+	c.handle.SetTerms(r.terms)
+	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr()}
 	l.site = inAuthorize
 	l.trip(c.id)
 	d := r.Authorizer.Authorize(nil, &l.areq)
@@ -150,7 +151,7 @@ func (c *tcpConn) shut(o drain.Outcome) {
 }
 
 func (c *tcpConn) evict(cause drain.Cause) {
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		c.cut = true
 		c.shut(drain.Cut)
 	}
@@ -186,7 +187,7 @@ func (c *tcpConn) moved(int64, bool) {}
 func (c *tcpConn) fired(t engine.Timer) {
 	switch {
 	case t != engine.TimerState:
-	case c.pre.awaited && !c.closing:
+	case c.unknown && !c.closing:
 		c.badPreamble()
 	case c.waits:
 		c.l.stats.pendingTimeouts.Add(1)
@@ -237,7 +238,7 @@ func (d *tcpDial) dialed(err error) {
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
 	if v := d.ep.Cluster().Config().ProxyProtocol; v > 0 {
-		c.l.out = appendProxyHeader(c.l.out[:0], v, c.peer)
+		c.l.out = appendProxyHeader(c.l.out[:0], v, c.ends.peer())
 		c.l.sh.Send(d.id, c.l.out)
 	}
 	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)

@@ -173,7 +173,7 @@ func (e *tunnelEnd) fired(t engine.Timer) {
 
 // evict: a tunnel has no idle moment that we could know of, so it ends at the deadline only.
 func (e *tunnelEnd) evict(cause drain.Cause) {
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		e.p.do(e.p.t.Evict())
 	}
 }

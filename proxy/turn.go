@@ -14,7 +14,7 @@ type turnNote struct{}
 // later is who waits for the next turn: an exchange, by the wait of its connection.
 type later struct {
 	id  engine.ConnID
-	seq uint32
+	seq uint64
 }
 
 // unrepeatable reports whether this request, once sent, may not be sent again.
@@ -25,8 +25,8 @@ func (c *httpConn) afterTurn() {
 	l := c.l
 	c.arm(engine.TimerState, 0) // what bounded the head
 	c.waits = true
-	c.wait.Seq++
-	l.later = append(l.later, later{c.id, c.wait.Seq})
+	c.x.wait.Seq++
+	l.later = append(l.later, later{c.id, c.x.wait.Seq})
 	if len(l.later) == 1 {
 		l.post(l.sh.Index(), turnNote{})
 	}

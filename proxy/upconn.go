@@ -68,7 +68,7 @@ func (u *upConn) start(c *httpConn) {
 	c.x.up = u
 	c.x.tries++
 	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused {
-		out := appendProxyHeader(u.l.out[:0], v, c.peer)
+		out := appendProxyHeader(u.l.out[:0], v, c.ends.peer())
 		u.l.out = append(out, c.x.head...)
 		u.send(u.l.out)
 	} else {

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -33,11 +33,7 @@ func (a *app) account(failed error) int {
 		}
 		return exitOK
 	}
-	host, _ := os.Hostname()
-	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
-	r.Trigger = a.trigger()
-	a.explainLameDuck(&r)
-	r.Kernel = a.witness.testimony()
+	r = a.described(r)
 	if err := r.Audit(); err != nil {
 		a.log.Error("BUG: the books of the receipt do not balance", "err", err)
 	}
@@ -53,6 +49,17 @@ func (a *app) account(failed error) int {
 	return exitOK
 }
 
+// described adds what the tracker does not know: whose receipt it is, and why.
+func (a *app) described(r drain.Receipt) drain.Receipt {
+	host, _ := os.Hostname()
+	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
+	r.Trigger = a.trigger()
+	r.Phases = slices.Clone(r.Phases)
+	a.explainLameDuck(&r)
+	r.Kernel = a.witness.testimony()
+	return r
+}
+
 // trigger is why the process stopped, in the words of the transition log: the edge that
 // began the stop, after whatever was undone before.
 func (a *app) trigger() (reason string) {
@@ -64,8 +71,8 @@ func (a *app) trigger() (reason string) {
 	return reason
 }
 
-// explainLameDuck says what ended the lame duck: quiet, max, a second signal, ... The
-// tracker only saw that draining began.
+// explainLameDuck says what ended the lame duck, as lifecycle.End. The tracker only saw
+// that draining began.
 func (a *app) explainLameDuck(r *drain.Receipt) {
 	for _, t := range a.manager.Transitions() {
 		if t.From != health.ProcessLameDuck || t.To != health.ProcessDraining {
@@ -73,7 +80,7 @@ func (a *app) explainLameDuck(r *drain.Receipt) {
 		}
 		for i := range r.Phases {
 			if r.Phases[i].Name == drain.PhaseLameDuck {
-				r.Phases[i].EndedBy = strings.TrimPrefix(t.Reason, "lame duck: ")
+				r.Phases[i].EndedBy = t.By.String()
 			}
 		}
 	}

@@ -22,13 +22,14 @@ var arrows = map[string][]string{
 	"drain/httpdrain":             {"drain", "internal/synshed"}, // below drain, which stays standard library only
 	"lifecycle":                   {"health"},
 	"lifecycle/...":               {"health", "lifecycle"},
+	"lifecycle/handover":          {"internal/synshed"},
 	"proxy":                       {"proxy/...", "authz", "authz/policy", "drain", "internal/synshed"},
 	"proxy/engine/...":            {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
 	"authz/...":                   {"authz", "internal/yaml"},
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
-	"admin":                       {"health", "health/...", "drain", "lifecycle", "proxy", "proxy/upstream", "authz/policysync"},
+	"admin":                       {"health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/upstream", "authz/policysync"},
 	"internal/sim":                {"proxy/engine"},
 	"internal/synshed":            {"internal/netstat"},
 	"internal/sim/world":          {"*"}, // tests of the whole

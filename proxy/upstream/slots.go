@@ -7,7 +7,7 @@ import "sync"
 type Waiter struct {
 	Shard int
 	Conn  uint64 // who waits, in words of the shard
-	Seq   uint32 // which wait of it: grows with each Join
+	Seq   uint64 // which wait of it: grows with each Acquire and Leave
 	Fresh bool   // only a new connection will do
 
 	cluster    *Cluster // it waits for; nil: it does not wait. Guarded by the cluster's slots.mu
@@ -19,7 +19,7 @@ type Waiter struct {
 type Grant struct {
 	Shard   int
 	Conn    uint64
-	Seq     uint32
+	Seq     uint64
 	Cluster *Cluster
 }
 

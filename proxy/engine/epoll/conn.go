@@ -3,7 +3,6 @@
 package epoll
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -97,11 +96,10 @@ type conn struct {
 	writeErr  error // only the write side is broken: what the peer sent before may still be read
 
 	linger time.Duration // of Close
-	until  time.Time     // acking: when to stop waiting
+	until  time.Duration // acking: when to stop waiting, from loop.began
 
-	into, outOf *move              // the Move that this connection is the destination, or the source, of
-	parting     *move              // ended with this connection, its destination; the source waits
-	cancelDial  context.CancelFunc // while a goroutine dials a name
+	into, outOf *move // the Move that this connection is the destination, or the source, of
+	parting     *move // ended with this connection, its destination; the source waits
 }
 
 // queued is the number of bytes of Send that the kernel has not taken.
@@ -210,10 +208,7 @@ func (l *loop) endKnowing(c *conn, err error, unconfirmed int) {
 	c.lost += int64(unconfirmed)
 	if c.phase == dialing {
 		c.undialed = true
-		if c.cancelDial != nil {
-			c.cancelDial()
-			c.cancelDial = nil
-		}
+		l.stopDial(c)
 	}
 	l.drop(c)
 	l.disarm(c)

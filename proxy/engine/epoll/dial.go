@@ -31,7 +31,7 @@ func (l *loop) Dial(addr string, timeout time.Duration) engine.ConnID {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil || ap.Addr().Zone() != "" {
 		ctx, cancel := context.WithTimeout(l.d.ctx, timeout)
-		c.cancelDial = cancel
+		l.dials[c.id] = cancel
 		l.d.wg.Add(1)
 		go l.dialName(ctx, c.id, addr) // ends with the timeout at the latest
 		return c.id
@@ -42,6 +42,14 @@ func (l *loop) Dial(addr string, timeout time.Duration) engine.ConnID {
 	}
 	l.arm(c, timerPhase, timeout)
 	return c.id
+}
+
+// stopDial ends the goroutine that dials a name for c, if there is one.
+func (l *loop) stopDial(c *conn) {
+	if cancel := l.dials[c.id]; cancel != nil {
+		delete(l.dials, c.id)
+		cancel()
+	}
 }
 
 // connect begins a connection. The answer is an event: even loopback says EINPROGRESS.
@@ -142,8 +150,7 @@ func (l *loop) nameDialed(n dialedNote) {
 		n.release()
 		return
 	}
-	c.cancelDial()
-	c.cancelDial = nil
+	l.stopDial(c)
 	if n.err != nil {
 		l.end(c, n.err)
 		return

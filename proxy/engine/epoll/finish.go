@@ -95,7 +95,7 @@ func (l *loop) await(c *conn, limit time.Duration) {
 	if c.linger > 0 {
 		limit = min(limit, 2*c.linger)
 	}
-	c.phase, c.until = acking, l.now.Add(limit)
+	c.phase, c.until = acking, l.now.Sub(l.began)+limit
 	l.awaitAcked(c)
 }
 
@@ -103,7 +103,7 @@ func (l *loop) await(c *conn, limit time.Duration) {
 // the peer's FIN brought the acknowledgement and the first question is the last.
 func (l *loop) awaitAcked(c *conn) {
 	n := unacked(c.fd)
-	if n == 0 || !l.now.Before(c.until) {
+	if n == 0 || l.now.Sub(l.began) >= c.until {
 		l.endKnowing(c, c.writeErr, n)
 		return
 	}

@@ -3,6 +3,7 @@
 package epoll
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"sync"
@@ -42,13 +43,15 @@ type loop struct {
 	events     [256]unix.EpollEvent
 	in         []byte // scratch of every read
 
+	began   time.Time // now is never before
 	now     time.Time
 	yielded time.Time
 	timers  wheel.Wheel
 	wakeAt  time.Time // when timers want to be looked at; zero: never. May be too early, never too late
 
-	conns   []*conn // by slot
-	gens    []int   // by slot: the last generation used
+	conns   []*conn                              // by slot
+	gens    []int                                // by slot: the last generation used
+	dials   map[engine.ConnID]context.CancelFunc // of goroutines that dial a name
 	free    []int
 	live    int // connections that were not forgotten
 	touched []*conn
@@ -80,7 +83,8 @@ func newLoop(d *Driver, index int) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{d: d, index: index, ep: ep, wakeFD: wake, in: make([]byte, readSize),
-		workers: make(chan struct{}, d.cfg.Workers), accepting: make([]*registration, 1)}
+		workers: make(chan struct{}, d.cfg.Workers), accepting: make([]*registration, 1),
+		dials: map[engine.ConnID]context.CancelFunc{}, began: time.Now()}
 	ev := event(0, unix.EPOLLIN)
 	if errno := epollCtl(ep, unix.EPOLL_CTL_ADD, wake, &ev); errno != 0 {
 		l.release()
