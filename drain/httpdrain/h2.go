@@ -28,7 +28,9 @@ func (s *Server) configureHTTP2() error {
 	if s.inner.TLSNextProto != nil {
 		return nil
 	}
+	//lint:ignore SA1019 http.Server lets nobody below its frames
 	h2 := &http2.Server{}
+	//lint:ignore SA1019 the same
 	if err := http2.ConfigureServer(s.inner, h2); err != nil {
 		return fmt.Errorf("configure HTTP/2: %w", err)
 	}
@@ -44,6 +46,7 @@ func (s *Server) configureHTTP2() error {
 		hc := &h2Conn{Conn: c, own: own, in: frames{preface: len(http2.ClientPreface)}, open: map[uint32]bool{}}
 		s.enter(hc)
 		defer s.exit(hc)
+		//lint:ignore SA1019 the same
 		h2.ServeConn(hc, &http2.ServeConnOpts{Context: ctx, Handler: h, BaseConfig: srv})
 	}
 	return nil
