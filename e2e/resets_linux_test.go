@@ -27,8 +27,8 @@ type resets struct {
 // clients dial.
 func watchResets(t *testing.T, doors ...string) *resets {
 	t.Helper()
-	const everything = 0x0300 // ETH_P_ALL in network order
-	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, everything)
+	// Of no protocol nothing comes up, until the filter is there and the socket is bound.
+	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatalf("watch for resets: %v", err)
 	}
@@ -44,8 +44,10 @@ func watchResets(t *testing.T, doors ...string) *resets {
 		{Code: syscall.BPF_RET + syscall.BPF_K, K: accept},
 		{Code: syscall.BPF_RET + syscall.BPF_K, K: drop},
 	}
+	const everything = 0x0300 // ETH_P_ALL in network order
 	err = errors.Join(
 		syscall.AttachLsf(fd, filter),
+		syscall.Bind(fd, &syscall.SockaddrLinklayer{Protocol: everything}),
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Usec: 20_000}),
 	)
 	if err != nil {
