@@ -4,6 +4,8 @@ SEEDS   ?= 20000
 FROM    ?= 20001
 FUZZ    ?= 60s
 PEERS   ?=
+RESTARTS ?= 20
+DEFAULTS ?= 0
 BIN     := bin/sluice
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -12,7 +14,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim fuzz bench bench-peers heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless fuzz bench bench-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,11 @@ bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in b
 	GO="$(GO)" ./bench/peers/setup.sh bin
 	mkdir -p bench/results
 	$(GO) run ./bench/peers -out auto $(PEERS)
+
+lossless: ## restarts with every class of client at once, each in a network namespace of its own: $(RESTARTS) a mode, $(DEFAULTS) at the shipped defaults
+	mkdir -p bench/results
+	cd e2e && E2E_LOSSLESS=$(RESTARTS) E2E_LOSSLESS_DEFAULTS=$(DEFAULTS) E2E_LOSSLESS_REPORT=../bench/results/$$(date +%F)-lossless.md \
+		$(GO) test -count=1 -v -timeout 0 -run 'TestLossless' .
 
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results

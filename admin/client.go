@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -89,8 +90,8 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.do(ctx, http.MethodGet, "/status", nil, &s)
 }
 
-// Connections asks for the max oldest connections (0: 100, at most 1,000), with the
-// addresses of peers if peers is set.
+// Connections asks for max connections (0: 100, at most 1,000), those first that a drain
+// waits for, with the addresses of peers if peers is set.
 func (c *Client) Connections(ctx context.Context, max int, peers bool) (v Connections, err error) {
 	q := url.Values{}
 	if max != 0 {
@@ -107,7 +108,37 @@ func (c *Client) Progress(ctx context.Context) (p Progress, err error) {
 // Drain carries out an action and returns how the drain then goes. park belongs to
 // ActionStart. An action at the wrong moment is a *RefusedError with code 409.
 func (c *Client) Drain(ctx context.Context, a Action, park bool) (p Progress, err error) {
-	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{a, park}, &p)
+	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{Action: a, Park: park}, &p)
+}
+
+// MoveDeadline gives the drain that runs so long from now on: a *RefusedError with code 409
+// if none runs, or if the platform would not wait for that.
+func (c *Client) MoveDeadline(ctx context.Context, in time.Duration) (p Progress, err error) {
+	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{Action: ActionDeadline, In: in.String()}, &p)
+}
+
+// CloseConnection ends one connection: a *RefusedError with code 404 if there is none.
+func (c *Client) CloseConnection(ctx context.Context, id uint64) (p Progress, err error) {
+	return p, c.do(ctx, http.MethodPost, "/drain", drainAction{Action: ActionClose, ID: id}, &p)
+}
+
+// Watch asks how the drain goes and for the first max holders, as Connections does.
+func (c *Client) Watch(ctx context.Context, max int, peers bool) (v Watch, err error) {
+	q := url.Values{}
+	if max != 0 {
+		q.Set("max", strconv.Itoa(max))
+	}
+	return v, c.do(ctx, http.MethodGet, "/drain/watch?"+withPeers(q, peers), nil, &v)
+}
+
+// Forecast asks what a drain with each of the budgets would cut.
+func (c *Client) Forecast(ctx context.Context, budgets []time.Duration) (f drain.Forecast, err error) {
+	words := make([]string, len(budgets))
+	for i, b := range budgets {
+		words[i] = b.String()
+	}
+	q := url.Values{"at": {strings.Join(words, ",")}}
+	return f, c.do(ctx, http.MethodGet, "/drain/forecast?"+q.Encode(), nil, &f)
 }
 
 // Policy asks which policy is in force.

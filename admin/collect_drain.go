@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -27,15 +28,12 @@ func (c *collector) collectDrain(e emitter) {
 		s.Groups = nil
 	}
 	c.collectGroups(e, drainRemaining, s.Groups)
-	for outcome, n := range map[drain.Outcome]uint64{
-		drain.Completed: r.Outcomes.Completed, drain.ClientClosed: r.Outcomes.ClientClosed,
-		drain.IdleClosed: r.Outcomes.IdleClosed, drain.Cut: r.Outcomes.Cut, drain.Errored: r.Outcomes.Errored,
-	} {
+	for outcome, n := range byOutcome(r.Outcomes) {
 		e.value(drainClosed, float64(n), outcome.String())
 	}
 	e.value(drainInterrupted, float64(r.Exchanges.Interrupted))
 
-	for _, name := range []string{drain.PhaseLameDuck, drain.PhaseDrain, drain.PhaseCut} {
+	for _, name := range phases() {
 		h := newTally(drainBuckets())
 		for _, p := range r.Phases {
 			if p.Name == name && !p.Ended.IsZero() {
@@ -58,6 +56,18 @@ func (c *collector) collectDrain(e emitter) {
 	c.collectLastDrain(e)
 }
 
+// phases are the values of the label phase.
+func phases() []string {
+	return []string{drain.PhaseLameDuck, drain.PhaseClose, drain.PhaseDrain, drain.PhaseCut}
+}
+
+func byOutcome(n drain.OutcomeCounts) map[drain.Outcome]uint64 {
+	return map[drain.Outcome]uint64{
+		drain.Completed: n.Completed, drain.ClientClosed: n.ClientClosed,
+		drain.IdleClosed: n.IdleClosed, drain.Cut: n.Cut, drain.Errored: n.Errored,
+	}
+}
+
 // collectLastDrain tells how the life before this one ended, because Prometheus seldom
 // scrapes a process that is about to exit.
 func (c *collector) collectLastDrain(e emitter) {
@@ -74,4 +84,33 @@ func (c *collector) collectLastDrain(e emitter) {
 	e.value(lastDrainInitial, float64(r.Initial.Total()))
 	e.value(lastDrainCut, float64(r.CutTotal+r.StuckTotal))
 	e.value(lastDrainInterrupted, float64(r.Exchanges.Interrupted))
+	for outcome, n := range byOutcome(r.Outcomes) {
+		e.value(lastDrainClosed, float64(n), outcome.String())
+	}
+	e.value(lastDrainTold, float64(r.Told))
+	lasted := map[string]time.Duration{}
+	for _, p := range r.Phases {
+		if slices.Contains(phases(), p.Name) { // a file may hold anything
+			lasted[p.Name] += max(0, p.Ended.Sub(p.Began))
+		}
+	}
+	for name, d := range lasted {
+		e.value(lastDrainPhase, d.Seconds(), name)
+	}
+	e.value(lastDrainUnsent, float64(r.Unsent))
+	e.value(lastDrainExpectedLoss, r.LossBound)
+	e.value(lastDrainActualLoss, float64(r.ActualLoss))
+	residue := 0
+	for _, l := range r.Listeners {
+		residue += l.Residue
+	}
+	e.value(lastDrainResidue, float64(residue))
+	if k := r.Kernel; k != nil {
+		for event, n := range map[string]uint64{
+			"out_rsts": k.OutRsts, "abort_on_close": k.AbortOnClose, "abort_on_data": k.AbortOnData,
+			"listen_overflows": k.ListenOverflows, "listen_drops": k.ListenDrops, "syncookies_sent": k.SyncookiesSent,
+		} {
+			e.value(lastDrainKernel, float64(n), event)
+		}
+	}
 }

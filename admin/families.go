@@ -104,6 +104,14 @@ const (
 	lastDrainInitial
 	lastDrainCut
 	lastDrainInterrupted
+	lastDrainClosed
+	lastDrainTold
+	lastDrainPhase
+	lastDrainUnsent
+	lastDrainExpectedLoss
+	lastDrainActualLoss
+	lastDrainResidue
+	lastDrainKernel
 	reloads
 	reloadOK
 	reloadTime
@@ -176,11 +184,19 @@ var families = [numFamilies]family{
 	drainPhase:       {"sluice_drain_phase_duration_seconds", histogram, "Duration of a phase of the drain.", []string{"phase"}},
 	drainDuration:    {"sluice_drain_duration_seconds", histogram, "Duration of the whole drain.", []string{"outcome"}},
 
-	lastDrainTime:        {"sluice_last_drain_timestamp_seconds", gauge, "Unix time of the end of the drain before this start.", nil},
-	lastDrainDuration:    {"sluice_last_drain_duration_seconds", gauge, "Duration of the drain before this start.", nil},
-	lastDrainInitial:     {"sluice_last_drain_connections_initial", gauge, "Connections open when the drain before this start began.", nil},
-	lastDrainCut:         {"sluice_last_drain_connections_cut", gauge, "Connections cut or stuck in the drain before this start.", nil},
-	lastDrainInterrupted: {"sluice_last_drain_requests_interrupted", gauge, "Requests interrupted by the drain before this start.", nil},
+	lastDrainTime:         {"sluice_last_drain_timestamp_seconds", gauge, "Unix time of the end of the drain before this start.", nil},
+	lastDrainDuration:     {"sluice_last_drain_duration_seconds", gauge, "Duration of the drain before this start.", nil},
+	lastDrainInitial:      {"sluice_last_drain_connections_initial", gauge, "Connections open when the drain before this start began.", nil},
+	lastDrainCut:          {"sluice_last_drain_connections_cut", gauge, "Connections cut or stuck in the drain before this start.", nil},
+	lastDrainInterrupted:  {"sluice_last_drain_requests_interrupted", gauge, "Requests interrupted by the drain before this start.", nil},
+	lastDrainClosed:       {"sluice_last_drain_connections_closed", gauge, "Connections closed in the stop before this start, by how they ended.", []string{"outcome"}},
+	lastDrainTold:         {"sluice_last_drain_connections_told", gauge, "Connections told to leave in the stop before this start.", nil},
+	lastDrainPhase:        {"sluice_last_drain_phase_duration_seconds", gauge, "Duration of a phase of the stop before this start; absent if there was none.", []string{"phase"}},
+	lastDrainUnsent:       {"sluice_last_drain_unsent_bytes", gauge, "Bytes meant for clients in the stop before this start that are not known to have arrived.", nil},
+	lastDrainExpectedLoss: {"sluice_last_drain_requests_expected_lost", gauge, "Requests that idle closes of the stop before this start were expected to lose.", nil},
+	lastDrainActualLoss:   {"sluice_last_drain_requests_lost_idle", gauge, "Requests that idle closes of the stop before this start are known to have lost.", nil},
+	lastDrainResidue:      {"sluice_last_drain_accept_queue_residue", gauge, "Connections that were still queued when a listener was closed in the stop before this start.", nil},
+	lastDrainKernel:       {"sluice_last_drain_kernel_events", gauge, "What the kernel counted in the network namespace during the stop before this start; absent without a reading.", []string{"event"}},
 
 	reloads:    {"sluice_config_reloads_total", counter, "Reloads.", []string{"result"}},
 	reloadOK:   {"sluice_config_last_reload_successful", gauge, "Whether the last reload was successful; 1 before the first.", nil},

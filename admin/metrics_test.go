@@ -69,6 +69,8 @@ func busy() Sources {
 	r.Set(health.StorageBackend, health.Degraded, errors.New("no leader"))
 	r.SetProcess(health.ProcessDraining, "SIGTERM")
 	last := drain.Receipt{
+		Outcomes: drain.OutcomeCounts{IdleClosed: 3}, Told: 5, Unsent: 700, LossBound: 0.25, ActualLoss: 1,
+		Listeners: []drain.ListenerProof{{Residue: 2}, {Residue: 4}}, Kernel: &drain.Witness{OutRsts: 9},
 		Phases:   []drain.Phase{{Name: drain.PhaseDrain, Began: noon, Ended: noon.Add(2 * time.Second)}},
 		Initial:  drain.ClassCounts{Active: 7},
 		CutTotal: 1, StuckTotal: 1, Exchanges: drain.ExchangeCounts{Interrupted: 4},
@@ -203,6 +205,15 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_last_drain_connections_initial 7`,
 		`sluice_last_drain_connections_cut 2`,
 		`sluice_last_drain_requests_interrupted 4`,
+		`sluice_last_drain_connections_closed{outcome="idle_closed"} 3`,
+		`sluice_last_drain_connections_closed{outcome="cut"} 0`,
+		`sluice_last_drain_connections_told 5`,
+		`sluice_last_drain_phase_duration_seconds{phase="drain"} 2`,
+		`sluice_last_drain_unsent_bytes 700`,
+		`sluice_last_drain_requests_expected_lost 0.25`,
+		`sluice_last_drain_requests_lost_idle 1`,
+		`sluice_last_drain_accept_queue_residue 6`,
+		`sluice_last_drain_kernel_events{event="out_rsts"} 9`,
 		`sluice_config_reloads_total{result="success"} 2`,
 		`sluice_config_reloads_total{result="failure"} 1`,
 		`sluice_config_last_reload_successful 0`,

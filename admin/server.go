@@ -48,17 +48,21 @@ type Config struct {
 // They are called by many goroutines at once, must return at once, and must not call the
 // server back; Reload may take its time.
 type Hooks struct {
-	Health       func() health.Snapshot            // health.Registry.Snapshot
-	Names        health.Naming                     // of checks, in /status
-	Lifecycle    func() lifecycle.Status           // lifecycle.Manager.Status
-	Tracker      func() drain.Stats                // drain.Tracker.Stats
-	Connections  func(max int) []drain.Holder      // drain.Tracker.Snapshot
-	Receipt      func() (r drain.Receipt, ok bool) // the last one; false: there is none yet
+	Health       func() health.Snapshot                                           // health.Registry.Snapshot
+	Names        health.Naming                                                    // of checks, in /status
+	Lifecycle    func() lifecycle.Status                                          // lifecycle.Manager.Status
+	Tracker      func() drain.Stats                                               // drain.Tracker.Stats
+	View         func(max int) drain.View                                         // drain.Tracker.View
+	Detail       func(ctx context.Context, refs []uint64) map[uint64]proxy.Detail // proxy.Core.Look; nil: none
+	Forecast     func(budgets []time.Duration) drain.Forecast                     // drain.Tracker.Forecast
+	Evict        func(id uint64) (found bool)                                     // drain.Tracker.Evict
+	Receipt      func() (r drain.Receipt, ok bool)                                // the last one; false: there is none yet
 	Policy       func() Policy
 	Proxy        func() proxy.Stats                              // proxy.Core.Stats
 	RequestDrain func(park bool) error                           // lifecycle.Manager.RequestDrain
 	Undo         func() error                                    // lifecycle.Manager.Undo
 	Acknowledge  func() error                                    // lifecycle.Manager.Acknowledge
+	MoveDeadline func(at time.Time) error                        // lifecycle.Manager.MoveDeadline
 	Reload       func(ctx context.Context) error                 // an error leaves everything as it was
 	Cut          func()                                          // lifecycle.Manager.Cut: ends what is left
 	Upgrade      func() error                                    // handover.Upgrader.Begin
@@ -204,7 +208,7 @@ func (s *Server) progress() Progress {
 	l, t := read(s.cfg.Hooks.Lifecycle), read(s.cfg.Hooks.Tracker)
 	p := Progress{
 		State: l.State, Since: l.Since, Reason: l.Reason, Until: l.Until, Budget: l.Budget,
-		Holding: l.Holding, NextSignal: l.NextSignal, Initial: t.Initial, Remaining: t.Connections, Told: t.Told,
+		Latest: l.Latest, Holding: l.Holding, NextSignal: l.NextSignal, Initial: t.Initial, Remaining: t.Connections, Told: t.Told,
 	}
 	if !l.Until.IsZero() {
 		p.SecondsLeft = max(0, time.Until(l.Until).Seconds())
@@ -214,8 +218,9 @@ func (s *Server) progress() Progress {
 
 // conflict reports whether an error of the lifecycle says that it is the wrong moment.
 func conflict(err error) bool {
+	var beyond *lifecycle.BeyondBudgetError
 	return errors.Is(err, lifecycle.ErrTooLate) || errors.Is(err, lifecycle.ErrNotLameDuck) || errors.Is(err, lifecycle.ErrCannotUndo) ||
-		errors.Is(err, lifecycle.ErrHandedOver)
+		errors.Is(err, lifecycle.ErrNotDraining) || errors.As(err, &beyond) || errors.Is(err, lifecycle.ErrHandedOver)
 }
 
 func (s *Server) pid() int { return os.Getpid() }

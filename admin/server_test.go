@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/proxy"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -52,8 +54,22 @@ func (c *calls) hooks() Hooks {
 		Tracker: func() drain.Stats {
 			return drain.Stats{Connections: drain.ClassCounts{Active: 3}, Initial: drain.ClassCounts{Idle: 4}, Tracked: 9, RefusedShut: 1, RefusedDraining: 2, Exchanges: 8, Told: 5}
 		},
-		Connections: func(max int) []drain.Holder { note(fmt.Sprint("connections ", max)); return holders },
-		Receipt:     func() (drain.Receipt, bool) { return drain.Receipt{Schema: 1, Cut: holders, CutTotal: 1}, c.err == nil },
+		View: func(max int) drain.View {
+			note(fmt.Sprint("connections ", max))
+			return drain.View{Holders: slices.Clone(holders), Groups: []drain.HolderGroup{{Listener: "web", Count: 1}}}
+		},
+		Detail: func(_ context.Context, refs []uint64) map[uint64]proxy.Detail {
+			return map[uint64]proxy.Detail{0: {Waits: "for the head of a response", Queued: 7}}
+		},
+		Forecast: func(budgets []time.Duration) drain.Forecast {
+			note(fmt.Sprint("forecast ", budgets))
+			return drain.Forecast{Budgets: make([]drain.Horizon, len(budgets))}
+		},
+		Evict: func(id uint64) bool { note(fmt.Sprint("close ", id)); return id == 7 },
+		MoveDeadline: func(at time.Time) error {
+			return note(fmt.Sprint("deadline ", time.Until(at).Round(time.Second)))
+		},
+		Receipt: func() (drain.Receipt, bool) { return drain.Receipt{Schema: 1, Cut: holders, CutTotal: 1}, c.err == nil },
 		Policy: func() Policy {
 			return Policy{Version: "17", Rejected: &Rejected{Version: "18", Error: "routes.yaml:3:1: no"}}
 		},
@@ -299,11 +315,11 @@ func TestStatusPage(t *testing.T) {
 func TestPeersAreHashedUnlessAskedFor(t *testing.T) {
 	c := &calls{}
 	h := newServer(t, Config{Hooks: c.hooks()}).handler()
-	for _, path := range []string{"/connections", "/receipt"} {
+	for _, path := range []string{"/connections", "/receipt", "/drain/watch"} {
 		_, hashed := answer(h, request("GET", path, ""))
 		_, again := answer(h, request("GET", path, ""))
 		_, plain := answer(h, request("GET", path+"?peers=1", ""))
-		if strings.Contains(hashed, "192.0.2.7") || !strings.Contains(hashed, `"peers_hashed": true`) || hashed != again {
+		if strings.Contains(hashed, "192.0.2.7") || !strings.Contains(hashed, `"peers_hashed": true`) || hashed != again && path != "/drain/watch" { // that one counts seconds
 			t.Errorf("%s: %s", path, hashed)
 		}
 		if !strings.Contains(plain, "192.0.2.7:4711") || strings.Contains(plain, "peers_hashed") {
@@ -327,6 +343,15 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+// What the loops know is added to what the tracker knows.
+func TestConnectionsHaveDetail(t *testing.T) {
+	c := &calls{}
+	_, body := answer(newServer(t, Config{Hooks: c.hooks()}).handler(), request("GET", "/connections", ""))
+	if !strings.Contains(body, ", waiting for the head of a response") || !strings.Contains(body, `"queued": 7`) {
+		t.Errorf("%s", body)
+	}
+}
+
 func TestDrainActions(t *testing.T) {
 	for _, w := range []struct {
 		body string
@@ -338,6 +363,19 @@ func TestDrainActions(t *testing.T) {
 		{`{"action":"start","park":true}`, nil, 200, "start park=true"},
 		{`{"action":"undo"}`, nil, 200, "undo"},
 		{`{"action":"ack"}`, nil, 200, "ack"},
+		{`{"action":"deadline","in":"90s"}`, nil, 200, "deadline 1m30s"},
+		{`{"action":"deadline","in":"0s"}`, nil, 200, "deadline 0s"},
+		{`{"action":"deadline","in":"90s"}`, lifecycle.ErrNotDraining, 409, "deadline 1m30s"},
+		{`{"action":"deadline","in":"90s"}`, &lifecycle.BeyondBudgetError{Latest: time.Second, Budget: time.Minute}, 409, "deadline 1m30s"},
+		{`{"action":"close","id":7}`, nil, 200, "close 7"},
+		{`{"action":"close","id":8}`, nil, 404, "close 8"},
+		{`{"action":"close"}`, nil, 404, "close 0"},
+		{`{"action":"deadline","in":"soon"}`, nil, 400, ""},
+		{`{"action":"deadline","in":"-1s"}`, nil, 400, ""},
+		{`{"action":"deadline","in":"25h"}`, nil, 400, ""},
+		{`{"action":"deadline"}`, nil, 400, ""},
+		{`{"action":"ack","id":7}`, nil, 400, ""},
+		{`{"action":"start","in":"9s"}`, nil, 400, ""},
 		{`{"action":"undo"}`, lifecycle.ErrTooLate, 409, "undo"},
 		{`{"action":"undo"}`, lifecycle.ErrCannotUndo, 409, "undo"},
 		{`{"action":"ack"}`, lifecycle.ErrNotLameDuck, 409, "ack"},
@@ -379,6 +417,16 @@ func TestOtherAnswers(t *testing.T) {
 		body         string
 	}{
 		{"GET", "/", nil, 200, "POST /reload"},
+		{"POST", "/drain/ack", nil, 200, `"state"`},
+		{"POST", "/drain/ack", lifecycle.ErrNotLameDuck, 409, "not in the lame duck"},
+		{"GET", "/drain/ack", nil, 405, ""},
+		{"GET", "/drain/watch", nil, 200, `"groups"`},
+		{"GET", "/drain/watch?max=0", nil, 400, "max must be"},
+		{"GET", "/drain/forecast", nil, 200, `"budgets"`},
+		{"GET", "/drain/forecast?at=1s,2s", nil, 200, `"budgets"`},
+		{"GET", "/drain/forecast?at=1s,x", nil, 400, "durations"},
+		{"GET", "/drain/forecast?at=0s", nil, 400, "durations"},
+		{"GET", "/drain/forecast?at=1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s", nil, 400, "at most 10"},
 		{"GET", "/policy", nil, 200, "routes.yaml:3:1: no"},
 		{"GET", "/receipt", errors.New("x"), 404, "no drain yet"},
 		{"POST", "/reload", nil, 200, `"reloaded": true`},

@@ -66,6 +66,7 @@ type Progress struct {
 	Until       time.Time         `json:"until,omitzero"`        // end of the lame duck or of the drain at the latest
 	SecondsLeft float64           `json:"seconds_left"`          // until then
 	Budget      time.Time         `json:"budget,omitzero"`       // when the process is over at the latest
+	Latest      time.Time         `json:"latest,omitzero"`       // how far the deadline of the drain may be moved; none: as far as you like
 	Holding     string            `json:"holding,omitempty"`     // the step under way: "drain proxy"
 	NextSignal  string            `json:"next_signal,omitempty"` // what one more signal would do
 	Initial     drain.ClassCounts `json:"initial"`               // connections open when draining began
@@ -73,11 +74,19 @@ type Progress struct {
 	Told        uint64            `json:"told"` // connections told to leave, ever
 }
 
-// Connections is GET /connections: the oldest holders.
+// Connections is GET /connections: who holds the drain, or would.
 type Connections struct {
-	Total       drain.ClassCounts `json:"total"`
-	Holders     []drain.Holder    `json:"connections"`
-	PeersHashed bool              `json:"peers_hashed,omitempty"`
+	At          time.Time           `json:"at"`
+	Total       drain.ClassCounts   `json:"total"`
+	Groups      []drain.HolderGroup `json:"groups"`      // the largest first
+	Holders     []drain.Holder      `json:"connections"` // those first that a drain waits for
+	PeersHashed bool                `json:"peers_hashed,omitempty"`
+}
+
+// Watch is GET /drain/watch: how the drain goes, and who holds it.
+type Watch struct {
+	Drain       Progress    `json:"drain"`
+	Connections Connections `json:"holders"`
 }
 
 // Action is what POST /drain does.
@@ -89,10 +98,15 @@ const (
 	ActionUndo        Action = "undo"  // go back to serving
 	ActionAcknowledge Action = "ack"   // balancers have stopped sending: end the lame duck
 	ActionCut         Action = "cut"   // end what is left now, as three signals do
+
+	ActionDeadline Action = "deadline" // move the deadline of the drain that runs
+	ActionClose    Action = "close"    // close one connection
 )
 
 // drainAction is the body of POST /drain.
 type drainAction struct {
 	Action Action `json:"action"`
-	Park   bool   `json:"park,omitempty"` // stay in Drained instead of exiting
+	Park   bool   `json:"park,omitempty"` // of start: stay in Drained instead of exiting
+	In     string `json:"in,omitempty"`   // of deadline: from now on, "30s"
+	ID     uint64 `json:"id,omitempty"`   // of close
 }

@@ -89,7 +89,7 @@ type LameDuck struct {
 	Min         time.Duration `yaml:"min"`          // not ready, still accepting: at least so long
 	Quiet       time.Duration `yaml:"quiet"`        // without a new connection that carried a request; 0: always wait for max
 	Max         time.Duration `yaml:"max"`          // and at most so long
-	NoticeAfter time.Duration `yaml:"notice_after"` // when clients are first told to leave; default half of min
+	NoticeAfter time.Duration `yaml:"notice_after"` // when clients are first told to leave, spread until min; default half of min
 }
 
 // Drain is the time between not accepting and the end.

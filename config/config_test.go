@@ -220,10 +220,10 @@ func TestDefaultsFitKubernetes(t *testing.T) {
 func TestMapping(t *testing.T) {
 	c := mustLoad(t, read(t, "full.yaml"))
 	s := time.Second
-	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, IdleClose: 8 * s, Timeout: 20 * s}); !reflect.DeepEqual(got, want) {
+	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 45 * s}
+	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 45 * s, Closing: 4500 * time.Millisecond}
 	if got := c.LifecycleConfig(); !reflect.DeepEqual(got, wantLife) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}

@@ -20,9 +20,10 @@ func off(d time.Duration) time.Duration {
 // DrainConfig is what the tracker needs.
 func (c *Config) DrainConfig() drain.Config {
 	return drain.Config{
-		NoticeAfter: off(c.LameDuck.NoticeAfter),
-		IdleClose:   off(c.Drain.IdleClose),
-		Timeout:     c.Drain.Timeout,
+		NoticeAfter:  off(c.LameDuck.NoticeAfter),
+		NoticeSpread: off(max(0, c.LameDuck.Min-c.LameDuck.NoticeAfter)), // the lame duck may end then
+		IdleClose:    off(c.Drain.IdleClose),
+		Timeout:      c.Drain.Timeout,
 	}
 }
 
@@ -34,6 +35,7 @@ func (c *Config) LifecycleConfig() lifecycle.Config {
 		LameDuckQuiet: off(c.LameDuck.Quiet),
 		Timeout:       c.Drain.Timeout,
 		Budget:        c.Platform.StopTimeout,
+		Closing:       closeListeners + c.Drain.Flush + c.Drain.Linger,
 	}
 }
 

@@ -1,9 +1,6 @@
 package drain
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // maxNamed bounds the lists of the receipt; beyond it connections are only counted.
 const maxNamed = 1000
@@ -14,7 +11,13 @@ const maxListeners = 256
 // account is the receipt in the making, from Leave (or BeginDrain) on. Guarded by
 // Tracker.mu.
 type account struct {
+	open         ClassCounts // when the account began
 	initial      ClassCounts
+	closingAt    time.Time // when the listeners began to close
+	told         ClassCounts
+	started      uint64 // exchanges that ran when the account began, or began since
+	unsent       int64
+	actualLoss   uint64
 	phases       []Phase
 	before       totals // when the account began
 	toldBefore   uint64
@@ -28,6 +31,7 @@ type account struct {
 	stuck        []Holder
 	stuckTotal   int
 	listeners    []ListenerProof
+	moves        []Move
 	final        *Receipt // set by finish: what comes later changes nothing any more
 }
 
@@ -35,14 +39,30 @@ type account struct {
 // makes the account of the lame duck void. How listeners were closed is kept: that
 // comes before BeginDrain. Call with mu held, before the edge.
 func (t *Tracker) beginAccount() {
-	t.account = account{before: t.totals, toldBefore: t.told.Load(), listeners: t.account.listeners}
+	t.account = account{before: t.totals, toldBefore: t.told.Load(),
+		listeners: t.account.listeners, closingAt: t.account.closingAt}
 	t.rebase()
+	for c := range t.table.all {
+		c.first, c.knew = c.load().class(), c.told.Load()
+		t.account.open.add(c.first)
+	}
+}
+
+// Closing notes that the listeners begin to close: the lame duck ends, if there was one.
+// Draining begins when they are closed.
+func (t *Tracker) Closing() {
+	now := t.cfg.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state < Draining {
+		t.account.closingAt = now
+	}
 }
 
 // rebase makes what has finished until now count as before, and returns how many
 // exchanges that was since the last time, over all connections. Call with mu held.
 func (t *Tracker) rebase() (n uint64) {
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		f := c.load().finished()
 		n += uint64(exchangesBetween(c.base, f))
 		c.base = f
@@ -53,12 +73,31 @@ func (t *Tracker) rebase() (n uint64) {
 // accountDraining notes the start of draining. Call with mu held, before the edge.
 func (t *Tracker) accountDraining(now time.Time) {
 	a := &t.account
-	a.leaving += t.rebase()
+	finished := t.rebase()
+	a.leaving += finished
+	a.started += finished
 	a.initial = t.classes()
-	if t.leftAt.Before(now) {
-		a.phases = append(a.phases, Phase{Name: PhaseLameDuck, Began: t.leftAt, Ended: now, EndedBy: EndedByDraining})
+	closing := now
+	if !a.closingAt.IsZero() {
+		closing = a.closingAt
+	}
+	if t.leftAt.Before(closing) {
+		a.phases = append(a.phases, Phase{Name: PhaseLameDuck, Began: t.leftAt, Ended: closing, EndedBy: EndedByDraining})
+	}
+	if closing.Before(now) {
+		a.phases = append(a.phases, Phase{Name: PhaseClose, Began: closing, Ended: now, EndedBy: EndedByJoin})
 	}
 	a.phases = append(a.phases, Phase{Name: PhaseDrain, Began: now})
+}
+
+// maxMoves bounds the moves of the deadline that the receipt lists.
+const maxMoves = 16
+
+// accountMove notes a new deadline. Call with mu held.
+func (t *Tracker) accountMove(now, deadline time.Time) {
+	if a := &t.account; len(a.moves) < maxMoves {
+		a.moves = append(a.moves, Move{At: now, Deadline: deadline})
+	}
 }
 
 // accountCut notes that everything left is asked to go. Call with mu held.
@@ -80,14 +119,17 @@ func (t *Tracker) endPhase(now time.Time, by string) {
 // accountStuck names what did not go. Call with mu held.
 func (t *Tracker) accountStuck(now time.Time) {
 	a := &t.account
-	for _, c := range t.conns {
-		if w := c.load(); w.class() == Active {
+	for c := range t.table.all {
+		w := c.load()
+		if w.class() == Active {
 			a.interrupted++
 		}
+		a.started += uint64(exchangesBetween(c.base, w.started()))
+		a.settleConn(c)
 	}
 	a.draining += t.rebase()
-	a.stuckTotal = len(t.conns)
-	for _, c := range oldest(slices.Clone(t.conns), maxNamed) {
+	a.stuckTotal = t.table.n
+	for _, c := range oldest(t.table.list(), maxNamed) {
 		a.stuck = append(a.stuck, c.holder(now, t.tickAt(now)))
 	}
 }
@@ -116,8 +158,13 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 			a.failed++
 		}
 	}
+	a.started += uint64(exchangesBetween(c.base, w.started()))
+	a.settleConn(c)
 	switch o {
 	case IdleClosed:
+		if c.crossed {
+			a.actualLoss++
+		}
 		a.expectedLoss += expectedLoss(t.cfg.AssumedRTT, w.started(), now.Sub(c.born))
 	case Cut:
 		if t.cfg.Faults.ReceiptForgetsCut {
@@ -125,9 +172,21 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 		}
 		a.cutTotal++
 		if len(a.cut) < maxNamed {
-			a.cut = append(a.cut, c.holder(now, t.tickAt(now)))
+			h := c.holder(now, t.tickAt(now))
+			if c.asked == askedCut {
+				h.Cause = c.cause.String()
+			}
+			a.cut = append(a.cut, h)
 		}
 	case Completed, ClientClosed, Errored:
+	}
+}
+
+// settleConn books what does not depend on how a connection ends.
+func (a *account) settleConn(c *Conn) {
+	a.unsent += c.unsent.Load()
+	if c.told.Load() && !c.knew {
+		a.told.add(c.first)
 	}
 }
 
@@ -146,6 +205,9 @@ func expectedLoss(rtt time.Duration, exchanges uint32, age time.Duration) float6
 func (t *Tracker) finish(now time.Time, by string) {
 	t.endPhase(now, by)
 	final := t.receipt()
+	// Everybody is settled now. The counter that runs may differ by one who was being told
+	// in the moment that an account began.
+	final.Told = uint64(final.ToldClass.Total())
 	t.account.final = &final
 	t.switchTo(Drained, now)
 }

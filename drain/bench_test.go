@@ -1,6 +1,7 @@
 package drain_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -65,6 +66,53 @@ func BenchmarkStatsOf100k(b *testing.B) {
 	for b.Loop() {
 		tr.Stats()
 	}
+}
+
+// What `sluice drain --watch` asks for, among 100,000.
+func BenchmarkViewOf100k(b *testing.B) {
+	tr, _ := crowd(b, many)
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.View(100)
+	}
+}
+
+// What `sluice drain --dry-run` asks for, among 100,000.
+func BenchmarkForecastOf100k(b *testing.B) {
+	tr, _ := crowd(b, many)
+	b.ReportAllocs()
+	for b.Loop() {
+		tr.Forecast([]time.Duration{10 * time.Second, 30 * time.Second, 60 * time.Second})
+	}
+}
+
+// How long Track and Done take while somebody looks at 100,000 all the time: the worst of
+// a run is what traffic may notice of a look.
+func BenchmarkTrackDoneWhileLookedAt(b *testing.B) {
+	tr, _ := crowd(b, many)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				tr.View(100)
+			}
+		}
+	}()
+	var times []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		track(b, tr, nil).Done(drain.ClientClosed)
+		times = append(times, time.Since(began))
+	}
+	close(stop)
+	<-stopped
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds()), "p99-ns")
+	b.ReportMetric(float64(times[len(times)*999/1000].Nanoseconds()), "p999-ns")
 }
 
 func BenchmarkSnapshotOf100k(b *testing.B) {

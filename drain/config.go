@@ -12,6 +12,9 @@ type Config struct {
 	// NoticeAfter is how long after Leave goodbyes begin (default 2.5s): a client told
 	// to leave while balancers still send it here only comes back.
 	NoticeAfter time.Duration
+	// NoticeSpread is over how long goodbyes are then spread until everybody who was here
+	// before Leave is told (default: NoticeAfter).
+	NoticeSpread time.Duration
 	// IdleClose is how long a connection may stay idle while draining before it is
 	// closed (default 5s, and never more than a third of the budget).
 	IdleClose time.Duration
@@ -47,6 +50,7 @@ type Faults struct {
 	NoDeadline        bool // nothing is ever cut
 	GoodbyeNever      bool // nobody is told to leave
 	ReceiptForgetsCut bool // cut connections do not appear in the receipt
+	EvictNeighbour    bool // Evict asks whoever came before the one that was meant
 }
 
 // Defaults of Config. DESIGN: half of lame_duck.min, drain.idle_close, drain.timeout.
@@ -74,6 +78,7 @@ func (c Config) Validate() error {
 // withDefaults fills in what is zero and turns negative (off) into zero.
 func (c Config) withDefaults() Config {
 	c.NoticeAfter = orDefault(c.NoticeAfter, DefaultNoticeAfter)
+	c.NoticeSpread = orDefault(c.NoticeSpread, c.NoticeAfter)
 	c.IdleClose = orDefault(c.IdleClose, DefaultIdleClose)
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Settle = orDefault(c.Settle, DefaultSettle)

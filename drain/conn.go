@@ -11,6 +11,7 @@ type Meta struct {
 	Listener string         // name of the listener, from the configuration
 	Protocol string         // "http", "tcp", ...: a closed set, fit for a metric label
 	Peer     netip.AddrPort // the client's end
+	Ref      uint64         // whatever its owner calls it; only handed back, in Holder
 }
 
 // Conn is the handle that one downstream connection holds from accept to its end.
@@ -24,18 +25,26 @@ type Conn struct {
 	born  time.Time
 	evict func(Cause)
 
-	state atomic.Uint64 // a word; written by the owner only
-	told  atomic.Bool   // written by the owner only
+	state atomic.Uint64         // a word; written by the owner only
+	told  atomic.Bool           // written by the owner only
+	terms atomic.Pointer[Terms] // written by the owner only; nil: none
+	bid   atomic.Uint32         // the notice in which it was its turn to be told; 0: none
 
 	peer     atomic.Pointer[netip.AddrPort] // nil: meta's
 	route    atomic.Pointer[string]
 	identity atomic.Pointer[string]
 	in, out  atomic.Int64
+	unsent   atomic.Int64
+	requests atomic.Pointer[[]string]
+	crossed  bool // the owner's
 
 	// Guarded by t.mu.
-	index int    // place in t.conns; -1: not there
+	index int    // place in t.table; -1: not there
 	base  uint32 // exchanges finished when the current phase of the account began
 	asked asked  // what the connection was last asked to do
+	cause Cause  // why, if asked is askedCut
+	first Class  // when the account began; Handshake for who came later
+	knew  bool   // was told before the account began, in a lame duck that was undone
 }
 
 // asked is how far the tracker went with a connection. It only grows.
@@ -44,7 +53,7 @@ type asked uint8
 const (
 	askedNothing asked = iota
 	askedIdle          // onEvict(CauseIdle) was, or is about to be, called
-	askedCut           // onEvict(CauseDeadline) was, or is about to be, called
+	askedCut           // onEvict with a cause that cuts was, or is about to be, called
 )
 
 // ID is unique within the tracker, from 1, in the order of Track.
@@ -85,7 +94,9 @@ func (c *Conn) Idle() {
 	case Tunnel, Gone:
 		panic("BUG: drain: Idle on a connection that is " + w.class().String())
 	}
-	c.state.Store(uint64(makeWord(Idle, w.started(), c.t.tick())))
+	tick := c.t.tick()
+	c.outlived(w, tick)
+	c.state.Store(uint64(makeWord(Idle, w.started(), tick)))
 }
 
 // Tunnel says that the connection carries raw bytes from now on, until Done: after
@@ -110,11 +121,40 @@ func (c *Conn) Tunnel() {
 	}
 }
 
+// outlived counts the end of an exchange or tunnel, if it was one. w is the last word of it.
+// Most exchanges are quick, and end here without a look at what their route knows.
+func (c *Conn) outlived(w word, tick uint64) {
+	d := w.lasted(tick)
+	n := weight(w.class(), d, c.id+uint64(w.started()))
+	if n == 0 {
+		return
+	}
+	if l := c.lives(); l != nil {
+		l.count(w.class(), d, n)
+	}
+}
+
 // Goodbye reports whether the next response must tell the client to leave: always
-// while draining; in the lame duck once notice has begun, and then only on connections
+// while draining; in the lame duck once it is its turn, and then only on connections
 // accepted before Leave (a newer one came because a balancer still sends here, and
-// would only come back). One atomic load.
-func (c *Conn) Goodbye() bool { return c.id <= c.t.tellUpTo.Load() }
+// would only come back). Outside a stop it costs two atomic loads.
+func (c *Conn) Goodbye() bool {
+	upTo := c.t.tellUpTo.Load()
+	if upTo == everybody {
+		return true
+	}
+	if c.id > c.t.leaveID.Load() { // 0 outside the lame duck
+		return false
+	}
+	if terms := c.terms.Load(); terms != nil && terms.Notice != 0 {
+		return c.noticeOfItsOwn(terms.Notice)
+	}
+	if c.id <= upTo {
+		return true
+	}
+	bid := c.t.bid.Load()
+	return bid != 0 && c.bid.Load() == bid
+}
 
 // Told says that a response told the client to leave. Each connection counts once.
 func (c *Conn) Told() {
@@ -152,6 +192,23 @@ func (c *Conn) Bytes(in, out int64) {
 		c.out.Add(out)
 	}
 }
+
+// Owes names the requests that the client will get no whole answer to, the oldest first.
+// Call it when they are about to be cut: the receipt then names them. ids must not change
+// afterwards.
+func (c *Conn) Owes(ids []string) { c.requests.Store(&ids) }
+
+// Unsent adds to the bytes that were meant for the client and that its kernel is not known
+// to have. Call it before Done.
+func (c *Conn) Unsent(n int64) {
+	if n > 0 {
+		c.unsent.Add(n)
+	}
+}
+
+// Crossed says that bytes came after we had closed the connection as idle: a request that
+// crossed with our FIN and is lost. Call it before Done.
+func (c *Conn) Crossed() { c.crossed = true }
 
 // Done gives the handle back and says how the connection ended. Call it exactly once,
 // when nothing of the connection is left to do; a second call panics.

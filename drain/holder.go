@@ -2,6 +2,7 @@ package drain
 
 import (
 	"cmp"
+	"container/heap"
 	"fmt"
 	"slices"
 	"time"
@@ -23,6 +24,13 @@ type Holder struct {
 	BytesOut  int64  `json:"bytes_out"`
 	Told      bool   `json:"told"`
 	Why       string `json:"why"`
+	Queued    int    `json:"queued,omitempty"` // bytes that wait to be sent, where somebody knows
+	Cause     string `json:"cause,omitempty"`  // in a receipt: why it was cut, as Cause says
+	Ends      *End   `json:"ends,omitempty"`   // in a view: when it is expected to be gone
+	Ref       uint64 `json:"-"`                // Meta.Ref
+
+	Requests    []string `json:"requests,omitempty"`     // IDs of those that got no whole answer
+	BytesUnsent int64    `json:"bytes_unsent,omitempty"` // meant for the client, and not known to be there
 }
 
 // MarshalText is String, for JSON.
@@ -60,10 +68,13 @@ func why(c Class) string {
 func (c *Conn) holder(now time.Time, tick uint64) Holder {
 	w := c.load()
 	h := Holder{
-		ID: c.id, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
+		ID: c.id, Ref: c.meta.Ref, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
 		Class: w.class(), AgeMS: max(0, now.Sub(c.born)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
 		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
-		Told: c.told.Load(), Why: why(w.class()),
+		Told: c.told.Load(), Why: why(w.class()), BytesUnsent: c.unsent.Load(),
+	}
+	if p := c.requests.Load(); p != nil {
+		h.Requests = *p
 	}
 	if p := c.route.Load(); p != nil {
 		h.Route = *p
@@ -75,15 +86,11 @@ func (c *Conn) holder(now time.Time, tick uint64) Holder {
 }
 
 // Snapshot lists who holds the drain, or would: the oldest max connections in the
-// order of Track; max <= 0 is all of them. The lock is held only to copy the list.
+// order of Track; max <= 0 is all of them. The lock is held for a piece of the table at a time.
 func (t *Tracker) Snapshot(max int) []Holder {
-	t.mu.Lock()
-	conns := slices.Clone(t.conns)
-	t.mu.Unlock()
-
 	now := t.cfg.Now()
 	tick := t.tickAt(now)
-	conns = oldest(conns, max)
+	conns := t.pick(max, func(c *Conn) uint64 { return c.id })
 	holders := make([]Holder, 0, len(conns))
 	for _, c := range conns {
 		if h := c.holder(now, tick); h.Class != Gone {
@@ -100,4 +107,51 @@ func oldest(conns []*Conn, max int) []*Conn {
 		conns = conns[:max]
 	}
 	return conns
+}
+
+// pick returns the max connections that come first by rank, in that order; max <= 0 is all.
+// A rank is read once, and is unique to a connection. It keeps a heap of max, so that
+// looking at a crowd sorts only what is shown.
+func (t *Tracker) pick(max int, rank func(*Conn) uint64) []*Conn {
+	var best ranking
+	t.look(func(c *Conn) {
+		if c.Class() == Gone {
+			return
+		}
+		r := ranked{c, rank(c)}
+		switch {
+		case max <= 0:
+			best = append(best, r)
+		case len(best) < max:
+			heap.Push(&best, r)
+		case r.rank < best[0].rank:
+			best[0] = r
+			heap.Fix(&best, 0)
+		}
+	})
+	slices.SortFunc(best, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	conns := make([]*Conn, len(best))
+	for i, r := range best {
+		conns[i] = r.c
+	}
+	return conns
+}
+
+type ranked struct {
+	c    *Conn
+	rank uint64
+}
+
+// ranking is a heap with the last by rank on top.
+type ranking []ranked
+
+func (r ranking) Len() int           { return len(r) }
+func (r ranking) Less(i, j int) bool { return r[i].rank > r[j].rank }
+func (r ranking) Swap(i, j int)      { r[i], r[j] = r[j], r[i] }
+func (r *ranking) Push(x any)        { *r = append(*r, x.(ranked)) }
+func (r *ranking) Pop() any {
+	last := len(*r) - 1
+	x := (*r)[last]
+	*r = (*r)[:last]
+	return x
 }

@@ -19,6 +19,9 @@ type run struct {
 	settleBy time.Time     // when what did not go is declared stuck; set with cut
 	forced   bool          // Cut was called
 	due      []idler       // scratch of idle
+
+	limitTurn time.Time     // the next look at Terms.Deadline; zero: none was taken yet
+	shortest  time.Duration // of them, at the last look
 }
 
 // idleTurns is the number of turns between the first idle close and the last.
@@ -76,6 +79,7 @@ func (t *Tracker) plan(now, deadline time.Time) run {
 type eviction struct {
 	c     *Conn
 	cause Cause
+	order Order
 }
 
 // Step does what is due at now: it begins the goodbyes of a lame duck, asks idle
@@ -118,6 +122,55 @@ func (t *Tracker) Cut(now time.Time) {
 	}
 }
 
+// MoveDeadline gives a drain that runs more time, or less; a deadline that has passed is
+// Cut. What is closed as idle, and when, follows as if the drain had begun with it. false:
+// no drain runs, or what is left was cut already. The caller calls Step.
+func (t *Tracker) MoveDeadline(now, deadline time.Time) bool {
+	if !now.Before(deadline) {
+		t.Cut(now)
+		return t.State() == Draining
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := &t.run
+	if t.state != Draining || r.cut || r.forced {
+		return false
+	}
+	if deadline.Equal(r.deadline) {
+		return true
+	}
+	p := t.plan(r.began, deadline)
+	r.deadline, r.cutAt = p.deadline, p.cutAt
+	r.patience, r.turn, r.idleBy = p.patience, p.turn, p.idleBy
+	r.idleTurn = later(now, p.idleTurn)
+	t.accountMove(now, deadline)
+	t.nudge()
+	return true
+}
+
+// Cutting reports whether what is left was asked to go: from then on the deadline cannot
+// be moved any more.
+func (t *Tracker) Cutting() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.run.cut || t.run.forced
+}
+
+// nudge makes the shell look again.
+func (t *Tracker) nudge() {
+	select {
+	case t.nudged <- struct{}{}:
+	default: // it has not looked since the last time
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // Deadline is when the drain in progress ends; ok is false outside Draining.
 func (t *Tracker) Deadline() (deadline time.Time, ok bool) {
 	t.mu.Lock()
@@ -142,21 +195,27 @@ func (t *Tracker) stepDraining(now time.Time) (next time.Time, out []eviction) {
 		t.finish(now, EndedBySettleTime)
 		return time.Time{}, nil
 	}
-	next, out = t.stepIdle(now)
-	if next.IsZero() || r.cutAt.Before(next) {
-		next = r.cutAt
+	next = r.cutAt
+	for _, step := range []func(time.Time) (time.Time, []eviction){t.stepLimits, t.stepIdle} {
+		at, more := step(now)
+		out = append(out, more...)
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
 	}
 	return next, out
 }
 
 // evictAll asks everybody to go. Call with mu held.
 func (t *Tracker) evictAll() []eviction {
-	out := make([]eviction, 0, len(t.conns))
-	for _, c := range t.conns {
-		c.asked = askedCut
-		out = append(out, eviction{c, CauseDeadline})
+	out := make([]eviction, 0, t.table.n)
+	for c := range t.table.all {
+		if c.asked != askedCut {
+			c.asked, c.cause = askedCut, CauseDeadline
+		}
+		out = append(out, eviction{c, CauseDeadline, c.order()})
 	}
-	slices.SortFunc(out, func(a, b eviction) int { return cmp.Compare(a.c.id, b.c.id) })
+	sortEvictions(out)
 	return out
 }
 
@@ -181,7 +240,7 @@ func (t *Tracker) stepIdle(now time.Time) (next time.Time, out []eviction) {
 	}
 	for _, d := range due[:k] {
 		d.c.asked = askedIdle
-		out = append(out, eviction{d.c, CauseIdle})
+		out = append(out, eviction{d.c, CauseIdle, d.order})
 	}
 	// A connection that is active now and idles from now on is due after the patience,
 	// and no sooner: there is nothing to look for in between.
@@ -194,19 +253,20 @@ func (t *Tracker) stepIdle(now time.Time) (next time.Time, out []eviction) {
 }
 
 type idler struct {
-	c    *Conn
-	idle time.Duration
+	c     *Conn
+	idle  time.Duration
+	order Order
 }
 
-// idle lists who has been idle (or never used) for too long, longest first, and how
-// long it takes until the next one is. The time before the drain counts for the order;
+// idle lists who has been idle (or never used) for too long, longest first (but for the
+// Order of their Terms), and how long it takes until the next one is. The time before the drain counts for the order;
 // nobody is cut short by it, because the first turn comes after the patience. Call with
 // mu held.
 func (t *Tracker) idle(now time.Time) (due []idler, soonest time.Duration) {
 	r := &t.run
 	tick := t.tickAt(now)
 	due, soonest = r.due[:0], r.patience
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		w := c.load()
 		if c.asked != askedNothing || (w.class() != Idle && w.class() != Handshake) {
 			continue
@@ -216,10 +276,10 @@ func (t *Tracker) idle(now time.Time) (due []idler, soonest time.Duration) {
 			soonest = min(soonest, wait)
 			continue
 		}
-		due = append(due, idler{c, lasted})
+		due = append(due, idler{c, lasted, c.order()})
 	}
 	slices.SortFunc(due, func(a, b idler) int {
-		return cmp.Or(cmp.Compare(b.idle, a.idle), cmp.Compare(a.c.id, b.c.id))
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(b.idle, a.idle), cmp.Compare(a.c.id, b.c.id))
 	})
 	r.due = due
 	return due, soonest

@@ -21,26 +21,36 @@ type model struct {
 
 	state    drain.State
 	conns    map[uint64]*modelConn
+	operator *modelConn // whom Evict is being called for
 	leftAt   time.Time
 	leaveID  uint64
-	noticed  bool
+	leftStep time.Time // the latest Step of the lame duck
 	began    time.Time
 	deadline time.Time
+	shortest time.Duration // of the budgets that the drain ever had
 	cut      bool
+	forced   bool
 	settled  time.Time
+	named    map[drain.Cause]int // cut, by cause
+	moves    int
 
 	tracked, refused uint64 // since the account began
 	ended            map[drain.Outcome]uint64
 	finished         uint64 // exchanges while draining
 	initial, stuck   int
+	terms            []*drain.Terms
 }
 
 type modelConn struct {
 	c        *drain.Conn
 	class    drain.Class
 	since    time.Time
-	evicted  int
+	evicted  int // as idle
 	deadline bool
+	cause    drain.Cause // why it is cut; CauseIdle: it is not, yet
+	bye      bool        // the last answer of Goodbye, within a lame duck
+	terms    *drain.Terms
+	termed   time.Time // when they were set
 }
 
 const (
@@ -48,7 +58,16 @@ const (
 	patience = 500 * time.Millisecond
 	notice   = 300 * time.Millisecond
 	settle   = 200 * time.Millisecond
+	spread   = 400 * time.Millisecond
 )
+
+// termsOf are the terms that a connection of the model may get.
+func termsOf() []*drain.Terms {
+	return []*drain.Terms{nil,
+		{Order: drain.First}, {Order: drain.Last, Notice: -1},
+		{Deadline: 700 * time.Millisecond}, {Notice: 150 * time.Millisecond, Deadline: 2 * time.Second, Order: drain.Last},
+	}
+}
 
 // failer is the part of testing.TB that ends a test.
 type failer interface {
@@ -57,9 +76,9 @@ type failer interface {
 }
 
 func newModel(t failer, faults drain.Faults) *model {
-	m := &model{t: t, clk: newClock(), conns: map[uint64]*modelConn{}, ended: map[drain.Outcome]uint64{}}
+	m := &model{t: t, clk: newClock(), conns: map[uint64]*modelConn{}, ended: map[drain.Outcome]uint64{}, named: map[drain.Cause]int{}, terms: termsOf()}
 	m.tr = drain.New(drain.Config{
-		NoticeAfter: notice, IdleClose: patience, Timeout: budget, Settle: settle,
+		NoticeAfter: notice, NoticeSpread: spread, IdleClose: patience, Timeout: budget, Settle: settle,
 		Now: m.clk.Now, Faults: faults,
 	})
 	return m
@@ -71,7 +90,8 @@ func (m *model) open() {
 	err := m.tr.Open()
 	switch m.state {
 	case drain.Shut, drain.Open, drain.Leaving:
-		m.state, m.noticed = drain.Open, false
+		m.state = drain.Open
+		m.forgetNotice()
 		if err != nil {
 			m.t.Fatalf("open: %v", err)
 		}
@@ -85,7 +105,8 @@ func (m *model) open() {
 func (m *model) leave(lastID uint64) {
 	m.tr.BeginLeave(m.clk.now)
 	if m.state == drain.Open {
-		m.state, m.leftAt, m.leaveID = drain.Leaving, m.clk.now, lastID
+		m.state, m.leftAt, m.leaveID, m.leftStep = drain.Leaving, m.clk.now, lastID, time.Time{}
+		m.forgetNotice()
 		m.account()
 	}
 }
@@ -99,7 +120,7 @@ func (m *model) beginDrain() {
 	case drain.Draining, drain.Drained:
 		return
 	}
-	m.state, m.began, m.deadline = drain.Draining, m.clk.now, m.clk.now.Add(budget)
+	m.state, m.began, m.deadline, m.shortest = drain.Draining, m.clk.now, m.clk.now.Add(budget), budget
 	m.initial, m.finished = len(m.conns), 0
 	m.quiesce()
 }
@@ -132,6 +153,12 @@ func (m *model) track() {
 // evicted checks that somebody was asked to go at the right time for the right reason.
 func (m *model) evicted(c *modelConn, cause drain.Cause) {
 	id := c.c.ID()
+	if cause == drain.CauseOperator {
+		if c != m.operator {
+			m.t.Fatalf("connection %d was evicted in place of another", id)
+		}
+		return
+	}
 	if m.state != drain.Draining {
 		m.t.Fatalf("connection %d evicted while %v", id, m.state)
 	}
@@ -147,29 +174,101 @@ func (m *model) evicted(c *modelConn, cause drain.Cause) {
 		if idleFrom.Before(m.began) {
 			idleFrom = m.began
 		}
-		if got := m.clk.now.Sub(idleFrom); got < patience {
+		if got := m.clk.now.Sub(idleFrom); got < min(patience, m.shortest/3) {
 			m.t.Fatalf("connection %d evicted after only %v idle in the drain", id, got)
 		}
 		if c.evicted > 0 {
 			m.t.Fatalf("connection %d evicted as idle twice", id)
 		}
+		c.evicted++
+		return
 	case drain.CauseDeadline:
-		if m.clk.now.Before(m.deadline.Add(-settle)) {
+		if !m.forced && m.clk.now.Before(m.cutAt()) {
 			m.t.Fatalf("connection %d cut %v before the deadline", id, m.deadline.Sub(m.clk.now))
 		}
 		if c.deadline {
 			m.t.Fatalf("connection %d cut twice", id)
 		}
 		c.deadline = true
+	case drain.CauseRoute:
+		if c.terms == nil || c.terms.Deadline == 0 || c.class != drain.Active && c.class != drain.Tunnel {
+			m.t.Fatalf("connection %d is %v, with the terms %+v, and its own time was over", id, c.class, c.terms)
+		}
+		from := c.since
+		if from.Before(m.began) {
+			from = m.began
+		}
+		if got := m.clk.now.Sub(from); got < c.terms.Deadline {
+			m.t.Fatalf("connection %d had %v of its own %v", id, got, c.terms.Deadline)
+		}
+	case drain.CauseOperator, drain.CausePeer:
+		m.t.Fatalf("connection %d was evicted for %v by a step", id, cause)
 	}
-	c.evicted++
+	if c.cause == drain.CauseIdle {
+		c.cause = cause
+	} else if cause != drain.CauseDeadline {
+		m.t.Fatalf("connection %d was cut for %v, and then for %v", id, c.cause, cause)
+	}
+}
+
+// cutAt is when the rest is cut.
+func (m *model) cutAt() time.Time {
+	return m.deadline.Add(-min(settle, m.deadline.Sub(m.began)/10))
+}
+
+func (m *model) forgetNotice() {
+	for _, c := range m.conns {
+		c.bye = false
+	}
+}
+
+// evict asks for one connection, or for one that there is not.
+func (m *model) evict(id uint64) {
+	c := m.conns[id]
+	want := c != nil && c.cause == drain.CauseIdle && m.state != drain.Drained
+	if want {
+		c.cause = drain.CauseOperator
+	}
+	m.operator = c
+	got := m.tr.Evict(id)
+	m.operator = nil
+	if m.state != drain.Drained && got != want {
+		m.t.Fatalf("evict %d: %v, want %v", id, got, want)
+	}
+}
+
+// move gives the drain another deadline, so long after it began.
+func (m *model) move(d time.Duration) {
+	to := m.began.Add(d)
+	got := m.tr.MoveDeadline(m.clk.now, to)
+	if m.state != drain.Draining {
+		if got {
+			m.t.Fatalf("the deadline moved while %v", m.state)
+		}
+		return
+	}
+	switch {
+	case !m.clk.now.Before(to): // a Cut, with the next step
+		m.forced = m.forced || !m.cut && m.clk.now.Before(m.cutAt())
+	case m.cut || m.forced:
+		if got {
+			m.t.Fatal("the deadline moved after the cut")
+		}
+	case !got:
+		m.t.Fatal("the deadline did not move")
+	default:
+		if !to.Equal(m.deadline) {
+			m.moves++
+		}
+		m.deadline, m.shortest = to, min(m.shortest, d)
+	}
 }
 
 func (m *model) step() {
 	m.tr.Step(m.clk.now)
 	switch m.state {
 	case drain.Leaving:
-		m.noticed = m.noticed || !m.clk.now.Before(m.leftAt.Add(notice))
+		m.leftStep = m.clk.now
 	case drain.Draining:
 		m.stepDraining()
 	case drain.Shut, drain.Open, drain.Drained:
@@ -181,18 +280,35 @@ func (m *model) stepDraining() {
 	case m.cut && !m.clk.now.Before(m.settled):
 		m.state, m.stuck = drain.Drained, len(m.conns)
 	case m.cut:
-	case !m.clk.now.Before(m.deadline.Add(-settle)):
+	case m.forced || !m.clk.now.Before(m.cutAt()):
 		m.cut, m.settled = true, m.clk.now.Add(settle)
 		for id, c := range m.conns {
 			if !c.deadline {
 				m.t.Fatalf("connection %d was not asked to go at the deadline", id)
 			}
 		}
-	case !m.clk.now.Before(m.began.Add(budget / 2)):
+	default:
+		for id, c := range m.conns { // whose own time is over was asked to go
+			if c.terms == nil || c.terms.Deadline == 0 || c.cause != drain.CauseIdle || c.class != drain.Active && c.class != drain.Tunnel {
+				continue
+			}
+			from := c.since
+			for _, at := range []time.Time{m.began, c.termed} {
+				if from.Before(at) {
+					from = at
+				}
+			}
+			if over := m.clk.now.Sub(from) - c.terms.Deadline; over > time.Millisecond {
+				m.t.Fatalf("connection %d goes on %v after its own time was over", id, over)
+			}
+		}
+		if m.clk.now.Before(m.began.Add(m.deadline.Sub(m.began) / 2)) {
+			return
+		}
 		// Whoever has been idle since the drain began has been asked to go by now.
 		for id, c := range m.conns {
 			idle := c.class == drain.Idle || c.class == drain.Handshake
-			if idle && !c.since.After(m.began) && c.evicted == 0 {
+			if idle && !c.since.After(m.began) && c.evicted == 0 && c.cause == drain.CauseIdle {
 				m.t.Fatalf("connection %d idles past half of the budget and was not asked to go", id)
 			}
 		}
@@ -230,6 +346,9 @@ func (m *model) done(c *modelConn, o drain.Outcome) {
 	}
 	if m.state != drain.Drained {
 		m.ended[o]++
+		if o == drain.Cut && m.state == drain.Draining {
+			m.named[c.cause]++
+		}
 	}
 	c.c.Done(o)
 	delete(m.conns, c.c.ID())
@@ -265,10 +384,7 @@ func (m *model) check() {
 			want.Tunnel++
 		case drain.Gone:
 		}
-		bye := m.state >= drain.Draining || (m.state == drain.Leaving && m.noticed && id <= m.leaveID)
-		if got := c.c.Goodbye(); got != bye {
-			t.Fatalf("connection %d in %v: goodbye %v, want %v", id, m.state, got, bye)
-		}
+		m.checkGoodbye(id, c)
 	}
 	if got := m.tr.Stats().Connections; got != want {
 		t.Fatalf("classes %+v, want %+v", got, want)
@@ -276,6 +392,28 @@ func (m *model) check() {
 	if m.state >= drain.Draining {
 		m.checkReceipt()
 	}
+}
+
+// checkGoodbye: nobody is told too early, everybody who was there in the end, and who was
+// told once is told again.
+func (m *model) checkGoodbye(id uint64, c *modelConn) {
+	got, was := c.c.Goodbye(), c.bye
+	may, must := m.state >= drain.Draining, m.state >= drain.Draining
+	if old := m.state == drain.Leaving && id <= m.leaveID; old {
+		since := m.leftStep.Sub(m.leftAt)
+		may = !m.leftStep.IsZero() && since >= notice
+		must = may && (since >= notice+spread+spread/10 || was)
+		if c.terms != nil && c.terms.Notice != 0 {
+			may = c.terms.Notice > 0 && m.clk.now.Sub(m.leftAt) >= c.terms.Notice
+			must = may
+		}
+	}
+	if got && !may || !got && must {
+		m.t.Fatalf("connection %d with %+v in %v: goodbye %v, told before %v; left %v ago, stepped %v after", id, c.terms, m.state, got, was,
+			m.clk.now.Sub(m.leftAt), m.leftStep.Sub(m.leftAt))
+	}
+	// What a route's own time says ends with the route.
+	c.bye = got && (c.terms == nil || c.terms.Notice == 0)
 }
 
 func (m *model) checkReceipt() {
@@ -291,8 +429,20 @@ func (m *model) checkReceipt() {
 		t.Fatalf("receipt %+v; want initial %d, refused %d, cut %d", r, m.initial, m.refused, want.Cut)
 	}
 	if m.state == drain.Drained {
+		if err := r.Audit(); err != nil {
+			t.Fatalf("the books do not balance: %v\n%+v", err, r)
+		}
 		if stuck := r.StuckTotal; r.Clean() != (want.Cut == 0 && stuck == 0) {
 			t.Fatalf("clean %v with %d cut and %d stuck", r.Clean(), want.Cut, stuck)
+		}
+		named := map[string]int{}
+		for _, h := range r.Cut {
+			named[h.Cause]++
+		}
+		for cause, n := range m.named {
+			if text := cause.String(); cause != drain.CauseIdle && named[text] < n {
+				t.Fatalf("the receipt names %v, want %d for %s", named, n, text)
+			}
 		}
 		if r.Exchanges.Draining != m.finished {
 			t.Fatalf("%d exchanges finished, want %d", r.Exchanges.Draining, m.finished)
@@ -316,6 +466,10 @@ func (m *model) play(script []byte) {
 			m.leave(lastID)
 		case op == 2 && arg == 0:
 			m.beginDrain()
+		case op == 3 && arg >= 12:
+			m.move(time.Duration(arg-11) * 1500 * time.Millisecond)
+		case op == 4 && arg >= 12:
+			m.evict(uint64(arg - 11))
 		case op <= 5:
 			m.track()
 			for id := range m.conns {
@@ -327,10 +481,18 @@ func (m *model) play(script []byte) {
 		case c == nil:
 		case op <= 10:
 			m.event(c, drain.Active)
-		case op <= 12:
+		case op <= 12 && !(op == 12 && arg%4 == 3):
 			m.event(c, drain.Idle)
 		case op == 13 && arg%2 == 0:
 			m.event(c, drain.Tunnel)
+		case op == 14 && arg%2 == 0:
+			c.terms = m.terms[arg/2%len(m.terms)]
+			c.c.SetTerms(c.terms)
+			c.termed = m.clk.now
+			c.bye = c.bye && (c.terms == nil || c.terms.Notice == 0)
+			m.step() // the shell is nudged
+		case op == 12 && arg%4 == 3:
+			m.evict(c.c.ID())
 		default:
 			m.done(c, drain.Outcome(arg%5))
 		}
@@ -339,7 +501,7 @@ func (m *model) play(script []byte) {
 	m.beginDrain()
 	m.check()
 	for range 3 { // the cut, the settle time, and once more for nothing
-		m.clk.advance(budget)
+		m.clk.advance(3 * budget)
 		m.step()
 		m.check()
 	}

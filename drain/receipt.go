@@ -18,10 +18,12 @@ const ReceiptSchema = 1
 // Names of the phases of a receipt, and what ends one.
 const (
 	PhaseLameDuck = "lame_duck"
+	PhaseClose    = "close_listeners"
 	PhaseDrain    = "drain"
 	PhaseCut      = "cut"
 
-	EndedByDraining   = "draining"    // of the lame duck: the listeners were closed
+	EndedByDraining   = "draining" // of the lame duck: the listeners were closed
+	EndedByJoin       = "accept_loops_joined"
 	EndedByLastHandle = "last_handle" // nobody was left
 	EndedByDeadline   = "deadline"    // the budget was used up
 	EndedByOperator   = "operator"    // Cut, or the context of Drain was cancelled
@@ -36,20 +38,32 @@ type Receipt struct {
 	Process     Process         `json:"process"`
 	Trigger     string          `json:"trigger,omitempty"`
 	Phases      []Phase         `json:"phases"`
-	Initial     ClassCounts     `json:"initial"`  // connections open when draining began
-	Accepted    uint64          `json:"accepted"` // in the lame duck
-	Refused     uint64          `json:"refused"`  // by Track, while draining
-	Told        uint64          `json:"told"`
-	Outcomes    OutcomeCounts   `json:"outcomes"` // of connections
+	Open        ClassCounts     `json:"open"`          // connections open when the account began
+	Initial     ClassCounts     `json:"initial"`       // connections open when draining began
+	Accepted    uint64          `json:"accepted"`      // connections, in the lame duck
+	Refused     uint64          `json:"refused"`       // connections, while draining
+	Told        uint64          `json:"told"`          // connections told to leave
+	ToldClass   ClassCounts     `json:"told_by_class"` // of these, those that are gone, by what they did when the account began (handshake: not there yet)
+	Outcomes    OutcomeCounts   `json:"outcomes"`      // connections by how they ended
 	Exchanges   ExchangeCounts  `json:"exchanges"`
 	LossBound   float64         `json:"expected_loss"` // requests that idle closes are expected to have lost
+	ActualLoss  uint64          `json:"actual_loss"`   // idle closes after which bytes still came: a request crossed and is lost
+	Unsent      int64           `json:"bytes_unsent"`  // meant for clients, and not known to have arrived
 	AssumedRTT  int64           `json:"assumed_rtt_ms"`
 	Cut         []Holder        `json:"cut"` // at most 1,000; CutTotal counts all
 	CutTotal    int             `json:"cut_total"`
 	Stuck       []Holder        `json:"stuck"` // never returned; at most 1,000
 	StuckTotal  int             `json:"stuck_total"`
 	Listeners   []ListenerProof `json:"listeners"`
+	Moves       []Move          `json:"deadline_moves,omitempty"` // at most 16
+	Kernel      *Witness        `json:"kernel,omitempty"`         // what the kernel counted meanwhile
 	PeersHidden bool            `json:"peers_hashed,omitempty"`
+}
+
+// Move is a new deadline that the drain was given while it ran.
+type Move struct {
+	At       time.Time `json:"at"`
+	Deadline time.Time `json:"deadline"`
 }
 
 // Process says whose receipt it is. The caller of Drain fills it in.
@@ -121,6 +135,7 @@ type OutcomeCounts struct {
 
 // ExchangeCounts counts exchanges.
 type ExchangeCounts struct {
+	Started     uint64 `json:"started"` // that ran when the account began, or began since, and are over
 	LameDuck    uint64 `json:"finished_in_lame_duck"`
 	Draining    uint64 `json:"finished_while_draining"`
 	Interrupted uint64 `json:"interrupted"` // ended by us before they finished, or stuck
@@ -152,20 +167,25 @@ func (t *Tracker) receipt() Receipt {
 	r := Receipt{
 		Schema:   ReceiptSchema,
 		Phases:   slices.Clone(a.phases),
+		Open:     a.open,
 		Initial:  a.initial,
 		Accepted: t.totals.tracked - b.tracked,
 		Refused:  t.totals.refusedDraining - b.refusedDraining,
 		Told:     t.told.Load() - a.toldBefore,
 		Exchanges: ExchangeCounts{
-			LameDuck: a.leaving, Draining: a.draining, Interrupted: a.interrupted, Failed: a.failed,
+			Started: a.started, LameDuck: a.leaving, Draining: a.draining, Interrupted: a.interrupted, Failed: a.failed,
 		},
+		ToldClass:  a.told,
 		LossBound:  a.expectedLoss,
+		ActualLoss: a.actualLoss,
+		Unsent:     a.unsent,
 		AssumedRTT: t.cfg.AssumedRTT.Milliseconds(),
 		Cut:        append([]Holder{}, a.cut...),
 		CutTotal:   a.cutTotal,
 		Stuck:      append([]Holder{}, a.stuck...),
 		StuckTotal: a.stuckTotal,
 		Listeners:  append([]ListenerProof{}, a.listeners...),
+		Moves:      slices.Clone(a.moves),
 	}
 	n := t.totals.outcomes
 	for o := range n {
@@ -209,7 +229,7 @@ func (r Receipt) String() string {
 		what string
 	}{
 		{r.Exchanges.Interrupted, "interrupted"}, {r.Told, "told to leave"},
-		{r.Outcomes.IdleClosed, "closed idle"}, {r.Refused, "refused"},
+		{r.Outcomes.IdleClosed, "closed idle"}, {r.ActualLoss, "lost by that"}, {r.Refused, "refused"},
 	} {
 		if p.n > 0 {
 			fmt.Fprintf(&b, ", %d %s", p.n, p.what)

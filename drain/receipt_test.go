@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,18 +38,23 @@ func oneOfEach(t *testing.T) *drain.Tracker {
 	conns[0].Idle()
 	conns[1].Idle()
 	tr.ListenerClosed("web", false, "SYN cookies were sent", 2)
+	tr.Closing()
+	k.advance(10 * time.Millisecond)
 	tr.BeginDrain(k.now, time.Time{})
 	if _, err := tr.Track(meta, nil); err != drain.ErrDraining {
 		t.Fatal(err)
 	}
-	k.advance(time.Second)
+	k.advance(time.Second - 10*time.Millisecond)
+	conns[0].Crossed()
 	conns[0].Done(drain.IdleClosed)
 	conns[1].Active()
 	conns[1].Told()
 	conns[1].Done(drain.Completed)
 	conns[2].Done(drain.ClientClosed)
+	conns[3].Owes([]string{"id-1", "id-2"})
+	conns[3].Unsent(700)
 	conns[3].Done(drain.Cut)
-	k.advance(14 * time.Second)
+	k.advance(14*time.Second + 10*time.Millisecond)
 	tr.Step(k.now)
 	k.advance(time.Second)
 	tr.Step(k.now) // conns[4] is stuck
@@ -64,7 +70,7 @@ func TestReceiptAccountsForEverything(t *testing.T) {
 	if got, want := r.Outcomes, (drain.OutcomeCounts{Completed: 1, ClientClosed: 1, IdleClosed: 1, Cut: 1}); got != want {
 		t.Errorf("outcomes %+v, want %+v", got, want)
 	}
-	if got, want := r.Exchanges, (drain.ExchangeCounts{LameDuck: 2, Draining: 1, Interrupted: 2, Failed: 1}); got != want {
+	if got, want := r.Exchanges, (drain.ExchangeCounts{Started: 6, LameDuck: 2, Draining: 1, Interrupted: 2, Failed: 1}); got != want {
 		t.Errorf("exchanges %+v, want %+v", got, want)
 	}
 	if r.CutTotal != 1 || r.StuckTotal != 1 || r.Told != 1 || r.Refused != 1 || r.Accepted != 0 || r.Clean() {
@@ -72,6 +78,18 @@ func TestReceiptAccountsForEverything(t *testing.T) {
 	}
 	if got, want := r.Listeners, (drain.ListenerProof{Name: "web", Reason: "SYN cookies were sent", Residue: 2}); len(got) != 1 || got[0] != want {
 		t.Errorf("listeners %+v, want one %+v", got, want)
+	}
+	if got, want := r.Open, (drain.ClassCounts{Active: 5}); got != want {
+		t.Errorf("open when the account began %+v, want %+v", got, want)
+	}
+	if got, want := r.ToldClass, (drain.ClassCounts{Active: 1}); got != want {
+		t.Errorf("told by class %+v, want %+v", got, want)
+	}
+	if r.ActualLoss != 1 || r.Unsent != 700 || !slices.Equal(r.Cut[0].Requests, []string{"id-1", "id-2"}) || r.Cut[0].BytesUnsent != 700 {
+		t.Errorf("%d lost by idle closes, %d bytes unsent, cut %+v; want 1, 700, and both in the name", r.ActualLoss, r.Unsent, r.Cut)
+	}
+	if err := r.Audit(); err != nil {
+		t.Error(err)
 	}
 	// 50ms by a mean gap of 6s/2 exchanges.
 	if got, want := r.LossBound, 50.0/3000; got < want*0.999 || got > want*1.001 {
@@ -81,11 +99,11 @@ func TestReceiptAccountsForEverything(t *testing.T) {
 	for _, p := range r.Phases {
 		names = append(names, p.Name+" "+p.Ended.Sub(p.Began).String()+" "+p.EndedBy)
 	}
-	want := "lame_duck 5s draining; drain 15s deadline; cut 1s settle_time"
+	want := "lame_duck 5s draining; close_listeners 10ms accept_loops_joined; drain 15s deadline; cut 1s settle_time"
 	if got := strings.Join(names, "; "); got != want {
 		t.Errorf("phases %q, want %q", got, want)
 	}
-	if got := r.String(); !strings.HasPrefix(got, "cut 1, stuck 1 in 21s: 5 connections at the start (3 active, 2 idle)") {
+	if got := r.String(); !strings.HasPrefix(got, "cut 1, stuck 1 in 21.01s: 5 connections at the start (3 active, 2 idle)") {
 		t.Errorf("in words: %s", got)
 	}
 }
@@ -107,6 +125,61 @@ func TestReceiptSurvivesJSON(t *testing.T) {
 	for _, want := range []string{`"schema":1`, `"class":"active"`, `"ended_by":"settle_time"`, `"peer":"192.0.2.7:4711"`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %s in %s", want, b)
+		}
+	}
+}
+
+// The termination log takes 4 KiB: names are left out until it fits, counts never.
+func TestReceiptWithin4KiB(t *testing.T) {
+	k := newClock()
+	tr := opened(t, drain.Config{Now: k.Now})
+	route, user := strings.Repeat("route", 400), strings.Repeat("user", 400)
+	for range 500 {
+		c := track(t, tr, nil)
+		c.Describe(&route, &user)
+		c.Tunnel()
+		defer c.Done(drain.Cut)
+	}
+	for range 256 {
+		tr.ListenerClosed("web", false, strings.Repeat("why ", 50), 1)
+	}
+	tr.BeginDrain(k.now, time.Time{})
+	k.advance(15 * time.Second)
+	tr.Step(k.now)
+	k.advance(time.Second)
+	tr.Step(k.now)
+	r := tr.Receipt()
+	r.Trigger, r.Process.Host = strings.Repeat("t", 5000), strings.Repeat("h", 5000)
+	raw := r.JSONWithin(4 << 10)
+	var back drain.Receipt
+	if err := json.Unmarshal(raw, &back); err != nil || len(raw) > 4<<10 {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	if back.StuckTotal != 500 || back.Open != r.Open || len(back.Listeners) == 0 {
+		t.Errorf("%d bytes say %+v", len(raw), back)
+	}
+	if line := r.JSONWithin(60); len(line) != 60 || !strings.HasPrefix(string(line), "cut 0, stuck 500 in ") {
+		t.Errorf("in 60 bytes: %s", line)
+	}
+}
+
+// The books are what they are checked by: each entry that is missing shows.
+func TestAuditFindsWhatIsMissing(t *testing.T) {
+	whole := oneOfEach(t).Receipt()
+	for name, forget := range map[string]func(*drain.Receipt){
+		"a connection":     func(r *drain.Receipt) { r.Outcomes.ClientClosed-- },
+		"an exchange":      func(r *drain.Receipt) { r.Exchanges.Failed-- },
+		"a cut":            func(r *drain.Receipt) { r.CutTotal-- },
+		"a stuck one":      func(r *drain.Receipt) { r.StuckTotal-- },
+		"who was there":    func(r *drain.Receipt) { r.Open.Active-- },
+		"whom it cost":     func(r *drain.Receipt) { r.ActualLoss = 2 },
+		"an idle close":    func(r *drain.Receipt) { r.Outcomes.IdleClosed-- },
+		"who was accepted": func(r *drain.Receipt) { r.Accepted++ },
+	} {
+		r := whole
+		forget(&r)
+		if r.Audit() == nil {
+			t.Errorf("%s is missing, and nobody notices", name)
 		}
 	}
 }

@@ -15,6 +15,10 @@ import (
 func (t *Tracker) Drain(ctx context.Context) Receipt {
 	deadline, _ := ctx.Deadline()
 	t.BeginDrain(t.cfg.Now(), deadline)
+	if moved, ok := ctx.Deadline(); ok && !moved.Equal(deadline) {
+		// A context whose deadline moves, and it did before MoveDeadline could see a drain.
+		t.MoveDeadline(t.cfg.Now(), moved)
+	}
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -32,6 +36,7 @@ func (t *Tracker) Drain(ctx context.Context) Receipt {
 		select {
 		case <-t.drained:
 		case <-due:
+		case <-t.nudged:
 		case <-cancelled:
 			cancelled = nil // once
 			t.Cut(t.cfg.Now())

@@ -283,6 +283,8 @@ func TestGoodbye(t *testing.T) {
 		check("before notice", false, false)
 		time.Sleep(time.Nanosecond)
 		check("after notice", true, false)
+		time.Sleep(drain.DefaultNoticeAfter)
+		check("when all were told", true, false)
 		if err := tr.Open(); err != nil {
 			t.Fatal(err)
 		}
@@ -354,7 +356,7 @@ func TestNoticeTimerIsStopped(t *testing.T) {
 // A timer that fires within AfterFunc, before Leave has got to know how to stop it.
 func TestNoticeAtOnce(t *testing.T) {
 	stopped := false
-	tr := opened(t, drain.Config{NoticeAfter: -1, AfterFunc: func(_ time.Duration, f func()) func() bool {
+	tr := opened(t, drain.Config{NoticeAfter: -1, NoticeSpread: -1, AfterFunc: func(_ time.Duration, f func()) func() bool {
 		f()
 		return func() bool { stopped = true; return false }
 	}})

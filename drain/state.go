@@ -108,7 +108,16 @@ const (
 	CauseIdle Cause = iota
 	// CauseDeadline: the time is over. The owner cuts whatever has not finished.
 	CauseDeadline
+	// CauseRoute: the time is over that the Terms of its route give.
+	CauseRoute
+	// CauseOperator: somebody asked for this one (Evict).
+	CauseOperator
+	// CausePeer: its peer has acknowledged nothing for too long. The owner found that out.
+	CausePeer
 )
+
+// Cuts reports whether the owner ends what has not finished, and not just what idles.
+func (c Cause) Cuts() bool { return c != CauseIdle }
 
 // String returns the cause in lower case.
 func (c Cause) String() string {
@@ -117,6 +126,12 @@ func (c Cause) String() string {
 		return "idle"
 	case CauseDeadline:
 		return "deadline"
+	case CauseRoute:
+		return "route_deadline"
+	case CauseOperator:
+		return "operator"
+	case CausePeer:
+		return "peer_gone"
 	}
 	return "Cause(" + strconv.Itoa(int(c)) + ")"
 }

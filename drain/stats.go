@@ -30,10 +30,12 @@ type Group struct {
 	Connections        ClassCounts
 }
 
-// Stats counts everything now. The lock is held only to copy the table.
+// Stats counts everything now. The lock is held for a piece of the table at a time, so
+// the counts are from slightly different moments.
 func (t *Tracker) Stats() Stats {
+	t.looking.Lock()
+	defer t.looking.Unlock()
 	t.mu.Lock()
-	conns := slices.Clone(t.conns)
 	s := Stats{
 		State:           t.state,
 		Since:           t.since,
@@ -52,17 +54,20 @@ func (t *Tracker) Stats() Stats {
 	s.Told, s.Arrivals = t.told.Load(), t.arrivals.total.Load()
 	type key struct{ listener, protocol string }
 	groups := make(map[key]ClassCounts)
-	for _, c := range conns {
+	t.look(func(c *Conn) {
 		w := c.load()
-		s.Connections.add(w.class())
-		if w.class() != Gone { // one that went since then is in no gauge, and in the next totals
-			s.Exchanges += uint64(w.finished())
+		if w.class() == Gone { // it is in no gauge, and in the next totals
+			return
 		}
+		s.Connections.add(w.class())
+		s.Exchanges += uint64(w.finished())
 		k := key{c.meta.Listener, c.meta.Protocol}
 		n := groups[k]
 		n.add(w.class())
 		groups[k] = n
-	}
+	})
+	t.counted = max(t.counted, s.Exchanges)
+	s.Exchanges = t.counted
 	for k, n := range groups {
 		s.Groups = append(s.Groups, Group{k.listener, k.protocol, n})
 	}
@@ -74,7 +79,7 @@ func (t *Tracker) Stats() Stats {
 
 // classes counts connections by class. Call with mu held.
 func (t *Tracker) classes() (n ClassCounts) {
-	for _, c := range t.conns {
+	for c := range t.table.all {
 		n.add(c.load().class())
 	}
 	return n

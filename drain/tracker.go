@@ -15,23 +15,31 @@ type Tracker struct {
 
 	// Read for every response, so kept out of the lock.
 	tellUpTo atomic.Uint64 // connections with an ID up to this are told to leave
+	bid      atomic.Uint32 // and those that were bidden by the notice of this number; 0: none runs
 	leaveID  atomic.Uint64 // the last ID given before Leave; 0 outside Leaving
+	leftTick atomic.Uint64 // of Leave
+	ordered  atomic.Bool   // some Terms have an Order
+	shortest atomic.Int64  // Deadline of any Terms; 0: none has one
 	told     atomic.Uint64 // connections told to leave, ever
 	arrivals arrivals
 
 	// drained is closed by switchTo on the edge to Drained, once.
 	drained chan struct{}
+	// nudged makes the shell of Drain look again. Of capacity 1, sent to by nudge, never closed.
+	nudged chan struct{}
+
+	looking sync.Mutex // one Stats at a time; guards the following
+	counted uint64     // exchanges of the latest Stats: it never counts backwards
 
 	mu            sync.Mutex // guards what follows, and the fields of Conn that say so
 	state         State
 	since         time.Time     // of the last edge
 	changed       chan struct{} // closed and replaced by switchTo at every edge
 	lastID        uint64
-	conns         []*Conn // in no order; c.index is the place of c
+	table         table
 	leftAt        time.Time
-	arrivedBefore int         // arrivals in the window before Leave
-	noticeAt      time.Time   // when goodbyes begin; zero outside Leaving and once they have begun
-	noticeStop    func() bool // stops the timer of the shell; nil: none
+	arrivedBefore int // arrivals in the window before Leave
+	notice        notice
 	totals        totals
 	account       account
 	run           run
@@ -59,6 +67,7 @@ func New(cfg Config) *Tracker {
 		start:   now,
 		since:   now,
 		drained: make(chan struct{}),
+		nudged:  make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
 }
@@ -128,9 +137,10 @@ func (t *Tracker) Open() error {
 
 // Track admits a connection and counts it, or refuses it with ErrShut or ErrDraining.
 //
-// onEvict is called at most twice, from Step and without any lock held: it only queues
-// to the owner of the connection. It may come a moment after Done, when the two
-// crossed; the owner then finds the connection gone and does nothing.
+// onEvict is called at most three times (as idle, for a cause of its own, and at the
+// deadline), from Step or Evict and without any lock held: it only queues to the owner of
+// the connection. It may come a moment after Done, when the two crossed; the owner then
+// finds the connection gone and does nothing.
 //
 // Invariant 1: the state is looked at and the connection counted under one lock.
 // Otherwise a drain could see nobody in flight between the look and the count, declare
@@ -154,8 +164,8 @@ func (t *Tracker) Track(m Meta, onEvict func(Cause)) (*Conn, error) {
 		}
 	}
 	t.lastID++
-	c.id, c.index = t.lastID, len(t.conns)
-	t.conns = append(t.conns, c)
+	c.id = t.lastID
+	t.table.add(c)
 	t.totals.tracked++
 	return c, nil
 }
@@ -178,20 +188,13 @@ func (t *Tracker) done(c *Conn, o Outcome) {
 	if w.class() == Active && o == Completed {
 		t.totals.exchanges++
 	}
+	if o != Cut {
+		c.outlived(w, t.tickAt(now))
+	}
 	t.settle(c, w, o, now)
 	c.state.Store(uint64(makeWord(Gone, w.started(), t.tickAt(now))))
-	t.remove(c)
+	t.table.remove(c)
 	t.quiesce(now)
-}
-
-// remove takes c out of conns. Call with mu held.
-func (t *Tracker) remove(c *Conn) {
-	last := len(t.conns) - 1
-	moved := t.conns[last]
-	t.conns[c.index], moved.index = moved, c.index
-	t.conns[last] = nil
-	t.conns = t.conns[:last]
-	c.index = -1
 }
 
 // quiesce ends the drain if nobody is left. Call with mu held.
@@ -200,7 +203,7 @@ func (t *Tracker) quiesce(now time.Time) {
 	if t.cfg.Faults.QuiesceEarly {
 		left = 1
 	}
-	if t.state == Draining && len(t.conns) <= left {
+	if t.state == Draining && t.table.n <= left {
 		t.finish(now, EndedByLastHandle)
 	}
 }
@@ -210,7 +213,7 @@ func (t *Tracker) forget(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c.index >= 0 {
-		t.remove(c)
+		t.table.remove(c)
 		t.quiesce(t.cfg.Now())
 	}
 }

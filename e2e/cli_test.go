@@ -192,6 +192,17 @@ func TestLastReceiptAtTheNextStart(t *testing.T) {
 	if at, ok := s.metric(t, "sluice_last_drain_timestamp_seconds"); !ok || time.Since(time.Unix(int64(at), 0)) > time.Minute {
 		t.Errorf("sluice_last_drain_timestamp_seconds is %v, want just now", at)
 	}
+	for series, want := range map[string]float64{
+		`sluice_last_drain_connections_closed{outcome="cut"}`: 0, "sluice_last_drain_accept_queue_residue": 0,
+		"sluice_last_drain_unsent_bytes": 0, `sluice_last_drain_kernel_events{event="syncookies_sent"}`: 0,
+	} {
+		if got, ok := s.metric(t, series); !ok || got != want {
+			t.Errorf("%s is %v (there: %t), want %v", series, got, ok, want)
+		}
+	}
+	if got, ok := s.metric(t, `sluice_last_drain_phase_duration_seconds{phase="lame_duck"}`); !ok || got < 0.19 {
+		t.Errorf("the lame duck of the last stop took %v (there: %t), want 0.2 and more", got, ok)
+	}
 	fi, err := os.Stat(s.file("receipt.json"))
 	if err != nil {
 		t.Fatal(err)

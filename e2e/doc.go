@@ -5,6 +5,7 @@
 //	go test ./...                    # the default suite, under 6 minutes on 2 busy cores
 //	go test -short ./...             # smoke, under 40 seconds
 //	E2E_STOPS=100 E2E_HEAVY=1 go test -timeout 60m ./...
+//	E2E_LOSSLESS=20 go test -run TestLossless .   # restarts, each in a network namespace (make lossless)
 //	E2E_RACE=1 go test ./...         # the binary under the race detector
 //
 // One file per guarantee, named after it: g1 nothing is forwarded before the policy, g2

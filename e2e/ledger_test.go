@@ -54,6 +54,12 @@ func (l *ledger) total() int {
 	return l.done
 }
 
+func (l *ledger) losses() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.lost)
+}
+
 func (l *ledger) lose(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

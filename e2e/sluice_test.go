@@ -266,20 +266,42 @@ type receipt struct {
 		Interrupted int `json:"interrupted"`
 		Failed      int `json:"failed"`
 	} `json:"exchanges"`
-	Cut []struct {
-		Listener string `json:"listener"`
-		Route    string `json:"route"`
-		Class    string `json:"class"`
-		Why      string `json:"why"`
-	} `json:"cut"`
-	CutTotal   int `json:"cut_total"`
-	StuckTotal int `json:"stuck_total"`
-	Listeners  []struct {
+	Cut         []holder `json:"cut"`
+	Stuck       []holder `json:"stuck"`
+	CutTotal    int      `json:"cut_total"`
+	StuckTotal  int      `json:"stuck_total"`
+	BytesUnsent int64    `json:"bytes_unsent"`
+	ActualLoss  int      `json:"actual_loss"`
+	Moves       []struct {
+		At, Deadline time.Time
+	} `json:"deadline_moves"`
+	Kernel *struct {
+		Own             bool   `json:"own_namespace"`
+		OutRsts         uint64 `json:"tcp_out_rsts"`
+		AbortOnClose    uint64 `json:"tcp_abort_on_close"`
+		AbortOnData     uint64 `json:"tcp_abort_on_data"`
+		ListenOverflows uint64 `json:"listen_overflows"`
+		ListenDrops     uint64 `json:"listen_drops"`
+		SyncookiesSent  uint64 `json:"syncookies_sent"`
+	} `json:"kernel"`
+	Listeners []struct {
 		Name    string `json:"name"`
 		Proven  bool   `json:"proven"`
 		Reason  string `json:"reason"`
 		Residue int    `json:"residue"`
 	} `json:"listeners"`
+}
+
+// holder is a connection that a receipt names.
+type holder struct {
+	Listener string   `json:"listener"`
+	Protocol string   `json:"protocol"`
+	Peer     string   `json:"peer"`
+	Route    string   `json:"route"`
+	Class    string   `json:"class"`
+	Why      string   `json:"why"`
+	Cause    string   `json:"cause"`
+	Requests []string `json:"requests"`
 }
 
 // receipt reads the file that the process left.

@@ -74,6 +74,7 @@ func (u *upstream) handler() http.Handler {
 	})
 	m.HandleFunc("/slow", slow)
 	m.HandleFunc("/big", big)
+	m.HandleFunc("/events", events)
 	m.HandleFunc("/tunnel", u.tunnel)
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s by %s", r.Method, r.URL.Path, r.Header.Get("X-Sluice-User"))
@@ -121,6 +122,34 @@ func slow(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 	}
 }
+
+// events is a stream of server-sent events for the duration d of the query, one every 20 ms,
+// in chunks; the last one says so.
+func events(w http.ResponseWriter, r *http.Request) {
+	d, err := time.ParseDuration(r.URL.Query().Get("d"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if _, err := io.WriteString(w, "data: still here\n\n"); err != nil {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	_, _ = io.WriteString(w, eventsEnd)
+}
+
+// eventsEnd is the last event of a stream.
+const eventsEnd = "event: end\ndata: complete\n\n"
 
 // tunnel switches protocols and echoes until the client's FIN.
 func (u *upstream) tunnel(w http.ResponseWriter, r *http.Request) {

@@ -23,6 +23,7 @@ type Status struct {
 	Reason     string
 	Until      time.Time // end of the lame duck or of the drain at the latest; zero: none
 	Budget     time.Time // when Run returns at the latest; zero: not stopping
+	Latest     time.Time // how far the deadline of the drain may be moved; zero: any time, or none runs
 	Holding    string    // the call under way: "drain proxy"; empty: none
 	NextSignal string    // what one more signal would do
 	Exits      bool      // a stop is under way that ends with the exit of the process, and nobody may undo it
@@ -52,7 +53,7 @@ func (m *Machine) Status() Status {
 	case LameDuck:
 		s.Until = m.lameDuckBy
 	case Draining:
-		s.Until = m.drainBy
+		s.Until, s.Latest = m.drainBy, m.latestDeadline()
 	case Serving, Drained, Stopped, Failed:
 	}
 	return s

@@ -31,6 +31,9 @@ type Config struct {
 	// Budget bounds a stop from the first signal to the return of Run
 	// (default: LameDuckMax + Timeout + 5s).
 	Budget time.Duration
+	// Closing is how much of Budget a deadline that is moved leaves for what comes after the
+	// drain (default 5s, and never more than the other times leave).
+	Closing time.Duration
 
 	// Health is told the state of the process and of each target; nil: a registry of
 	// its own.
@@ -69,6 +72,8 @@ type Faults struct {
 	AdmitEarly      bool // admits with one target missing (breaks G1)
 	LameDuckSkipped bool // stops accepting at once
 	DrainInOrder    bool // drains and closes in the order of Register
+	DeadlineStays   bool // MoveDeadline says yes, and the drain is told nothing
+	AckIgnored      bool // Acknowledge says yes, and the lame duck goes on
 }
 
 // Defaults of Config.
@@ -79,7 +84,7 @@ const (
 	DefaultTimeout       = 15 * time.Second
 	DefaultGrace         = time.Second
 
-	closeAllowance = 5 * time.Second // in the default of Budget
+	closeAllowance = 5 * time.Second // the default of Closing, and in that of Budget
 )
 
 // The rhythm of the log, and what counts as the same signal.
@@ -114,6 +119,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Grace = orDefault(c.Grace, DefaultGrace)
 	c.Budget = orDefault(c.Budget, c.LameDuckMax+c.Timeout+closeAllowance)
+	c.Closing = orDefault(c.Closing, closeAllowance)
 	if c.Quiet == nil {
 		c.Quiet = func(time.Time) (time.Duration, bool) { return 0, false }
 	}

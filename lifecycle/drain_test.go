@@ -31,18 +31,19 @@ func TestLameDuckLasts(t *testing.T) {
 		arrivals []time.Duration // when new connections came, after the signal
 		judged   bool
 		want     time.Duration
+		by       End
 	}{
-		"min when all is quiet":           {Config{}, nil, true, 5 * s},
-		"max when nobody can judge":       {Config{}, nil, false, 10 * s},
-		"until quiet":                     {Config{}, []time.Duration{4 * s}, true, 6 * s},
-		"until quiet, which is put off":   {Config{}, []time.Duration{4 * s, 5500 * time.Millisecond}, true, 7500 * time.Millisecond},
-		"max when it is never quiet":      {Config{}, []time.Duration{1 * s, 2 * s, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8 * s, 9 * s}, true, 10 * s},
-		"min and max by configuration":    {Config{LameDuckMin: s, LameDuckMax: 3 * s}, []time.Duration{500 * time.Millisecond}, true, 2500 * time.Millisecond},
-		"max is at least min":             {Config{LameDuckMin: 12 * s}, nil, true, 12 * s},
-		"quiet off":                       {Config{LameDuckQuiet: -1}, nil, true, 10 * s},
-		"none":                            {Config{LameDuckMin: -1, LameDuckMax: -1}, nil, true, 0},
-		"the fault that skips it":         {Config{Faults: Faults{LameDuckSkipped: true}}, nil, false, 0},
-		"min off: as soon as it is quiet": {Config{LameDuckMin: -1}, nil, true, 2 * s},
+		"min when all is quiet":           {Config{}, nil, true, 5 * s, EndMin},
+		"max when nobody can judge":       {Config{}, nil, false, 10 * s, EndMax},
+		"until quiet":                     {Config{}, []time.Duration{4 * s}, true, 6 * s, EndQuiet},
+		"until quiet, which is put off":   {Config{}, []time.Duration{4 * s, 5500 * time.Millisecond}, true, 7500 * time.Millisecond, EndQuiet},
+		"max when it is never quiet":      {Config{}, []time.Duration{1 * s, 2 * s, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s, 8 * s, 9 * s}, true, 10 * s, EndMax},
+		"min and max by configuration":    {Config{LameDuckMin: s, LameDuckMax: 3 * s}, []time.Duration{500 * time.Millisecond}, true, 2500 * time.Millisecond, EndQuiet},
+		"max is at least min":             {Config{LameDuckMin: 12 * s}, nil, true, 12 * s, EndMax},
+		"quiet off":                       {Config{LameDuckQuiet: -1}, nil, true, 10 * s, EndMax},
+		"none":                            {Config{LameDuckMin: -1, LameDuckMax: -1}, nil, true, 0, EndNone},
+		"the fault that skips it":         {Config{Faults: Faults{LameDuckSkipped: true}}, nil, false, 0, EndNone},
+		"min off: as soon as it is quiet": {Config{LameDuckMin: -1}, nil, true, 2 * s, EndQuiet},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -61,8 +62,19 @@ func TestLameDuckLasts(t *testing.T) {
 				if got := w.drainedAfter(); got != c.want {
 					t.Errorf("lasted %v, want %v", got, c.want)
 				}
+				w.endedBy(c.by)
 			})
 		})
+	}
+}
+
+// endedBy checks what the log says ended the lame duck; EndNone: there was none.
+func (w *world) endedBy(want End) {
+	w.t.Helper()
+	for _, edge := range w.m.Transitions() {
+		if edge.To == Draining && edge.By != want {
+			w.t.Errorf("the lame duck was ended by %v, want %v", edge.By, want)
+		}
 	}
 }
 
@@ -84,6 +96,7 @@ func TestAcknowledgeEndsTheLameDuck(t *testing.T) {
 		if err := w.m.Acknowledge(); err != ErrTooLate {
 			t.Errorf("later: %v, want ErrTooLate", err)
 		}
+		w.endedBy(EndAcknowledged)
 	})
 }
 

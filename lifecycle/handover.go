@@ -32,6 +32,7 @@ func (m *Machine) HandOver(now, by time.Time) error {
 // Confirm says that the successor stands: the lame duck ends, what is open is drained.
 func (m *Machine) Confirm(now time.Time) {
 	if m.at == stageLameDuck && m.handed {
+		m.ended = EndHandedOver
 		m.drain(now, "handed over: the successor stands")
 	}
 }
@@ -45,6 +46,7 @@ func (m *Machine) TakeBack(now time.Time) error {
 	}
 	m.handed = false
 	if m.signals > 0 {
+		m.ended = EndSignal
 		m.drain(now, "told to stop, and the successor failed")
 		return nil
 	}

@@ -41,6 +41,7 @@ type Machine struct {
 	asked      string    // why to stop as soon as Begin is called; empty: do not
 	park       bool      // asked for by API: stay in Drained
 	acked      bool      // the lame duck was acknowledged
+	ended      End       // what ends the lame duck, for the edge to Draining
 	handed     bool      // a successor serves: the lame duck is its time of trial
 	handedBy   time.Time // when that is over at the latest
 	reason     string    // of the last edge, or of what will follow
@@ -48,6 +49,7 @@ type Machine struct {
 	lameDuckBy time.Time // when the lame duck ends at the latest
 	drainBy    time.Time // deadline of Drain
 	budgetBy   time.Time // when Run returns at the latest; zero: not stopping
+	killAt     time.Time // when the platform kills the process; zero: no signal came
 	beatAt     time.Time // next line of the log; zero: none
 }
 
@@ -73,6 +75,7 @@ const (
 	Publish ActionKind = iota // tell health State and Reason, before the next action
 	Call                      // call Verb of Service under Deadline; report by Returned
 	Cancel                    // cancel the context of call Seq
+	Move                      // give the context of call Seq of Service another Deadline
 	Beat                      // log how the stop goes
 	Unready                   // log the targets that are not ready
 	Finish                    // over: Run returns Err
@@ -87,7 +90,7 @@ type Action struct {
 	Service  string    // Call
 	Verb     Verb      // Call
 	Seq      int       // Call, Cancel
-	Deadline time.Time // Call of Drain
+	Deadline time.Time // Call of Drain, Move
 	Cause    error     // Cancel
 }
 
@@ -182,7 +185,8 @@ func (m *Machine) switchTo(now time.Time, to State, reason string) {
 	if !follows(m.state, to) {
 		panic("BUG: lifecycle: " + m.state.String() + " => " + to.String())
 	}
-	m.log = append(m.log, Transition{now, m.state, to, reason})
+	m.log = append(m.log, Transition{At: now, From: m.state, To: to, Reason: reason, By: m.ended})
+	m.ended = EndNone
 	if len(m.log) > maxTransitions {
 		m.log = slices.Delete(m.log, 0, 1)
 	}

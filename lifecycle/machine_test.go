@@ -58,6 +58,10 @@ func (d *driver) carryOut(actions []Action, next time.Time) {
 			d.called(a)
 		case Finish:
 			d.over = true
+		case Move:
+			if len(d.calls) == 0 || d.calls[len(d.calls)-1].Seq != a.Seq || a.Deadline != d.m.drainBy {
+				d.t.Fatalf("moved the deadline of no call: %+v", a)
+			}
 		case Cancel, Beat, Unready:
 		}
 	}
@@ -123,6 +127,21 @@ func (d *driver) advance(by time.Duration) {
 	}
 }
 
+// moveDeadline checks that a deadline moves only while draining, and that no stop outlives
+// the clock of the platform by it.
+func (d *driver) moveDeadline(by time.Duration) {
+	before, at := d.m.drainBy, d.now.Add(by)
+	switch err := d.m.MoveDeadline(d.now, at); {
+	case err != nil && d.m.drainBy != before:
+		d.t.Fatalf("refused (%v), and moved", err)
+	case err == nil && d.m.State() != Draining:
+		d.t.Fatalf("the deadline moved in %v", d.m.State())
+	}
+	if k := d.m.killAt; !k.IsZero() && d.m.at == stageDraining && (d.m.drainBy.After(k) || d.m.budgetBy.After(k)) {
+		d.t.Fatalf("drain until %v, budget until %v, killed at %v", d.m.drainBy, d.m.budgetBy, k)
+	}
+}
+
 // FuzzMachine throws events at the machine in any order, with calls that return late,
 // wrong or never, and checks that it is ready only in Serving, that readiness comes
 // back only by an undo, that calls are in order, and that a stop always ends within
@@ -143,7 +162,7 @@ func FuzzMachine(f *testing.F) {
 				break
 			}
 			before := d.m.State()
-			switch arg := int(b) / 12; b % 12 {
+			switch arg := int(b) / 13; b % 13 {
 			case 0, 1: // most calls return well
 				if len(d.calls) > 0 {
 					d.back(len(d.calls)-1, nil)
@@ -190,6 +209,8 @@ func FuzzMachine(f *testing.F) {
 				}
 			case 11:
 				d.advance(time.Duration(arg) * 40 * time.Millisecond)
+			case 12:
+				d.moveDeadline(time.Duration(arg-3) * 5 * time.Second)
 			}
 			if !d.over {
 				d.step()

@@ -24,6 +24,7 @@ type Manager struct {
 	calls   sync.WaitGroup
 	calling int                     // number of the latest call
 	cancel  context.CancelCauseFunc // of its context
+	movable *movable                // that context; nil: it has no deadline
 }
 
 // New returns a manager without services. It panics if cfg does not validate: the
@@ -100,6 +101,12 @@ func (m *Manager) Undo() (err error) {
 // before, ErrTooLate after.
 func (m *Manager) Acknowledge() (err error) {
 	m.feed(func(machine *Machine, now time.Time) { err = machine.Acknowledge(now) })
+	return err
+}
+
+// MoveDeadline gives the drain that runs until at, as Machine.MoveDeadline says.
+func (m *Manager) MoveDeadline(at time.Time) (err error) {
+	m.feed(func(machine *Machine, now time.Time) { err = machine.MoveDeadline(now, at) })
 	return err
 }
 

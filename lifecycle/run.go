@@ -81,6 +81,10 @@ func (m *Manager) perform(life context.Context, actions []Action) (over bool) {
 			if a.Seq == m.calling {
 				m.cancel(a.Cause)
 			}
+		case Move:
+			if a.Seq == m.calling {
+				m.move(a)
+			}
 		case Beat:
 			m.beat()
 		case Unready:
@@ -108,14 +112,28 @@ func (m *Manager) publish(a Action) {
 func (m *Manager) begin(life context.Context, a Action) {
 	m.cancel(nil)
 	ctx, cancel := context.WithCancelCause(life)
-	m.calling, m.cancel = a.Seq, cancel
+	m.calling, m.cancel, m.movable = a.Seq, cancel, nil
 	if !a.Deadline.IsZero() {
-		within, release := context.WithDeadline(ctx, a.Deadline)
-		ctx, m.cancel = within, func(cause error) { cancel(cause); release() }
+		movable := newMovable(ctx, a.Deadline, m.cfg.Now)
+		m.movable = movable
+		ctx, m.cancel = m.movable, func(cause error) { movable.release(cause); cancel(cause) }
 	}
 	m.cfg.Log.Debug("call", "service", a.Service, "verb", a.Verb.String())
 	// Stopped by its context; joined by over, unless it was given up.
 	m.calls.Go(func() { m.call(ctx, m.services[a.Service], a) })
+}
+
+// move gives the call under way another deadline, first its context and then its service,
+// which looks at that.
+func (m *Manager) move(a Action) {
+	if m.movable == nil {
+		return
+	}
+	m.cfg.Log.Info("the deadline moved", "service", a.Service, "left", max(0, a.Deadline.Sub(m.cfg.Now())).Round(10*time.Millisecond).String())
+	m.movable.move(a.Deadline)
+	if mover, ok := m.services[a.Service].(Mover); ok {
+		mover.DeadlineMoved(a.Deadline)
+	}
 }
 
 // call calls a service and reports its return.

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sluiceproxy/sluice/health"
@@ -39,6 +40,45 @@ type Transition struct {
 	At       time.Time
 	From, To State
 	Reason   string
+	By       End // of the edge from LameDuck to Draining
+}
+
+// End is what ended a lame duck. The set is closed: it is in the receipt.
+type End int
+
+// The ends. EndNone is of every other edge.
+const (
+	EndNone         End = iota
+	EndMin              // it was quiet before the minimum was over
+	EndQuiet            // after the minimum, balancers stopped sending
+	EndMax              // they did not, or there were too few arrivals to judge
+	EndAcknowledged     // somebody said that they had stopped
+	EndSignal           // a second signal
+	EndHandedOver       // the successor stands
+	EndBudget           // nothing was left of the budget of the stop
+)
+
+// String returns the end in snake_case, as in the receipt.
+func (e End) String() string {
+	switch e {
+	case EndNone:
+		return "none"
+	case EndMin:
+		return "min"
+	case EndQuiet:
+		return "quiet"
+	case EndMax:
+		return "max"
+	case EndAcknowledged:
+		return "acknowledged"
+	case EndSignal:
+		return "signal"
+	case EndHandedOver:
+		return "handed_over"
+	case EndBudget:
+		return "budget"
+	}
+	return "End(" + strconv.Itoa(int(e)) + ")"
 }
 
 // String reads "Serving => LameDuck".

@@ -36,6 +36,7 @@ func (m *Machine) Signal(now time.Time, sig Signal) {
 	}
 	m.signals = min(m.signals+1, 3)
 	m.park = false
+	m.startClock(now)
 	m.stop(now, sig.String())
 }
 
@@ -66,7 +67,7 @@ func (m *Machine) Undo(now time.Time) error {
 			return ErrHandedOver
 		}
 		m.at, m.plan = stageReadmit, m.all(VerbAdmit)
-		m.signals, m.park, m.acked, m.beatAt, m.budgetBy = 0, false, false, time.Time{}, time.Time{}
+		m.signals, m.park, m.acked, m.beatAt, m.budgetBy, m.killAt = 0, false, false, time.Time{}, time.Time{}, time.Time{}
 		m.pump(now)
 	case stageDraining, stageParked, stageClosing, stageOver:
 		return ErrTooLate
@@ -82,7 +83,7 @@ func (m *Machine) Acknowledge(now time.Time) error {
 		if m.handed {
 			return ErrHandedOver
 		}
-		m.acked = true
+		m.acked = !m.cfg.Faults.AckIgnored
 		m.stepLameDuck(now)
 		return nil
 	case stageDraining, stageParked, stageClosing, stageOver:
@@ -123,7 +124,7 @@ func (m *Machine) stop(now time.Time, reason string) {
 		}
 	case stageLameDuck:
 		if m.signals >= 2 {
-			m.drain(now, "second signal")
+			m.endLameDuck(now, EndSignal)
 		}
 	case stageDraining:
 		if m.signals >= 3 {
@@ -146,6 +147,9 @@ func (m *Machine) stopping(now time.Time) {
 	m.beatAt = now.Add(heartbeatEvery)
 	if m.budgetBy.IsZero() {
 		m.budgetBy = now.Add(m.cfg.Budget)
+		if !m.killAt.IsZero() {
+			m.budgetBy = m.killAt
+		}
 	}
 }
 
@@ -173,14 +177,24 @@ func (m *Machine) stepLameDuck(now time.Time) {
 	}
 	switch quiet, judged := m.cfg.Quiet(now); {
 	case m.acked:
-		m.drain(now, "acknowledged")
+		m.endLameDuck(now, EndAcknowledged)
 	case !now.Before(m.lameDuckBy):
-		m.drain(now, "lame duck: max")
+		m.endLameDuck(now, EndMax)
 	case m.handed:
 	case now.Before(m.since.Add(m.cfg.LameDuckMin)):
 	case judged && m.cfg.LameDuckQuiet > 0 && quiet >= m.cfg.LameDuckQuiet:
-		m.drain(now, "lame duck: quiet")
+		by := EndQuiet
+		if since := now.Add(m.cfg.LameDuckQuiet - quiet); !since.After(m.since.Add(m.cfg.LameDuckMin)) {
+			by = EndMin // that alone kept it
+		}
+		m.endLameDuck(now, by)
 	}
+}
+
+// endLameDuck begins to drain and says what ended the lame duck.
+func (m *Machine) endLameDuck(now time.Time, by End) {
+	m.ended = by
+	m.drain(now, "lame duck ended by "+by.String())
 }
 
 // quietAt is when the lame duck may end if nothing more arrives. It is a forecast, not
@@ -255,6 +269,7 @@ func (m *Machine) stepBudget(now time.Time) {
 		return
 	}
 	if m.state == LameDuck { // only if the budget does not fit; the end is the same
+		m.ended = EndBudget
 		m.switchTo(now, Draining, "budget used up")
 	}
 	if c := m.out; c != nil {

@@ -45,7 +45,7 @@ func (core *Core) Stage(version string, doc *policy.Document) (enforce func(), e
 		snap.bind(doc, clusters)
 		core.gate.Store(snap)
 		retire()
-		core.book.keep(snap.routes)
+		core.book.keep(snap.routes, snap.tcp)
 		core.postAll(sweepNote{})
 	}, nil
 }
@@ -69,6 +69,7 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		d, r := &doc.Routes[i], &snap.routes[i]
 		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
 		r.Authorizer = &r.program
+		r.terms = &r.stats.terms
 		ch, err := core.chain(d, chains)
 		if err != nil {
 			errs = append(errs, err)
@@ -126,7 +127,7 @@ func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, sn
 			continue
 		}
 		var a authz.Authorizer = &programs.TCP[i]
-		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a}
+		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: &core.book.tcpRoute(d.Name).terms}
 	}
 	return errs
 }

@@ -27,6 +27,7 @@ type Core struct {
 
 	open          atomic.Int64 // admitted downstream connections
 	unadmitted    counter      // downstream connections that hold no handle
+	retiring      counter      // loops that have not heard of Retire yet
 	sources       sources      // of admitted connections
 	denied        atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
 	upstreamsOpen atomic.Int64 // upstream connections: dialed, busy, idle or closing
@@ -106,6 +107,19 @@ func (core *Core) Unadmitted() int { return core.unadmitted.value() }
 
 // AwaitUnadmitted waits until no connection without a handle is left, or ctx ends.
 func (core *Core) AwaitUnadmitted(ctx context.Context) error { return core.unadmitted.wait(ctx) }
+
+// Retire closes every idle upstream connection, once nobody is left who could use one, and
+// waits until that is done, or ctx ends. Otherwise they would end with the driver, by a reset.
+func (core *Core) Retire(ctx context.Context) error {
+	core.mu.Lock()
+	n := len(core.loops)
+	core.mu.Unlock()
+	for range n {
+		core.retiring.add()
+	}
+	core.postAll(retireNote{})
+	return core.retiring.wait(ctx)
+}
 
 // How many refused connections may be open, waiting for their 503 or for their peer's FIN:
 // while there is room for connections, and where there is none, where descriptors are

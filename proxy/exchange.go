@@ -66,6 +66,7 @@ type exchange struct {
 
 // startExchange begins the account of one request.
 func (c *httpConn) startExchange() {
+	c.delivered()     // the one before ends here at the latest
 	c.endedExchange() // a malformed head may come right behind the one that has just ended
 	x := c.l.newExchange()
 	c.x = x
@@ -74,7 +75,6 @@ func (c *httpConn) startExchange() {
 	x.wait.Seq = uint64(c.seq) << 32
 	x.body.Reset(h1.BodyNone, 0)
 	if c.handle != nil {
-		c.delivered() // the one before ends here at the latest
 		c.handle.Active()
 	}
 	c.l.stats.active.Add(1)
@@ -215,6 +215,7 @@ func (c *httpConn) locate(head []byte) {
 		Source: c.source(), Fields: r}
 	l.port, x.stage = port, 0
 	c.handle.Describe(&x.route.Name, nil)
+	c.handle.SetTerms(x.route.terms)
 	c.authenticate(head)
 }
 
@@ -401,8 +402,7 @@ func (c *httpConn) endExchange() {
 // the connection active in the account.
 func (c *httpConn) backToIdle() {
 	c.state = awaitHead
-	c.endedExchange()
-	c.undelivered = true
+	c.undelivered = true // until then the exchange is kept: a cut names it
 	if c.l.sh.Queued(c.id) == 0 {
 		c.delivered()
 	}

@@ -259,14 +259,22 @@ func (c *httpConn) clientGone(engine.End) {
 const cutLinger = 50 * time.Millisecond
 
 // cut: the drain deadline passed. Whatever was decided had not come to pass.
-func (c *httpConn) cut() {
+func (c *httpConn) cut(cause drain.Cause) {
 	c.decided, c.outcome = true, drain.Cut
 	switch {
 	case c.x.running && !c.x.headSent:
-		c.replyClose(response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter})
+		r := response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter}
+		if cause == drain.CauseOperator {
+			r.reason, r.text = "closed_by_operator", "an operator closed this connection"
+		}
+		c.replyClose(r)
 		c.shut() // behind a response that the client does not read, it would never leave
 	case c.x.running:
-		c.drop(errDeadline)
+		if cause == drain.CauseOperator {
+			c.drop(errEvicted)
+		} else {
+			c.drop(errDeadline)
+		}
 	default:
 		// A partial head, a body that is being dropped, or a response that leaves slowly.
 		c.shut()

@@ -75,7 +75,7 @@ type httpConn struct {
 	outcome     drain.Outcome // how closed reports it, if decided is set
 	decided     bool
 	waits       bool // for a connection of a cluster, as x.wait says
-	hurried     bool // aborted at the deadline while it was closing
+	hurried     bool // asked to go at the deadline while a response was leaving
 }
 
 // open begins with a connection that was accepted.
@@ -325,6 +325,7 @@ func (c *httpConn) delivered() {
 		return
 	}
 	c.undelivered = false
+	c.endedExchange()
 	if c.handle != nil {
 		c.handle.Idle()
 	}
@@ -383,29 +384,32 @@ func (c *httpConn) stateTimeout() {
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)
+		c.hurried = c.state == closing || c.undelivered
+		c.nameOwed()
 	}
 	switch {
 	case c.state == closing:
-		// It is on its way; at the deadline there is no more time for politeness.
-		if cause == drain.CauseDeadline {
-			c.hurried = true
+		// It is on its way; whoever is cut has no more time for politeness.
+		if cause.Cuts() {
 			c.l.sh.Abort(c.id)
 		}
-	case idle && c.undelivered && cause == drain.CauseIdle:
+	case c.state == flushing && cause.Cuts():
+		c.shut() // whether the response arrives in this time decides what it was
+	case idle && c.undelivered && !cause.Cuts():
 		// The client is still reading its response.
 	case idle:
 		c.decide(drain.IdleClosed)
 		c.shut()
-	case cause == drain.CauseIdle:
+	case !cause.Cuts():
 		// A request came first: it is served and told to leave.
 		if c.l.cfg.Faults.EvictActive {
 			c.decide(drain.IdleClosed)
 			c.drop(errEvicted)
 		}
 	default:
-		c.cut()
+		c.cut(cause)
 	}
 }
 
@@ -463,7 +467,11 @@ func (c *httpConn) release(end engine.End) {
 	case end.Err != nil:
 		outcome = drain.ClientClosed
 	}
-	if end.Err != nil && end.Unsent > 0 { // the last response did not arrive in full
+	c.handle.Unsent(end.Unsent)
+	if end.Discarded > 0 && outcome == drain.IdleClosed {
+		c.handle.Crossed()
+	}
+	if end.Unsent > 0 && (end.Err != nil || c.hurried) { // the last response did not arrive in full
 		switch {
 		case c.hurried:
 			outcome = drain.Cut

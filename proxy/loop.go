@@ -172,9 +172,10 @@ type (
 		id    engine.ConnID
 		cause drain.Cause
 	}
-	sweepNote struct{} // endpoints left the policy
-	shutNote  struct{} // the listeners are closed: whoever was never admitted goes
-	admitNote struct{} // the tracker is open: whoever waits gets a handle
+	sweepNote  struct{} // endpoints left the policy
+	shutNote   struct{} // the listeners are closed: whoever was never admitted goes
+	retireNote struct{} // nobody is left: idle upstream connections go
+	admitNote  struct{} // the tracker is open: whoever waits gets a handle
 )
 
 // Notice implements engine.Handler.
@@ -197,9 +198,15 @@ func (l *loop) Notice(v any) {
 		l.giveUp(v.cluster)
 	case checkNote:
 		v.ck.due()
+	case lookNote:
+		l.look(v)
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
 		l.quit()
+	case retireNote:
+		for l.spareOne() {
+		}
+		l.retiring.done()
 	case pingNote:
 		l.ponged.Store(l.pinged.Load())
 	case admitNote:

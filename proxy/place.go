@@ -43,7 +43,7 @@ func (l *loop) track(id engine.ConnID, ln *listener, peer netip.AddrPort) (*drai
 	if full := l.takePlace(ln, peer.Addr()); full != nil {
 		return nil, full
 	}
-	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer},
+	h, err := l.tracker.Track(drain.Meta{Listener: ln.cfg.Name, Protocol: ln.cfg.Protocol.String(), Peer: peer, Ref: uint64(id)},
 		func(cause drain.Cause) { l.post(l.sh.Index(), evictNote{id, cause}) })
 	if err != nil {
 		l.leavePlace(ln, peer.Addr())

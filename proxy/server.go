@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -243,6 +244,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	err := s.accept(func(name string, _ *bound) bool { return !s.doors.Shared(name) })
 	s.mu.Unlock()
 
+	s.tracker.Closing()
 	s.closeListeners()
 	// Invariant 2: every accept loop is joined before the tracker turns Draining.
 	r := s.tracker.Drain(ctx)
@@ -253,11 +255,17 @@ func (s *Server) Drain(ctx context.Context) error {
 	if werr := s.AwaitUnadmitted(wait); werr != nil {
 		s.log.Warn("connections that were never admitted are closed by force", "connections", s.Unadmitted())
 	}
+	if rerr := s.Retire(wait); rerr != nil {
+		s.log.Warn("idle upstream connections are closed by force", "err", rerr)
+	}
 	s.mu.Lock()
 	s.receipt = r
 	s.mu.Unlock()
 	return err
 }
+
+// DeadlineMoved implements lifecycle.Mover.
+func (s *Server) DeadlineMoved(at time.Time) { s.tracker.MoveDeadline(time.Now(), at) }
 
 // closeListeners closes all of them at the same time and notes how each went.
 func (s *Server) closeListeners() {

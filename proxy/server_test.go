@@ -201,3 +201,45 @@ func drainOfAStartEndsWithItsContext(t *testing.T, newDriver driverMaker) {
 		t.Errorf("the drain took %v of 500ms", took)
 	}
 }
+
+// Pooled upstream connections end in good order, not by a reset.
+func TestIdleUpstreamsHearFIN(t *testing.T) { onEveryDriver(t, idleUpstreamsHearFIN) }
+
+func idleUpstreamsHearFIN(t *testing.T, newDriver driverMaker) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ended := make(chan error, 1)
+	go func() { // ends with the connection
+		c, err := ln.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer c.Close()
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err == nil {
+			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+		_, err = io.ReadAll(in)
+		ended <- err
+	}()
+	s, _, addr := serve(t, newDriver, ln.Addr().String())
+	tr := &http.Transport{DisableKeepAlives: true}
+	resp, err := (&http.Client{Transport: tr}).Get("http://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.Drain(ctx); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if err := <-ended; err != nil {
+		t.Errorf("the upstream's idle connection ended by %v, want FIN", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
@@ -20,6 +21,7 @@ type Route struct {
 	Name            string
 	Cluster         *upstream.Cluster
 	stats           *routeStats
+	terms           *drain.Terms  // never nil
 	responseTimeout time.Duration // 0: the cluster's
 	tunnelIdle      time.Duration // 0: the cluster's
 	PathParameters  bool
@@ -37,6 +39,7 @@ type tcpRoute struct {
 	Name       string
 	Cluster    *upstream.Cluster
 	Authorizer authz.Authorizer
+	terms      *drain.Terms  // never nil
 	tunnelIdle time.Duration // 0: the cluster's
 }
 

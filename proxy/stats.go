@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,6 +114,14 @@ type routeStats struct {
 	name  string
 	cells atomic.Pointer[statusCell] // the first of a list that only grows: nil before the first exchange
 	mu    sync.Mutex                 // guards growing the list
+	terms drain.Terms                // of a route that says nothing about a drain
+	lives drain.Lives
+}
+
+func newRouteStats(name string) *routeStats {
+	s := &routeStats{name: name}
+	s.terms.Lives = &s.lives
+	return s
 }
 
 // maxCells bounds the label values of one route: an upstream chooses the status.
@@ -168,9 +178,10 @@ func (s *routeStats) grow(m methodID, status int) *statusCell {
 
 // statsBook holds the counters of every route by name, across snapshots.
 type statsBook struct {
-	mu     sync.Mutex // guards routes
+	mu     sync.Mutex // guards routes and tcp
 	routes map[string]*routeStats
-	none   routeStats // exchanges that matched no route
+	tcp    map[string]*routeStats // TCP routes
+	none   routeStats             // exchanges that matched no route
 }
 
 // route returns the counters of a route, for Compile.
@@ -182,14 +193,30 @@ func (b *statsBook) route(name string) *routeStats {
 		if b.routes == nil {
 			b.routes = map[string]*routeStats{}
 		}
-		s = &routeStats{name: name}
+		s = newRouteStats(name)
 		b.routes[name] = s
 	}
 	return s
 }
 
-// keep forgets the routes that are in no snapshot any more and never counted anything.
-func (b *statsBook) keep(inForce []Route) {
+// tcpRoute is route for a TCP route: only how long its tunnels last is counted.
+func (b *statsBook) tcpRoute(name string) *routeStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.tcp[name]
+	if s == nil {
+		if b.tcp == nil {
+			b.tcp = map[string]*routeStats{}
+		}
+		s = newRouteStats(name)
+		b.tcp[name] = s
+	}
+	return s
+}
+
+// keep forgets the routes that are in no snapshot any more and never counted anything, and
+// TCP routes that are in none.
+func (b *statsBook) keep(inForce []Route, tcp map[string]*tcpRoute) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	named := make(map[*routeStats]bool, len(inForce))
@@ -199,6 +226,11 @@ func (b *statsBook) keep(inForce []Route) {
 	for name, s := range b.routes {
 		if !named[s] && s.cells.Load() == nil {
 			delete(b.routes, name)
+		}
+	}
+	for name := range b.tcp {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(tcp)), func(r *tcpRoute) bool { return r.Name == name }) {
+			delete(b.tcp, name)
 		}
 	}
 }

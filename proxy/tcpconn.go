@@ -71,6 +71,7 @@ func (c *tcpConn) admitted() {
 		return
 	}
 	c.handle.Describe(&r.Name, nil)
+	c.handle.SetTerms(r.terms)
 	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr()}
 	l.site = inAuthorize
 	l.trip(c.id)
@@ -150,7 +151,7 @@ func (c *tcpConn) shut(o drain.Outcome) {
 }
 
 func (c *tcpConn) evict(cause drain.Cause) {
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		c.cut = true
 		c.shut(drain.Cut)
 	}

@@ -58,11 +58,11 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 	u.detach()
 	u.state = upEnded
 	ep.Active.Add(1)
-	c.delivered()
 	wasPaused := [2]bool{c.paused != 0, u.paused != 0}
 	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
 	p.slot = u.slot
-	c.state = closing // neither object is anybody's role any more
+	p.handle.Owes([]string{string(c.x.id.bytes())}) // whoever cuts the tunnel cuts this
+	c.state = closing                               // neither object is anybody's role any more
 	c.endedExchange()
 	p.carry(tunnel.Downstream, early)
 	p.carry(tunnel.Upstream, late)
@@ -173,7 +173,7 @@ func (e *tunnelEnd) fired(t engine.Timer) {
 
 // evict: a tunnel has no idle moment that we could know of, so it ends at the deadline only.
 func (e *tunnelEnd) evict(cause drain.Cause) {
-	if cause == drain.CauseDeadline {
+	if cause.Cuts() {
 		e.p.do(e.p.t.Evict())
 	}
 }
@@ -184,6 +184,8 @@ func (e *tunnelEnd) closed(end engine.End) {
 	if e.side == tunnel.Upstream {
 		p.slot.free(e.l)
 		e.l.upstreamEnded()
+	} else {
+		p.handle.Unsent(end.Unsent)
 	}
 	defer p.release() // even if the walk panics
 	p.do(p.t.Closed(e.side, end.Err, e.l.now()))

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -35,6 +34,9 @@ func (a *app) account(failed error) int {
 		return exitOK
 	}
 	r = a.described(r)
+	if err := r.Audit(); err != nil {
+		a.log.Error("BUG: the books of the receipt do not balance", "err", err)
+	}
 	a.log.Info("receipt", "summary", r.String(), "receipt", r)
 	a.store(r)
 	switch {
@@ -54,6 +56,7 @@ func (a *app) described(r drain.Receipt) drain.Receipt {
 	r.Trigger = a.trigger()
 	r.Phases = slices.Clone(r.Phases)
 	a.explainLameDuck(&r)
+	r.Kernel = a.witness.testimony()
 	return r
 }
 
@@ -68,8 +71,8 @@ func (a *app) trigger() (reason string) {
 	return reason
 }
 
-// explainLameDuck says what ended the lame duck: quiet, max, a second signal, ... The
-// tracker only saw that draining began.
+// explainLameDuck says what ended the lame duck, as lifecycle.End. The tracker only saw
+// that draining began.
 func (a *app) explainLameDuck(r *drain.Receipt) {
 	for _, t := range a.manager.Transitions() {
 		if t.From != health.ProcessLameDuck || t.To != health.ProcessDraining {
@@ -77,7 +80,7 @@ func (a *app) explainLameDuck(r *drain.Receipt) {
 		}
 		for i := range r.Phases {
 			if r.Phases[i].Name == drain.PhaseLameDuck {
-				r.Phases[i].EndedBy = strings.TrimPrefix(t.Reason, "lame duck: ")
+				r.Phases[i].EndedBy = t.By.String()
 			}
 		}
 	}
@@ -94,12 +97,7 @@ func (a *app) store(r drain.Receipt) {
 		}
 	}
 	if fi, err := os.Stat(terminationLog); err == nil && fi.Mode().IsRegular() {
-		short := r
-		for len(raw) > maxTerminationLog && (len(short.Cut) > 0 || len(short.Stuck) > 0) {
-			short.Cut, short.Stuck = short.Cut[:len(short.Cut)/2], short.Stuck[:len(short.Stuck)/2]
-			raw, _ = json.Marshal(short)
-		}
-		if err := os.WriteFile(terminationLog, raw, 0o644); err != nil {
+		if err := os.WriteFile(terminationLog, r.JSONWithin(maxTerminationLog), 0o644); err != nil {
 			a.log.Error("the termination log was not written", "err", err)
 		}
 	}

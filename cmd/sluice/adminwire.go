@@ -11,6 +11,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
+	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
@@ -53,15 +54,26 @@ func (a *app) wireAdmin() error {
 // hooks are the process as the private listener sees it.
 func (a *app) hooks(names health.Naming) admin.Hooks {
 	return admin.Hooks{
-		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, Connections: a.tracker.Snapshot,
-		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo,
-		Acknowledge: a.manager.Acknowledge, Reload: a.reload, Cut: func() { a.manager.Cut("told to cut what is left") },
+		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Forecast: a.tracker.Forecast, Evict: a.tracker.Evict,
+		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo, MoveDeadline: a.moveDeadline,
+		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
+		Cut:     func() { a.manager.Cut("told to cut what is left") },
 		Upgrade: a.upgrade, Upgraded: a.upgraded, Final: a.final, Generations: a.hand.generations, Generation: a.hand.generation,
 	}
 }
 
+// moveDeadline refuses in the moment between the cut and the end of the drain, which only
+// the tracker knows of.
+func (a *app) moveDeadline(at time.Time) error {
+	if a.tracker.Cutting() {
+		return lifecycle.ErrTooLate
+	}
+	return a.manager.MoveDeadline(at)
+}
+
 func (a *app) receipt() (drain.Receipt, bool) {
 	r := a.tracker.Receipt()
+	a.explainLameDuck(&r)
 	return r, r.Schema != 0 && len(r.Phases) > 0
 }
 

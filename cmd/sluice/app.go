@@ -35,6 +35,7 @@ type app struct {
 	manager  *lifecycle.Manager
 	tracker  *drain.Tracker
 	server   *proxy.Server
+	witness  *witnessed         // of server
 	syncer   *policysync.Syncer // nil with --public
 	keys     *authn.APIKeys     // nil without authenticate.api_key
 	notifier *sdnotify.Notifier
@@ -65,7 +66,8 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wireKeys()
 	a.wirePolicy()
 	a.manager.Register(a.shortage)
-	a.manager.Register(a.server) // late in, early out: it drains while the others still serve
+	a.witness = &witnessed{Server: a.server, log: log}
+	a.manager.Register(a.witness) // late in, early out: it drains while the others still serve
 	a.wireUpgrade()
 	return a, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/config"
-	"github.com/sluiceproxy/sluice/health"
 )
 
 // The commands that talk to the admin listener of a running proxy.
@@ -149,56 +147,6 @@ with them, what is in force stays and every fault is printed. Exit codes: 0 relo
 		},
 	}
 	t.bind(c.Flags())
-	return c
-}
-
-func newDrain() *cobra.Command {
-	t := &target{}
-	var undo, ack, park bool
-	c := &cobra.Command{
-		Use: "drain", Short: "Drain a running proxy, or take that back", Args: cobra.NoArgs,
-		Long: `Begin to drain a running proxy as SIGTERM would, or take it back with --undo while it is
-still in its lame duck. With --park it stays when it is drained, until a signal comes.
-Exit codes: 0 done, 1 refused or no answer.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if undo && (ack || park) || ack && park {
-				return errors.New("--undo, --ack and --park exclude each other")
-			}
-			client, err := t.client()
-			if err != nil {
-				return fail(exitUsage, err)
-			}
-			action := admin.ActionStart
-			switch {
-			case undo:
-				action = admin.ActionUndo
-			case ack:
-				action = admin.ActionAcknowledge
-			}
-			p, err := client.Drain(cmd.Context(), action, park)
-			if err != nil {
-				return fail(exitFailed, err)
-			}
-			if t.asJSON {
-				return printJSON(cmd.OutOrStdout(), p)
-			}
-			switch {
-			case undo && p.State == health.ProcessServing: // at once, or nothing was to be undone
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), p.State)
-			case undo:
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "undone: serving again as soon as every service admits")
-			case ack:
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "the lame duck is over: %s left\n", p.Remaining)
-			default:
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s left\n", p.State, p.Remaining)
-			}
-			return err
-		},
-	}
-	t.bind(c.Flags())
-	c.Flags().BoolVar(&undo, "undo", false, "go back to serving (in the lame duck only)")
-	c.Flags().BoolVar(&ack, "ack", false, "end the lame duck: balancers have stopped sending")
-	c.Flags().BoolVar(&park, "park", false, "stay when drained instead of exiting")
 	return c
 }
 

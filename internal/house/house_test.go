@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"health/...":                  {"health"},
 	"admin":                       {"health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/upstream", "authz/policysync"},
 	"internal/sim":                {"proxy/engine"},
+	"internal/synshed":            {"internal/netstat"},
 	"internal/sim/world":          {"*"}, // tests of the whole
 	"internal/sim/world/...":      {"*"},
 	"bench/...":                   {"*"},

@@ -3,11 +3,11 @@ package synshed
 import (
 	"errors"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluiceproxy/sluice/internal/netstat"
 )
 
 var system = kernel{
@@ -109,29 +109,10 @@ func Acked(conn syscall.RawConn) int64 {
 
 // CountCookies counts the SYN cookies sent so far, for [Begin].
 func CountCookies() Cookies {
-	text, err := os.ReadFile("/proc/net/netstat")
+	counters, err := netstat.Read()
 	if err != nil {
 		return Cookies{}
 	}
-	return parseCookies(string(text))
-}
-
-// parseCookies finds TcpExt: SyncookiesSent in a table whose every second line names
-// the values of the next.
-func parseCookies(netstat string) Cookies {
-	lines := strings.Split(netstat, "\n")
-	for i := 0; i+1 < len(lines); i += 2 {
-		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
-		if len(names) == 0 || names[0] != "TcpExt:" || len(values) != len(names) {
-			continue
-		}
-		for j, name := range names {
-			if name != "SyncookiesSent" {
-				continue
-			}
-			n, err := strconv.ParseUint(values[j], 10, 64)
-			return Cookies{sent: n, known: err == nil}
-		}
-	}
-	return Cookies{}
+	n, known := counters.Get("TcpExt", "SyncookiesSent")
+	return Cookies{sent: n, known: known}
 }

@@ -8,20 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestParseCookies(t *testing.T) {
-	for text, want := range map[string]Cookies{
-		"TcpExt: A SyncookiesSent B\nTcpExt: 1 42 3\nIpExt: X\nIpExt: 1\n":     {42, true},
-		"IpExt: SyncookiesSent\nIpExt: 9\nTcpExt: SyncookiesSent\nTcpExt: 0\n": {0, true},
-		"TcpExt: A SyncookiesSent\nTcpExt: 1\n":                                {},
-		"TcpExt: A SyncookiesSent\nTcpExt: 1 x\n":                              {},
-		"TcpExt: A\nTcpExt: 1\n":                                               {},
-		"":                                                                     {},
-		"TcpExt: SyncookiesSent":                                               {},
-	} {
-		if got := parseCookies(text); got != want {
-			t.Errorf("%q: %+v, want %+v", text, got, want)
-		}
-	}
+func TestCookiesAreCounted(t *testing.T) {
 	if got := CountCookies(); !got.known {
 		t.Error("this kernel's own table is not understood")
 	}

@@ -249,14 +249,14 @@ func (w *world) newRequest(c *client) *request {
 }
 
 // owesGoodbye reports whether the response to what is sent now has to say goodbye: while
-// draining, and in the lame duck, from the notice on, on connections that are older.
+// draining, and in the lame duck, once all have had their turn to be told, on connections that are older.
 func (w *world) owesGoodbye(c *client) bool {
 	switch w.tracker.State() {
 	case drain.Draining, drain.Drained:
 		return true
 	case drain.Leaving:
 		accepted, ok := w.accepted[c.sock.Addr]
-		return ok && accepted.Before(w.left) && w.net.Now().After(w.left.Add(w.notice))
+		return ok && accepted.Before(w.left) && w.net.Now().After(w.left.Add(w.notice+w.spread))
 	case drain.Shut, drain.Open:
 	}
 	return false

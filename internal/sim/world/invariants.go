@@ -22,6 +22,7 @@ func (w *world) judge() {
 		return
 	}
 	w.judgeTimes()
+	w.judgeSteering()
 	w.judgeReceipt()
 	if n := w.net.Open(); n > 0 {
 		w.violate("%d sockets are left in the network", n)
@@ -71,10 +72,14 @@ func (w *world) judgeTimes() {
 	if w.unready.IsZero() {
 		return // stopped before it was ever ready
 	}
-	if lame := w.doorShut.Sub(w.unready); w.signals < 2 && lame < w.cfg.LameDuckMin {
+	if lame := w.doorShut.Sub(w.unready); w.signals < 2 && w.steered.acked.IsZero() && lame < w.cfg.LameDuckMin {
 		w.violate("the door closed %v after readiness, less than lame_duck.min %v", lame, w.cfg.LameDuckMin)
 	}
-	if took := w.exited.Sub(w.unready); took > w.cfg.LameDuckMax+w.cfg.Timeout+2*time.Second {
+	most := w.cfg.LameDuckMax + w.cfg.Timeout + 2*time.Second
+	if !w.steered.deadline.IsZero() {
+		most = w.steered.deadline.Sub(w.unready) + 2*time.Second
+	}
+	if took := w.exited.Sub(w.unready); took > most {
 		w.violate("the stop took %v", took)
 	}
 }
@@ -86,13 +91,26 @@ func (w *world) judgeReceipt() {
 		w.violate("the tracker is %s at the end", w.tracker.State())
 		return
 	}
+	if err := r.Audit(); err != nil {
+		w.violate("the books of the receipt do not balance: %v", err)
+	}
 	if r.StuckTotal > 0 {
 		w.violate("%d connections never came back: %+v", r.StuckTotal, r.Stuck)
 	}
 	if len(r.Cut) != r.CutTotal {
 		w.violate("the receipt counts %d cut and names %d", r.CutTotal, len(r.Cut))
 	}
-	if early := w.deadline.Add(-drain.DefaultSettle); r.CutTotal > 0 && w.cancelled.IsZero() && w.drainedAt.Before(early) {
+	atDeadline := 0
+	for _, h := range r.Cut {
+		switch h.Cause {
+		case drain.CauseDeadline.String():
+			atDeadline++
+		case drain.CauseOperator.String():
+		default:
+			w.violate("connection %d was cut for %q", h.ID, h.Cause)
+		}
+	}
+	if early := w.deadline.Add(-drain.DefaultSettle); atDeadline > 0 && w.cancelled.IsZero() && w.drainedAt.Before(early) {
 		w.violate("%d connections were cut %v before the deadline", r.CutTotal, w.deadline.Sub(w.drainedAt))
 	}
 	if len(r.Listeners) != len(listenerAddrs) {
@@ -110,15 +128,17 @@ func (w *world) judgeReceipt() {
 // judgeClaims: whatever a client lost to the deadline is named.
 func (w *world) judgeClaims(r drain.Receipt) {
 	named := make(map[string]bool, len(r.Cut))
+	idle := map[string]bool{} // all of its response was with the kernel: no exchange ran any more
 	for _, h := range r.Cut {
 		named[h.Peer] = true
+		idle[h.Peer] = h.Class == drain.Idle
 	}
 	interrupted := map[string]bool{}
 	for _, c := range w.claims {
 		if !named[c.peer.String()] {
 			w.violate("%s of %v was cut and the receipt does not name it", c.what, c.peer)
 		}
-		if c.request {
+		if c.request && !idle[c.peer.String()] {
 			interrupted[c.peer.String()] = true
 		}
 	}

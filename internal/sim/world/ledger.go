@@ -147,6 +147,10 @@ const linger = time.Second
 func (w *world) lost(c *client, r *request, how string) {
 	switch {
 	case r.excused || r.upstreamsFault() || w.struck[c.sock.Addr]:
+	case w.wasEvicted(c.sock.Addr):
+		if at := w.steered.evicted[c.sock.Addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
+			w.claimEvicted(claim{c.sock.Addr, requestName(r), !c.writing})
+		} // otherwise its last byte crossed with that
 	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
 		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name

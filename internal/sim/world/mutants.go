@@ -53,6 +53,9 @@ func Mutants() []Mutant {
 		{Name: "stay_out", Breaks: "an endpoint that is well again is asked again", Shows: []string{"found no healthy endpoint"}, Proxy: proxy.Faults{StayOut: true}},
 		{Name: "keep_idle", Breaks: "an idle connection of one loop does not keep another waiting", Shows: []string{"although a connection was free", "lost: tunnel"}, Proxy: proxy.Faults{KeepIdle: true}},
 		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Shows: []string{"past its deadline"}, Drain: drain.Faults{NoDeadline: true}},
+		{Name: "deadline_stays", Breaks: "a deadline that was moved holds", Shows: []string{"past its deadline", "the deadline is"}, Lifecycle: lifecycle.Faults{DeadlineStays: true}},
+		{Name: "ack_ignored", Breaks: "an acknowledgement ends the lame duck", Shows: []string{"after the acknowledgement"}, Lifecycle: lifecycle.Faults{AckIgnored: true}},
+		{Name: "evict_neighbour", Breaks: "who is closed is who was meant", Shows: []string{"lost", "by an operator", "was evicted, and stays"}, Drain: drain.Faults{EvictNeighbour: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

@@ -209,18 +209,18 @@ func (c *client) end(how string) {
 
 // closedIdle: the proxy ended a connection on which nothing was owed.
 func (w *world) closedIdle(c *client, how string) {
-	if w.struck[c.sock.Addr] {
+	if w.struck[c.sock.Addr] || w.wasEvicted(c.sock.Addr) {
 		w.parted = append(w.parted, w.net.Now())
 		return
 	}
-	if how == "reset" {
+	if how == "reset" && !(w.cutNow() && !w.steered.deadline.IsZero()) { // a deadline that came sooner cuts short how long a close may take
 		w.violate("an idle connection was reset")
 	}
 	if w.drainBegan.IsZero() || !w.exited.IsZero() || w.admittedAt.IsZero() {
 		return
 	}
 	w.idleEnds++
-	lasted, budget := w.net.Now().Sub(w.drainBegan), w.deadline.Sub(w.drainBegan)
+	lasted, budget := w.net.Now().Sub(w.drainBegan), w.leastBudget()
 	if w.cancelled.IsZero() && lasted < min(drain.DefaultIdleClose, budget/3) {
 		w.violate("a connection was closed idle %v after draining began", lasted)
 	}
@@ -242,6 +242,11 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 		if !w.admittedAt.IsZero() && r.sentAt.After(w.admittedAt) {
 			w.violate("r%d was refused for want of a policy that is in force", r.num)
 		}
+	case r.status == 503 && reason == "closed_by_operator":
+		if !w.wasEvicted(c.sock.Addr) {
+			w.violate("r%d was closed by an operator who never asked for that", r.num)
+		}
+		w.claimEvicted(claim{c.sock.Addr, requestName(r), true})
 	case r.status == 503 && reason == "drain_deadline":
 		if !w.cutNow() && w.exited.IsZero() {
 			w.violate("r%d was cut before the deadline", r.num)

@@ -20,6 +20,7 @@ func (w *world) script() {
 		})
 	}
 	w.scriptStop(first, stop)
+	w.scriptSteering(stop)
 }
 
 // scriptPolicy lets the policy come early, late, or after the stop; then it may change.

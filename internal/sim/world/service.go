@@ -41,6 +41,8 @@ func (w *world) perform(actions []lifecycle.Action, next time.Time) {
 				w.tracker.Cut(w.net.Now())
 				w.stepTracker()
 			}
+		case lifecycle.Move:
+			w.moved(a)
 		case lifecycle.Finish:
 			w.finish()
 			return
@@ -122,6 +124,9 @@ func (w *world) drain(a lifecycle.Action, returned func(error)) {
 				return
 			}
 			w.trace("draining until %v: %d open", a.Deadline.Sub(sim.Epoch), len(w.down))
+			if !w.steered.deadline.IsZero() { // it moved while the listeners closed
+				a.Deadline = w.steered.deadline
+			}
 			w.deadline, w.drainBegan = a.Deadline, w.net.Now()
 			w.tracker.BeginDrain(w.net.Now(), a.Deadline)
 			if !w.cancelled.IsZero() {

@@ -103,6 +103,8 @@ func (t *tunnelClient) end(how string) {
 	case w.struck[t.sock.Addr]:
 	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
 		w.net.Count["pending tunnel"]++
+	case w.wasEvicted(t.sock.Addr):
+		w.claimEvicted(claim{t.sock.Addr, t.name, false})
 	case w.cutNow():
 		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
 	default:

@@ -55,6 +55,7 @@ type world struct {
 	machine *lifecycle.Machine
 	cfg     lifecycle.Config
 	notice  time.Duration // drain.Config.NoticeAfter
+	spread  time.Duration // drain.Config.NoticeSpread
 
 	// The process, as service.go moves it.
 	lns        []*sim.Listener
@@ -92,6 +93,7 @@ type world struct {
 	claims    []claim
 	parted    []time.Time // when clients closed a connection
 	idleEnds  int         // idle connections that clients saw closed while draining
+	steered   steered
 	signals   int
 	quiet     bool // clients begin nothing new
 	scratch   []byte
@@ -140,7 +142,8 @@ func (w *world) build() {
 	w.net.MaxDelay = w.net.Between(200*time.Microsecond, 20*time.Millisecond)
 	w.net.Window = []int{512, 4 << 10, 64 << 10}[r.IntN(3)]
 	w.notice = w.net.Between(time.Millisecond, time.Second)
-	w.tracker = drain.New(drain.Config{Now: w.net.Now, AfterFunc: w.net.After, Faults: m.Drain, NoticeAfter: w.notice})
+	w.spread = w.notice / 2
+	w.tracker = drain.New(drain.Config{Now: w.net.Now, AfterFunc: w.net.After, Faults: m.Drain, NoticeAfter: w.notice, NoticeSpread: w.spread})
 	cfg := proxy.Config{
 		Authenticators: map[string]authz.Authenticator{"api_key": keys{w}},
 		Seed:           w.opt.Seed + 1, Linger: linger, Faults: m.Proxy, AfterFunc: w.net.After,

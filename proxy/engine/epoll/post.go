@@ -113,7 +113,11 @@ func (l *loop) shutdown() {
 	}
 	for _, c := range l.conns {
 		if c != nil && c.phase != free {
-			l.reset(c, net.ErrClosed)
+			if c.asked && c.phase != dialing && c.queued() == 0 {
+				l.end(c, net.ErrClosed) // the kernel has all of it: a reset would take that back
+			} else {
+				l.reset(c, net.ErrClosed)
+			}
 			c.undialed = false // Closed is the last word for everybody
 		}
 	}

@@ -1,6 +1,7 @@
 package portable
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,7 +134,11 @@ func (s *shard) shutdown() {
 	defer s.leave()
 	s.closed = true
 	for _, c := range s.conns {
-		if c != nil {
+		switch {
+		case c == nil:
+		case c.closing && c.broken == nil && c.cancelDial == nil && c.nc != nil && len(c.out)+c.writing == 0:
+			c.fail(net.ErrClosed) // the kernel has all of it: a reset would take that back
+		default:
 			c.abort()
 		}
 	}

@@ -1,0 +1,102 @@
+package drain
+
+import (
+	"strconv"
+	"time"
+)
+
+// Terms are what a route says about a drain, and what is known of how long things last on
+// it. Many connections share one; only Lives changes after SetTerms. The zero Terms say
+// nothing.
+type Terms struct {
+	// Notice is when, after Leave, goodbyes begin on connections of this route. 0: as for
+	// all, by NoticeAfter and spread; negative: only once draining begins.
+	Notice time.Duration
+	// Deadline is how long an exchange or a tunnel may go on after draining began (or after
+	// the exchange began, if that was later). 0: until the deadline of the drain, which
+	// bounds every other.
+	Deadline time.Duration
+	// Order is when, among all, these connections are told to leave, closed as idle, and
+	// asked to go at the deadline.
+	Order Order
+	// Lives is how long exchanges and tunnels lasted; nil: nothing is known.
+	Lives *Lives
+}
+
+// Order is a place among all connections.
+type Order int8
+
+// The orders.
+const (
+	First   Order = -1
+	Between Order = 0 // the default
+	Last    Order = 1
+)
+
+// String returns the order as policies write it.
+func (o Order) String() string {
+	switch o {
+	case First:
+		return "first"
+	case Between:
+		return "between"
+	case Last:
+		return "last"
+	}
+	return "Order(" + strconv.Itoa(int(o)) + ")"
+}
+
+// SetTerms says which terms hold for the connection from now on: those of the route of
+// its exchange or tunnel. They stay when it idles. nil: none. It belongs to the owner, and
+// costs one load where nothing changes.
+func (c *Conn) SetTerms(terms *Terms) {
+	if c.terms.Load() == terms {
+		return
+	}
+	c.terms.Store(terms)
+	if terms != nil && (terms.Deadline > 0 || terms.Order != Between) {
+		c.t.specialTerms(terms)
+	}
+}
+
+// specialTerms notes that some connection is not like the others. While nobody is, a drain
+// does not look.
+func (t *Tracker) specialTerms(terms *Terms) {
+	if terms.Order != Between {
+		t.ordered.Store(true)
+	}
+	for d := int64(terms.Deadline); d > 0; {
+		old := t.shortest.Load()
+		if old != 0 && old <= d {
+			return
+		}
+		if t.shortest.CompareAndSwap(old, d) {
+			t.nudge() // a drain that runs has to look sooner
+			return
+		}
+	}
+}
+
+// order is the place of a connection among all.
+func (c *Conn) order() Order {
+	if terms := c.terms.Load(); terms != nil {
+		return terms.Order
+	}
+	return Between
+}
+
+// limit is how long its exchange or tunnel may go on by its terms; 0: no limit.
+func (c *Conn) limit() time.Duration {
+	if terms := c.terms.Load(); terms != nil {
+		return max(0, terms.Deadline)
+	}
+	return 0
+}
+
+// lives is where its ends are counted; nil: nowhere.
+func (c *Conn) lives() *Lives {
+	if terms := c.terms.Load(); terms != nil {
+		return terms.Lives
+	}
+	return nil
+}

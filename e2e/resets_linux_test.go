@@ -1,0 +1,112 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// resets watches the loopback interface for TCP resets, to say of each what it was. The
+// kernel only counts them.
+type resets struct {
+	fd      int
+	doors   map[uint16]bool // ports of listeners, open or closed
+	running sync.WaitGroup
+	quit    chan struct{} // closed by finish
+
+	refused int      // answers to a SYN for which there is no listener
+	old     int      // a dial met its own port in TIME_WAIT: the client resets that, and dials on
+	others  []string // anything else: what it looked like
+}
+
+// watchResets begins to watch; only packets with RST come up. doors are the addresses that
+// clients dial.
+func watchResets(t *testing.T, doors ...string) *resets {
+	t.Helper()
+	const everything = 0x0300 // ETH_P_ALL in network order
+	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, everything)
+	if err != nil {
+		t.Fatalf("watch for resets: %v", err)
+	}
+	const accept, drop = 0xffff, 0
+	filter := []syscall.SockFilter{ // no IP options and no IPv6 extensions on this loopback
+		*syscall.LsfStmt(syscall.BPF_LD+syscall.BPF_H+syscall.BPF_ABS, 12),
+		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JEQ+syscall.BPF_K, 0x0800, 0, 2),
+		*syscall.LsfStmt(syscall.BPF_LD+syscall.BPF_B+syscall.BPF_ABS, 14+20+13),
+		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JSET+syscall.BPF_K, 4, 3, 4),
+		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JEQ+syscall.BPF_K, 0x86dd, 0, 3),
+		*syscall.LsfStmt(syscall.BPF_LD+syscall.BPF_B+syscall.BPF_ABS, 14+40+13),
+		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JSET+syscall.BPF_K, 4, 0, 1),
+		*syscall.LsfStmt(syscall.BPF_RET+syscall.BPF_K, accept),
+		*syscall.LsfStmt(syscall.BPF_RET+syscall.BPF_K, drop),
+	}
+	err = errors.Join(
+		syscall.AttachLsf(fd, filter),
+		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Usec: 20_000}),
+	)
+	if err != nil {
+		t.Fatalf("watch for resets: %v", err)
+	}
+	r := &resets{fd: fd, doors: map[uint16]bool{}, quit: make(chan struct{})}
+	for _, addr := range doors {
+		at, err := netip.ParseAddrPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.doors[at.Port()] = true
+	}
+	r.running.Go(r.watch) // ends with quit
+	t.Cleanup(r.finish)
+	return r
+}
+
+func (r *resets) watch() {
+	buf := make([]byte, 256)
+	for {
+		n, from, err := syscall.Recvfrom(r.fd, buf, 0)
+		if link, ok := from.(*syscall.SockaddrLinklayer); err == nil && ok && link.Pkttype != syscall.PACKET_OUTGOING {
+			r.note(buf[:n])
+		}
+		if err != nil { // the time is over: nothing waits
+			select {
+			case <-r.quit:
+				return
+			default:
+			}
+		}
+	}
+}
+
+func (r *resets) note(frame []byte) {
+	tcp := frame[14+20:]
+	if binary.BigEndian.Uint16(frame[12:]) == 0x86dd {
+		tcp = frame[14+40:]
+	}
+	source, target := binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:])
+	seq, flags := binary.BigEndian.Uint32(tcp[4:]), tcp[13]
+	const ack = 0x10
+	switch {
+	case flags&ack != 0 && seq == 0:
+		r.refused++
+	case flags&ack == 0 && r.doors[target]:
+		r.old++
+	default:
+		r.others = append(r.others, fmt.Sprintf("port %d to port %d, flags %#x, seq %d", source, target, flags, seq))
+	}
+}
+
+// finish joins the watcher; then its counts may be read. It may be called again.
+func (r *resets) finish() {
+	select {
+	case <-r.quit:
+		return
+	default:
+	}
+	close(r.quit)
+	r.running.Wait()
+	_ = syscall.Close(r.fd)
+}
