@@ -25,11 +25,13 @@ func newElder(t *testing.T, generation int) *elder {
 	e := &elder{tracker: drain.New(drain.Config{}), cut: make(chan struct{})}
 	s, err := NewServer(Config{Hooks: Hooks{
 		Generation: generation,
-		Lifecycle:  func() lifecycle.Status { return lifecycle.Status{State: lifecycle.Draining, Until: time.Now().Add(time.Minute)} },
-		Tracker:    e.tracker.Stats,
-		Receipt:    func() (drain.Receipt, bool) { return e.tracker.Receipt(), true },
-		Cut:        func() { close(e.cut) },
-		Undo:       func() error { return lifecycle.ErrHandedOver },
+		Lifecycle: func() lifecycle.Status {
+			return lifecycle.Status{State: lifecycle.Draining, Until: time.Now().Add(time.Minute)}
+		},
+		Tracker: e.tracker.Stats,
+		Receipt: func() (drain.Receipt, bool) { return e.tracker.Receipt(), true },
+		Cut:     func() { close(e.cut) },
+		Undo:    func() error { return lifecycle.ErrHandedOver },
 		Final: func(ctx context.Context) (drain.Receipt, bool) {
 			select {
 			case <-e.tracker.Drained():

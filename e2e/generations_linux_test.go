@@ -99,6 +99,10 @@ func TestG8Generations(t *testing.T) {
 			t.Errorf("generation %d is %s", g.Generation, g.State)
 		}
 	}
+	if out, code := h.cli(t, "drain", "--generation", "3", "--deadline", "0s", config); code != 0 {
+		t.Errorf("a deadline for one that drains: exit %d: %s", code, out)
+	}
+	eventually(t, "generation 3 is cut", func() bool { return h.generations(t)[2].State == "drained" })
 }
 
 // echo sends a line through a tunnel and waits for it.
