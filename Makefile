@@ -68,7 +68,7 @@ fuzz: ## every fuzz target for $(FUZZ)
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$pkg; done; done
 
 bench: ## benchmarks of the hot paths, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./drain
+	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./proxy ./drain
 
 bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in bench/results (flags: PEERS="-rows get64")
 	GO="$(GO)" ./bench/peers/setup.sh bin
@@ -82,6 +82,7 @@ lossless: ## restarts with every class of client at once, each in a network name
 
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results
+	EXPLORE_DEPTH=9 $(GO) test -count=1 -v -run TestEveryState ./drain ./lifecycle
 	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
 
 cover: ## coverage of the product's packages

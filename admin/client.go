@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +26,8 @@ type ClientConfig struct {
 	TokenFile string
 	// Timeout bounds each request (default 30s).
 	Timeout time.Duration
+	// Generation asks a process that drains, by way of the one that answers; 0: that one.
+	Generation int
 }
 
 // Client talks to a Server. It is safe for concurrent use.
@@ -35,6 +36,7 @@ type Client struct {
 	place   place
 	token   string
 	timeout time.Duration
+	prefix  string // of paths
 }
 
 // RefusedError is an answer that is not a success.
@@ -58,6 +60,9 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		cfg.Timeout = 30 * time.Second
 	}
 	c := &Client{timeout: cfg.Timeout}
+	if cfg.Generation != 0 {
+		c.prefix = "/generations/" + strconv.Itoa(cfg.Generation)
+	}
 	var err error
 	if c.place, err = parsePlace(cfg.Address); err != nil {
 		return nil, err
@@ -153,6 +158,23 @@ func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/reload", struct{}{}, nil)
 }
 
+// Upgrade starts an upgrade; Upgraded says how it goes. One that cannot begin is a
+// *RefusedError with code 409.
+func (c *Client) Upgrade(ctx context.Context) (p UpgradeProgress, err error) {
+	return p, c.do(ctx, http.MethodPost, "/upgrade", struct{}{}, &p)
+}
+
+// Upgraded asks how the latest upgrade goes. After the switch it is the successor that
+// answers.
+func (c *Client) Upgraded(ctx context.Context) (p UpgradeProgress, err error) {
+	return p, c.do(ctx, http.MethodGet, "/upgrade", nil, &p)
+}
+
+// Generations asks for this process and those that drain still.
+func (c *Client) Generations(ctx context.Context) (g []Generation, err error) {
+	return g, c.do(ctx, http.MethodGet, "/generations", nil, &g)
+}
+
 func withPeers(q url.Values, peers bool) string {
 	if peers {
 		q.Set("peers", "1")
@@ -168,19 +190,10 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if c.place.unix == "" {
 		host = net.JoinHostPort(c.place.host, c.place.port)
 	}
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
-		}
-		body = bytes.NewReader(b)
-	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, body)
+	r, err := jsonRequest(ctx, method, "http://"+host+c.prefix+path, in)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}

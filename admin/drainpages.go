@@ -193,8 +193,12 @@ func (s *Server) action(a drainAction) (act func() error, err error) {
 				return nil
 			}
 		}
+	case ActionCut:
+		if h.Cut != nil {
+			act = func() error { h.Cut(); return nil }
+		}
 	default:
-		return nil, fmt.Errorf("action %.40q is none of %q, %q, %q, %q and %q", a.Action, ActionStart, ActionUndo, ActionAcknowledge, ActionDeadline, ActionClose)
+		return nil, fmt.Errorf("action %.40q is none of %q, %q, %q, %q, %q and %q", a.Action, ActionStart, ActionUndo, ActionAcknowledge, ActionCut, ActionDeadline, ActionClose)
 	}
 	return act, nil
 }

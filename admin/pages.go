@@ -30,6 +30,10 @@ func (s *Server) pages() http.Handler {
 	m.HandleFunc("GET /policy", s.getPolicy)
 	m.HandleFunc("GET /receipt", s.getReceipt)
 	m.HandleFunc("POST /reload", s.postReload)
+	m.HandleFunc("POST /upgrade", s.postUpgrade)
+	m.HandleFunc("GET /upgrade", s.getUpgrade)
+	m.HandleFunc("GET /generations", s.getGenerations)
+	m.HandleFunc("/generations/{generation}/", s.toGeneration)
 	m.HandleFunc("GET /debug/pprof/", pprof.Index)
 	m.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	m.HandleFunc("GET /debug/pprof/profile", bounded(pprof.Profile))
@@ -45,13 +49,16 @@ func index(w http.ResponseWriter, _ *http.Request) {
 GET  /status        state, checks, policy, drain, counts
 GET  /connections   who holds the drain, or would (?max=100, ?peers=1)
 GET  /drain         how the drain goes
-POST /drain         {"action": "start", "park": false} | {"action": "undo"} | {"action": "ack"}
+POST /drain         {"action": "start", "park": false} | {"action": "undo"} | {"action": "ack"} | {"action": "cut"}
                     {"action": "deadline", "in": "30s"} | {"action": "close", "id": 7}
 POST /drain/ack     balancers have stopped sending: end the lame duck
 GET  /drain/watch   both of the above (?max=100, ?peers=1)
 GET  /drain/forecast  what a drain would cut (?at=10s,30s,60s)
 GET  /policy        version in force, and the one kept out
 GET  /receipt       the account of the last drain (?peers=1)
+POST /upgrade       start a successor from the program's file; GET says how it goes
+GET  /generations   this process, and those that drain still
+     /generations/N/  all of this, of generation N
 POST /reload        read configuration files and the policy again
 GET  /debug/pprof/  profiles
 `)

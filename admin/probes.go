@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -57,6 +58,7 @@ type Probes struct {
 	lingering bool
 	scraped   chan struct{} // closed by the end of the first scrape that began while lingering
 	seen      bool          // scraped is closed
+	yielded   bool          // a successor answers at this address
 }
 
 // NewProbes makes a server; Start binds. It panics without Health.
@@ -83,6 +85,10 @@ func (p *Probes) handler() http.Handler {
 	probes := httpprobe.New(p.cfg.Health, p.cfg.Names)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/metrics" || p.cfg.Metrics == nil {
+			if p.isYielded() && r.URL.Path != "/status" {
+				handedOver(w)
+				return
+			}
 			probes.ServeHTTP(w, r)
 			return
 		}
@@ -97,6 +103,39 @@ func (p *Probes) handler() http.Handler {
 			p.sawScrape()
 		}
 	})
+}
+
+// handedOver answers a probe on a connection that was made before the successor took over:
+// what it asks about is the address, and the successor is ready there.
+func handedOver(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Connection", "close")
+	_, _ = io.WriteString(w, "ok: handed over to a successor, which answers here from now on\n")
+}
+
+// Yield says that a successor answers at this address now: connections end with the answer
+// under way, and until they do, probes are told what the successor is.
+func (p *Probes) Yield() {
+	p.setYielded(true)
+	p.web.yield(true)
+}
+
+// Resume undoes Yield.
+func (p *Probes) Resume() {
+	p.setYielded(false)
+	p.web.yield(false)
+}
+
+func (p *Probes) setYielded(yielded bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.yielded = yielded
+}
+
+func (p *Probes) isYielded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.yielded
 }
 
 func (p *Probes) isLingering() bool {

@@ -17,6 +17,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/lifecycle/handover"
 	"github.com/sluiceproxy/sluice/proxy"
 )
 
@@ -34,6 +35,10 @@ type Config struct {
 	// Hooks are where answers come from.
 	Hooks Hooks
 
+	// Listen returns the socket, by bind or from elsewhere; nil: bind.
+	Listen func(ctx context.Context, bind func(context.Context) (net.Listener, error)) (net.Listener, error)
+	// Keep says that the path of a unix socket is somebody else's too, and stays; nil: never.
+	Keep func() bool
 	// Failed is told if the listener breaks while it is needed; nil: nobody.
 	Failed func(service string, err error)
 	Log    *slog.Logger // nil: nowhere
@@ -53,12 +58,18 @@ type Hooks struct {
 	Evict        func(id uint64) (found bool)                                     // drain.Tracker.Evict
 	Receipt      func() (r drain.Receipt, ok bool)                                // the last one; false: there is none yet
 	Policy       func() Policy
-	Proxy        func() proxy.Stats              // proxy.Core.Stats
-	RequestDrain func(park bool) error           // lifecycle.Manager.RequestDrain
-	Undo         func() error                    // lifecycle.Manager.Undo
-	Acknowledge  func() error                    // lifecycle.Manager.Acknowledge
-	MoveDeadline func(at time.Time) error        // lifecycle.Manager.MoveDeadline
-	Reload       func(ctx context.Context) error // an error leaves everything as it was
+	Proxy        func() proxy.Stats                              // proxy.Core.Stats
+	RequestDrain func(park bool) error                           // lifecycle.Manager.RequestDrain
+	Undo         func() error                                    // lifecycle.Manager.Undo
+	Acknowledge  func() error                                    // lifecycle.Manager.Acknowledge
+	MoveDeadline func(at time.Time) error                        // lifecycle.Manager.MoveDeadline
+	Reload       func(ctx context.Context) error                 // an error leaves everything as it was
+	Cut          func()                                          // lifecycle.Manager.Cut: ends what is left
+	Upgrade      func() error                                    // handover.Upgrader.Begin
+	Upgraded     func() handover.Progress                        // how the latest upgrade goes, from or to this process
+	Final        func(ctx context.Context) (drain.Receipt, bool) // waits for the end of the drain; false: ctx ended first
+	Generations  *Generations                                    // who drains still; nil: nobody
+	Generation   int                                             // of this process
 }
 
 // DefaultAddress is where the private server listens.
@@ -125,10 +136,17 @@ func (s *Server) Name() string { return "admin" }
 
 // Start binds and answers.
 func (s *Server) Start(ctx context.Context) error {
-	ln, err := s.guard.place.listen(ctx)
+	listen := s.cfg.Listen
+	if listen == nil {
+		listen = func(ctx context.Context, bind func(context.Context) (net.Listener, error)) (net.Listener, error) {
+			return bind(ctx)
+		}
+	}
+	ln, err := listen(ctx, s.guard.place.listen)
 	if err != nil {
 		return fmt.Errorf("admin: %w; see admin.address", err)
 	}
+	ln = s.guard.place.own(ln, s.cfg.Keep)
 	if err := s.guard.bound(ln.Addr()); err != nil {
 		ln.Close()
 		return fmt.Errorf("admin: %w", err)
@@ -150,6 +168,13 @@ func (s *Server) Addr() net.Addr {
 // Admit implements lifecycle.Service: everything is answered from Start on.
 func (s *Server) Admit() error { return nil }
 
+// Yield says that somebody else answers at this address now: connections end with the
+// answer under way. Resume undoes that.
+func (s *Server) Yield() { s.web.yield(true) }
+
+// Resume undoes Yield.
+func (s *Server) Resume() { s.web.yield(false) }
+
 // LameDuck implements lifecycle.Service.
 func (s *Server) LameDuck() {}
 
@@ -162,7 +187,7 @@ func (s *Server) Close() error { return s.web.close() }
 // status gathers /status.
 func (s *Server) status() Status {
 	h := s.cfg.Hooks
-	st := Status{Build: s.cfg.Build, PID: os.Getpid()}
+	st := Status{Build: s.cfg.Build, PID: os.Getpid(), Generation: h.Generation}
 	if h.Health != nil {
 		snapshot := h.Health()
 		v := snapshot.Verdict(health.Ready)
@@ -195,5 +220,7 @@ func (s *Server) progress() Progress {
 func conflict(err error) bool {
 	var beyond *lifecycle.BeyondBudgetError
 	return errors.Is(err, lifecycle.ErrTooLate) || errors.Is(err, lifecycle.ErrNotLameDuck) || errors.Is(err, lifecycle.ErrCannotUndo) ||
-		errors.Is(err, lifecycle.ErrNotDraining) || errors.As(err, &beyond)
+		errors.Is(err, lifecycle.ErrNotDraining) || errors.As(err, &beyond) || errors.Is(err, lifecycle.ErrHandedOver)
 }
+
+func (s *Server) pid() int { return os.Getpid() }

@@ -86,15 +86,22 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 		ln.Close()
 		return nil, err
 	}
-	info, err := os.Lstat(made)
-	if err == nil {
-		err = os.Rename(made, path)
-	}
-	if err != nil {
+	if err := os.Rename(made, path); err != nil {
 		ln.Close()
 		return nil, err
 	}
-	return &unixListener{UnixListener: ln, path: path, info: info}, nil
+	return ln, nil
+}
+
+// own makes a socket of this place the server's: closing it removes its path, unless keep
+// says that it is somebody else's too, or a successor has put its own there.
+func (p place) own(ln net.Listener, keep func() bool) net.Listener {
+	if p.unix == "" {
+		return ln
+	}
+	l := &unixListener{Listener: ln, path: p.unix, keep: keep}
+	l.info, _ = os.Lstat(p.unix) // gone already: then there is nothing to remove
+	return l
 }
 
 // unused reports who holds a path, if anybody does.
@@ -117,23 +124,26 @@ func unused(ctx context.Context, path string) error {
 	return fmt.Errorf("%s: another process listens there", path)
 }
 
-// unixListener removes its socket when it is closed, unless a successor has put its own
-// in that place.
+// unixListener removes its socket when it is closed.
 type unixListener struct {
-	*net.UnixListener
+	net.Listener
 	path string
-	info os.FileInfo
+	info os.FileInfo // nil: unknown
+	keep func() bool // nil: never
 	once sync.Once
 }
 
 // Close implements net.Listener.
 func (l *unixListener) Close() error {
 	l.once.Do(func() {
+		if l.info == nil || l.keep != nil && l.keep() {
+			return
+		}
 		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.info) {
 			_ = os.Remove(l.path) // one that stays is replaced at the next start
 		}
 	})
-	return l.UnixListener.Close()
+	return l.Listener.Close()
 }
 
 // Addr is the path by which it is known.

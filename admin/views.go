@@ -13,6 +13,7 @@ import (
 type Status struct {
 	Build
 	PID           int               `json:"pid"`
+	Generation    int               `json:"generation"` // 1, and one more with each upgrade
 	Ready         bool              `json:"ready"`
 	Readiness     string            `json:"readiness"` // "ok", or what keeps it from being ready, in the words of the probe
 	health.Report                   // process, statuses, checks
@@ -96,6 +97,7 @@ const (
 	ActionStart       Action = "start" // begin the lame duck
 	ActionUndo        Action = "undo"  // go back to serving
 	ActionAcknowledge Action = "ack"   // balancers have stopped sending: end the lame duck
+	ActionCut         Action = "cut"   // end what is left now, as three signals do
 
 	ActionDeadline Action = "deadline" // move the deadline of the drain that runs
 	ActionClose    Action = "close"    // close one connection

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type web struct {
 	log    *slog.Logger
 
 	done chan struct{} // closed by serve when it returns; nil before start
+	away atomic.Bool   // a successor answers: that the listener closes is no failure
 	once sync.Once     // of close
 }
 
@@ -64,9 +66,15 @@ func (w *web) start(ln net.Listener) {
 
 func (w *web) serve(ln net.Listener) {
 	defer close(w.done)
-	if err := w.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := w.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !(w.away.Load() && errors.Is(err, net.ErrClosed)) {
 		w.failed(w.name, err)
 	}
+}
+
+// yield ends connections with the answer under way, or no more.
+func (w *web) yield(on bool) {
+	w.away.Store(on)
+	w.server.SetKeepAlivesEnabled(!on)
 }
 
 // close lets answers under way finish for a moment, then ends everything.
@@ -83,6 +91,11 @@ func (w *web) close() (err error) {
 		<-w.done
 	})
 	return err
+}
+
+// ListenTCP binds a host:port as both servers do.
+func ListenTCP(ctx context.Context, address string) (net.Listener, error) {
+	return listenTCP(ctx, address)
 }
 
 // listenTCP binds a host:port. Without a host it is every address of both families.

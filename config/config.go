@@ -20,6 +20,7 @@ type Config struct {
 	LameDuck       LameDuck     `yaml:"lame_duck"`
 	Drain          Drain        `yaml:"drain"`
 	Platform       Platform     `yaml:"platform"`
+	Upgrade        Upgrade      `yaml:"upgrade"`
 	Probes         Probes       `yaml:"probes"`
 	Admin          Admin        `yaml:"admin"`
 	Limits         Limits       `yaml:"limits"`
@@ -107,6 +108,12 @@ type Platform struct {
 	PreStop     time.Duration `yaml:"pre_stop"`     // of that, what a preStop hook takes before SIGTERM comes; subtracted
 }
 
+// Upgrade is about a successor that takes over the listening sockets.
+type Upgrade struct {
+	ReadyTimeout time.Duration `yaml:"ready_timeout"` // from its start until it is ready; then it is stopped, and this process serves on
+	TakeBack     time.Duration `yaml:"take_back"`     // how long after it took over this process takes back if it ends; 0: not at all
+}
+
 // Probes is the open, read-only listener: probes and metrics.
 type Probes struct {
 	Address string `yaml:"address"` // host:port; an empty host is every address of both families
@@ -167,6 +174,7 @@ func Default() Config {
 		LameDuck: LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
 		Drain:    Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, Flush: 2 * time.Second},
 		Platform: Platform{StopTimeout: 30 * time.Second},
+		Upgrade:  Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
 		Probes:   Probes{Address: ":9902"},
 		Admin:    Admin{Address: "127.0.0.1:9901"},
 		Limits:   Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100},

@@ -66,6 +66,8 @@ func (l *loader) listeners() {
 			l.fault(at+".name", "is required; routes and metrics refer to it")
 		case strings.Trim(ln.Name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" || len(ln.Name) > 63:
 			l.fault(at+".name", "%q is not a name: use at most 63 of a-z, 0-9, '-' and '_'", ln.Name)
+		case ln.Name == "probes" || ln.Name == "admin":
+			l.fault(at+".name", "%q is the name of a socket of our own: choose another", ln.Name)
 		case taken:
 			l.fault(at+".name", "%q is the name of listeners[%d] too", ln.Name, first)
 		default:
@@ -176,6 +178,9 @@ func (l *loader) times() {
 	if c.LameDuck.NoticeAfter > c.LameDuck.Max {
 		l.fault("lame_duck.notice_after", "%s is past lame_duck.max %s: nobody would be told", c.LameDuck.NoticeAfter, c.LameDuck.Max)
 	}
+	if c.Upgrade.TakeBack < 0 || c.Upgrade.TakeBack > time.Hour {
+		l.fault("upgrade.take_back", "%s is not from 0s to 1h", c.Upgrade.TakeBack)
+	}
 	if c.Drain.Timeout <= 0 {
 		l.fault("drain.timeout", "must be positive: a drain without a deadline is not offered")
 	} else if c.Drain.IdleClose > c.Drain.Timeout/2 {
@@ -190,7 +195,7 @@ func (l *loader) times() {
 	}{
 		{"timeouts.head", c.Timeouts.Head}, {"timeouts.body", c.Timeouts.Body}, {"timeouts.write", c.Timeouts.Write},
 		{"timeouts.idle", c.Timeouts.Idle}, {"timeouts.stage", c.Timeouts.Stage}, {"timeouts.linger", c.Timeouts.Linger},
-		{"timeouts.half_open", c.Timeouts.HalfOpen},
+		{"timeouts.half_open", c.Timeouts.HalfOpen}, {"upgrade.ready_timeout", c.Upgrade.ReadyTimeout},
 	} {
 		if t.d <= 0 {
 			l.fault(t.path, "must be positive: every wait has a limit")

@@ -63,6 +63,9 @@ func (g *schema) object(t reflect.Type) map[string]any {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		p := g.of(f.Type)
 		if text := g.words[t.Name()+"."+f.Name]; text != "" {
 			if _, isRef := p["$ref"]; isRef { // beside a reference nothing counts in draft 7

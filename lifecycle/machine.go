@@ -42,6 +42,8 @@ type Machine struct {
 	park       bool      // asked for by API: stay in Drained
 	acked      bool      // the lame duck was acknowledged
 	ended      End       // what ends the lame duck, for the edge to Draining
+	handed     bool      // a successor serves: the lame duck is its time of trial
+	handedBy   time.Time // when that is over at the latest
 	reason     string    // of the last edge, or of what will follow
 
 	lameDuckBy time.Time // when the lame duck ends at the latest

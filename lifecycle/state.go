@@ -54,6 +54,7 @@ const (
 	EndMax              // they did not, or there were too few arrivals to judge
 	EndAcknowledged     // somebody said that they had stopped
 	EndSignal           // a second signal
+	EndHandedOver       // the successor stands
 	EndBudget           // nothing was left of the budget of the stop
 )
 
@@ -72,6 +73,8 @@ func (e End) String() string {
 		return "acknowledged"
 	case EndSignal:
 		return "signal"
+	case EndHandedOver:
+		return "handed_over"
 	case EndBudget:
 		return "budget"
 	}

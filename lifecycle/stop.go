@@ -63,6 +63,9 @@ func (m *Machine) Undo(now time.Time) error {
 		if len(m.errs) > 0 {
 			return ErrCannotUndo
 		}
+		if m.handed {
+			return ErrHandedOver
+		}
 		m.at, m.plan = stageReadmit, m.all(VerbAdmit)
 		m.signals, m.park, m.acked, m.beatAt, m.budgetBy, m.killAt = 0, false, false, time.Time{}, time.Time{}, time.Time{}
 		m.pump(now)
@@ -77,6 +80,9 @@ func (m *Machine) Undo(now time.Time) error {
 func (m *Machine) Acknowledge(now time.Time) error {
 	switch m.at {
 	case stageLameDuck:
+		if m.handed {
+			return ErrHandedOver
+		}
 		m.acked = !m.cfg.Faults.AckIgnored
 		m.stepLameDuck(now)
 		return nil
@@ -156,6 +162,10 @@ func (m *Machine) lameDuck(now time.Time, reason string) {
 	m.at, m.plan, m.acked = stageLameDuck, m.all(VerbLameDuck), false
 	m.since = now
 	m.lameDuckBy = now.Add(m.cfg.LameDuckMax)
+	if m.handed {
+		m.lameDuckBy = m.handedBy
+		m.budgetBy = m.handedBy.Add(m.cfg.Budget)
+	}
 	m.hurry(now)
 	m.pump(now)
 }
@@ -170,6 +180,7 @@ func (m *Machine) stepLameDuck(now time.Time) {
 		m.endLameDuck(now, EndAcknowledged)
 	case !now.Before(m.lameDuckBy):
 		m.endLameDuck(now, EndMax)
+	case m.handed:
 	case now.Before(m.since.Add(m.cfg.LameDuckMin)):
 	case judged && m.cfg.LameDuckQuiet > 0 && quiet >= m.cfg.LameDuckQuiet:
 		by := EndQuiet
@@ -189,7 +200,7 @@ func (m *Machine) endLameDuck(now time.Time, by End) {
 // quietAt is when the lame duck may end if nothing more arrives. It is a forecast, not
 // a poll: an arrival moves it.
 func (m *Machine) quietAt(now time.Time) time.Time {
-	if m.cfg.LameDuckQuiet <= 0 {
+	if m.cfg.LameDuckQuiet <= 0 || m.handed {
 		return m.lameDuckBy
 	}
 	at := m.since.Add(m.cfg.LameDuckMin)

@@ -32,16 +32,19 @@ func (m *Manager) tell(a Action) {
 		level = slog.LevelError
 		attrs = append(attrs, m.cfg.Progress()...)
 	}
-	m.cfg.Log.LogAttrs(context.Background(), level, message(a.State), attrs...)
+	m.cfg.Log.LogAttrs(context.Background(), level, message(a.State, a.Reason), attrs...)
 }
 
-func message(s State) string {
+func message(s State, reason string) string {
 	switch s {
 	case Starting:
 		return "starting"
 	case Serving:
 		return "serving"
 	case LameDuck:
+		if reason == handedOver {
+			return "handed over: a successor accepts, and is on trial"
+		}
 		return "lame duck: not ready, still accepting"
 	case Draining:
 		return "draining: taking nothing new, finishing what is open"

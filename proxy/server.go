@@ -23,23 +23,60 @@ type Server struct {
 	driver  engine.Driver
 	tracker *drain.Tracker
 	log     *slog.Logger
-	listen  func(ctx context.Context, addr string) (net.Listener, error)
+	doors   Doors
 
-	mu        sync.Mutex // guards what follows
-	bound     []net.Listener
-	accepting bool
-	drained   bool
-	receipt   drain.Receipt
+	mu      sync.Mutex // guards what follows
+	bound   []*bound   // in the order of Config.Listeners
+	drained bool
+	receipt drain.Receipt
 }
+
+// bound is a listening socket. The driver owns l while it accepts.
+type bound struct {
+	l         net.Listener // nil: yielded, the doors make a new one
+	addr      net.Addr
+	inherited bool // accepted from only when admitted, whatever the start mode
+	accepting bool
+}
+
+// Doors are where listening sockets come from, and who else has them. Names are those of
+// listeners.
+type Doors interface {
+	// Open binds an address, or returns the socket that was inherited for the name.
+	Open(ctx context.Context, name, addr string, bind func(context.Context) (net.Listener, error)) (ln net.Listener, inherited bool, err error)
+	// Again returns a new listener on a socket that the driver has let go of.
+	Again(name string) (net.Listener, error)
+	// Shared reports whether another process may hold the socket, and Taken whether that
+	// is a successor that accepts from it.
+	Shared(name string) bool
+	Taken(name string) bool
+	// Theirs reports whether a predecessor accepts from the socket still. It says so before
+	// it stops, by TakeOver.
+	Theirs(name string) bool
+	// Drop lets go of what is kept of the socket, so that closing it closes it.
+	Drop(name string)
+}
+
+// plainDoors bind and share nothing.
+type plainDoors struct{}
+
+func (plainDoors) Open(ctx context.Context, _, _ string, bind func(context.Context) (net.Listener, error)) (net.Listener, bool, error) {
+	ln, err := bind(ctx)
+	return ln, false, err
+}
+func (plainDoors) Again(string) (net.Listener, error) { return nil, net.ErrClosed }
+func (plainDoors) Shared(string) bool                 { return false }
+func (plainDoors) Taken(string) bool                  { return false }
+func (plainDoors) Theirs(string) bool                 { return false }
+func (plainDoors) Drop(string)                        {}
 
 // ServerConfig is what a Server is made of.
 type ServerConfig struct {
 	Config
 	Driver  engine.Driver
 	Tracker *drain.Tracker
-	// Listen binds one address; nil: synshed.Listen.
-	Listen func(ctx context.Context, addr string) (net.Listener, error)
-	Log    *slog.Logger // nil: nowhere
+	Doors   Doors        // nil: every socket is bound here, and nobody else's
+	Log     *slog.Logger // nil: nowhere
 }
 
 // NewServer makes a server; Start binds.
@@ -47,19 +84,15 @@ func NewServer(cfg ServerConfig) *Server {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Listen == nil {
-		cfg.Listen = listenTCP
+	if cfg.Doors == nil {
+		cfg.Doors = plainDoors{}
 	}
 	if cfg.Panicked == nil {
 		cfg.Panicked = (&panicLog{log: cfg.Log}).note
 	}
-	s := &Server{driver: cfg.Driver, tracker: cfg.Tracker, log: cfg.Log, listen: cfg.Listen}
+	s := &Server{driver: cfg.Driver, tracker: cfg.Tracker, log: cfg.Log, doors: cfg.Doors}
 	s.Core = NewCore(cfg.Config, cfg.Tracker, cfg.Driver.Post)
 	return s
-}
-
-func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
-	return synshed.Listen(ctx, "tcp", addr)
 }
 
 // Name implements lifecycle.Service.
@@ -71,27 +104,30 @@ func (s *Server) Start(ctx context.Context) error {
 	defer s.mu.Unlock()
 	var errs *multierror.Error
 	for _, ln := range s.cfg.Listeners {
-		l, err := s.listen(ctx, ln.Address)
+		l, inherited, err := s.doors.Open(ctx, ln.Name, ln.Address, func(ctx context.Context) (net.Listener, error) {
+			return synshed.Listen(ctx, "tcp", ln.Address)
+		})
 		if err != nil {
 			errs = multierror.Append(errs, fmt.Errorf("listener %s: %w", ln.Name, err))
 			continue
 		}
-		s.bound = append(s.bound, l)
+		s.bound = append(s.bound, &bound{l: l, addr: l.Addr(), inherited: inherited})
 	}
 	if errs != nil {
 		errs.ErrorFormat = oneLine
-		for _, l := range s.bound {
-			l.Close()
+		for _, b := range s.bound {
+			b.l.Close()
 		}
 		s.bound = nil
 		return errs.ErrorOrNil()
 	}
 	s.driver.Start(s.Handler)
-	for i, l := range s.bound {
-		s.log.Info("listening", "listener", s.cfg.Listeners[i].Name, "protocol", s.cfg.Listeners[i].Protocol.String(), "address", l.Addr().String())
+	for i, b := range s.bound {
+		s.log.Info("listening", "listener", s.cfg.Listeners[i].Name, "protocol", s.cfg.Listeners[i].Protocol.String(), "address", b.addr.String(), "inherited", b.inherited)
 	}
 	if s.cfg.Start == Refuse {
-		return s.accept()
+		// Who is queued in a socket that we were given has waited for a policy before.
+		return s.accept(func(_ string, b *bound) bool { return !b.inherited })
 	}
 	return nil
 }
@@ -105,17 +141,23 @@ func oneLine(errs []error) string {
 	return strings.Join(texts, "; ")
 }
 
-// accept gives the sockets to the driver, once. Under mu.
-func (s *Server) accept() error {
-	if s.accepting {
-		return nil
-	}
-	for i, l := range s.bound {
-		if err := s.driver.Listen(i, l); err != nil {
-			return fmt.Errorf("listener %s: %w", s.cfg.Listeners[i].Name, err)
+// accept gives those sockets to the driver that want it and that it does not have. Under mu.
+func (s *Server) accept(want func(name string, b *bound) bool) (err error) {
+	for i, b := range s.bound {
+		name := s.cfg.Listeners[i].Name
+		if b.accepting || !want(name, b) {
+			continue
 		}
+		if b.l == nil {
+			if b.l, err = s.doors.Again(name); err != nil {
+				return fmt.Errorf("listener %s: %w", name, err)
+			}
+		}
+		if err := s.driver.Listen(i, b.l); err != nil {
+			return fmt.Errorf("listener %s: %w", name, err)
+		}
+		b.accepting = true
 	}
-	s.accepting = true
 	return nil
 }
 
@@ -123,9 +165,9 @@ func (s *Server) accept() error {
 func (s *Server) Addr(name string) net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, l := range s.bound {
+	for i, b := range s.bound {
 		if s.cfg.Listeners[i].Name == name {
-			return l.Addr()
+			return b.addr
 		}
 	}
 	return nil
@@ -140,11 +182,53 @@ func (s *Server) Admit() error {
 		return err
 	}
 	s.Admitted()
-	return s.accept()
+	return s.accept(func(name string, _ *bound) bool { return !s.doors.Theirs(name) })
 }
 
-// LameDuck begins the goodbye; everything is still accepted.
-func (s *Server) LameDuck() { s.tracker.Leave() }
+// TakeOver begins to accept what a predecessor accepted from until now. Whoever was queued
+// meanwhile is served; and nobody was given to us before, so nobody is lost with us if we
+// fail at once.
+func (s *Server) TakeOver() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tracker.State() != drain.Open && s.tracker.State() != drain.Leaving {
+		return nil // told to stop meanwhile
+	}
+	return s.accept(func(name string, _ *bound) bool { return !s.doors.Theirs(name) })
+}
+
+// LameDuck begins the goodbye; everything is still accepted, but from the sockets that a
+// successor has: there, accepting ends, and nobody comes back here who is told to leave.
+func (s *Server) LameDuck() {
+	if s.yield() {
+		s.tracker.Leave()
+		s.tracker.Notice()
+		return
+	}
+	s.tracker.Leave()
+}
+
+// yield leaves the sockets that a successor has taken to it, accept loops joined, and
+// reports whether there are any.
+func (s *Server) yield() (any bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, b := range s.bound {
+		if s.doors.Taken(s.cfg.Listeners[i].Name) {
+			any = true
+			s.leave(i, b)
+		}
+	}
+	return any
+}
+
+// leave has the driver let go of a socket. Under mu.
+func (s *Server) leave(i int, b *bound) {
+	if b.accepting {
+		s.driver.Yield(i)
+		b.accepting, b.l = false, nil
+	}
+}
 
 // Drain closes the listeners, joins their accept loops, and waits for everything in
 // flight; ctx bounds it all.
@@ -155,8 +239,9 @@ func (s *Server) Drain(ctx context.Context) error {
 		return nil
 	}
 	s.drained = true
-	// Stopped while starting: what the kernel holds for us gets its 503 and a close.
-	err := s.accept()
+	// Stopped while starting: what the kernel holds for us gets its 503 and a close. What it
+	// holds for others too is theirs.
+	err := s.accept(func(name string, _ *bound) bool { return !s.doors.Shared(name) })
 	s.mu.Unlock()
 
 	s.tracker.Closing()
@@ -193,10 +278,25 @@ func (s *Server) closeListeners() {
 	wg.Wait()
 }
 
+// closeListener closes one. A socket that another process may hold gets no filter, which
+// would make that one deaf: it is left as it is, and its queue is the other's.
 func (s *Server) closeListener(i int, wg *sync.WaitGroup) {
 	defer wg.Done()
+	name, b := s.cfg.Listeners[i].Name, s.bound[i]
+	if s.doors.Shared(name) {
+		s.mu.Lock()
+		s.leave(i, b)
+		s.mu.Unlock()
+		if b.l != nil {
+			b.l.Close()
+		}
+		s.doors.Drop(name)
+		s.tracker.ListenerClosed(name, true, "", 0)
+		s.log.Info("listener left to who else holds it", "listener", name, "proven", true)
+		return
+	}
+	s.doors.Drop(name) // or the close would leave the socket open, and deaf
 	end := s.driver.Unlisten(i)
-	name := s.cfg.Listeners[i].Name
 	s.tracker.ListenerClosed(name, end.Proven, end.Reason, end.Residue)
 	if end.Proven {
 		s.log.Info("listener closed", "listener", name, "proven", true)

@@ -169,6 +169,7 @@ func (s *Syncer) applied(h Head, now time.Time) {
 	}
 	s.mu.Lock()
 	s.status.Version, s.status.Applied, s.status.LastGood, s.status.Rejected = h.Version, now, false, nil
+	s.status.Ordered, s.status.Published = h.Ordered, h.Created
 	s.confirmed = now
 	s.answered()
 	s.mu.Unlock()

@@ -33,11 +33,13 @@ func (s State) String() string {
 
 // Status is the account of the syncer at one moment.
 type Status struct {
-	Source   string    `json:"source"`
-	Version  Version   `json:"version"`            // in force; zero if none is
-	Applied  time.Time `json:"applied,omitzero"`   // when it came into force
-	LastGood bool      `json:"last_good"`          // it came from the state directory, not from the source
-	Rejected *Rejected `json:"rejected,omitempty"` // the newest version, if it was kept out
+	Source    string    `json:"source"`
+	Version   Version   `json:"version"`            // in force; zero if none is
+	Applied   time.Time `json:"applied,omitzero"`   // when it came into force
+	Ordered   bool      `json:"ordered"`            // its number is the publisher's
+	Published time.Time `json:"published,omitzero"` // as far as the source knows
+	LastGood  bool      `json:"last_good"`          // it came from the state directory, not from the source
+	Rejected  *Rejected `json:"rejected,omitempty"` // the newest version, if it was kept out
 	// StaleSeconds is for how long the version in force was not seen to be the newest.
 	StaleSeconds float64   `json:"stale_seconds"`
 	SourceError  string    `json:"source_error,omitempty"` // empty while the source answers

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -32,11 +33,7 @@ func (a *app) account(failed error) int {
 		}
 		return exitOK
 	}
-	host, _ := os.Hostname()
-	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
-	r.Trigger = a.trigger()
-	a.explainLameDuck(&r)
-	r.Kernel = a.witness.testimony()
+	r = a.described(r)
 	if err := r.Audit(); err != nil {
 		a.log.Error("BUG: the books of the receipt do not balance", "err", err)
 	}
@@ -50,6 +47,17 @@ func (a *app) account(failed error) int {
 		return exitCut
 	}
 	return exitOK
+}
+
+// described adds what the tracker does not know: whose receipt it is, and why.
+func (a *app) described(r drain.Receipt) drain.Receipt {
+	host, _ := os.Hostname()
+	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
+	r.Trigger = a.trigger()
+	r.Phases = slices.Clone(r.Phases)
+	a.explainLameDuck(&r)
+	r.Kernel = a.witness.testimony()
+	return r
 }
 
 // trigger is why the process stopped, in the words of the transition log: the edge that

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/sluiceproxy/sluice/admin"
@@ -21,16 +23,30 @@ func (a *app) wireAdmin() error {
 	if a.cfg.Health.Names == "pomerium" {
 		names = health.PomeriumNames
 	}
-	a.manager.Register(admin.NewProbes(admin.ProbesConfig{Address: a.cfg.Probes.Address, Health: a.registry, Names: names,
-		Metrics: metrics, Linger: a.cfg.Drain.Linger, Failed: a.manager.Failed, Log: a.log}))
+	a.probes = admin.NewProbes(admin.ProbesConfig{Address: a.cfg.Probes.Address, Health: a.registry, Names: names,
+		Metrics: metrics, Linger: a.cfg.Drain.Linger, Failed: a.manager.Failed, Log: a.log,
+		Listen: func(ctx context.Context, address string) (net.Listener, error) {
+			return a.openAdmin(probesSocket, address, func(ctx context.Context) (net.Listener, error) {
+				return admin.ListenTCP(ctx, address)
+			})(ctx)
+		}})
+	a.manager.Register(a.probes)
 	server, err := admin.NewServer(admin.Config{Address: a.cfg.Admin.Address, TokenFile: a.cfg.Admin.TokenFile, Build: buildVersion(),
-		Hooks: a.hooks(names), Failed: a.manager.Failed, Log: a.log})
+		Hooks: a.hooks(names), Failed: a.manager.Failed, Log: a.log,
+		Keep: func() bool { return a.hand.doors.Shared(adminSocket) },
+		Listen: func(ctx context.Context, bind func(context.Context) (net.Listener, error)) (net.Listener, error) {
+			return a.openAdmin(adminSocket, a.cfg.Admin.Address, bind)(ctx)
+		}})
 	if err != nil {
 		return err
 	}
+	a.private = server
 	a.manager.Register(server)
+	a.hand.control = admin.NewControl(server)
+	a.manager.Register(a.hand.control)
+	a.manager.Register(a.hand.generations)
 	a.notifier = sdnotify.New(sdnotify.Config{Health: a.registry, Alive: a.alive, Status: a.statusLine,
-		Exiting: func() bool { return a.manager.Status().Exits }, Log: a.log})
+		Exiting: func() bool { return a.manager.Status().Exits }, Send: a.hand.voice.Send, Log: a.log})
 	a.manager.Register(a.notifier)
 	return nil
 }
@@ -41,6 +57,8 @@ func (a *app) hooks(names health.Naming) admin.Hooks {
 		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Forecast: a.tracker.Forecast, Evict: a.tracker.Evict,
 		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo, MoveDeadline: a.moveDeadline,
 		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
+		Cut:     func() { a.manager.Cut("told to cut what is left") },
+		Upgrade: a.upgrade, Upgraded: a.upgraded, Final: a.final, Generations: a.hand.generations, Generation: a.hand.generation,
 	}
 }
 

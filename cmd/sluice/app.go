@@ -42,16 +42,20 @@ type app struct {
 	access   *proxy.AccessWriter // nil without an access log
 	process  *proxy.AccessWriter // of log; nil: it goes elsewhere
 	shortage *shortage
+	probes   *admin.Probes
+	private  *admin.Server
+	hand     handing
 
 	mu      sync.Mutex // guards reloads
 	reloads admin.Reloads
 }
 
 // newApp wires everything; nothing runs yet.
-func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Writer) (*app, error) {
+func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Writer, from origin) (*app, error) {
 	a := &app{cfg: cfg, opts: opts, log: log, started: time.Now(), registry: health.NewRegistry(health.Config{})}
 	a.tracker = drain.New(cfg.DrainConfig())
 	a.wireManager()
+	a.wireDoors(from)
 	a.shortage = newShortage(a.registry, log, haveDescriptor)
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
@@ -63,7 +67,8 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wirePolicy()
 	a.manager.Register(a.shortage)
 	a.witness = &witnessed{Server: a.server, log: log}
-	a.manager.Register(a.witness) // last in, first out: it drains while the others still serve
+	a.manager.Register(a.witness) // late in, early out: it drains while the others still serve
+	a.wireUpgrade()
 	return a, nil
 }
 
@@ -90,7 +95,7 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Log: a.log})
+	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Doors: a.hand.doors, Log: a.log})
 	return nil
 }
 
@@ -209,7 +214,9 @@ func (a *app) progress() []slog.Attr {
 // run lives until the process may exit, and returns the exit code.
 func (a *app) run(ctx context.Context) int {
 	a.banner()
+	ignore := onUpgradeSignal(a.upgradeSignalled)
 	err := a.manager.Run(ctx)
+	ignore()
 	if a.access != nil {
 		a.access.CloseWithin(logFlush)
 	}
@@ -225,8 +232,8 @@ func (a *app) banner() {
 	if a.opts.public {
 		source = "--public: every request of everybody is allowed"
 	}
-	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid())
-	limitMemory(a.log)
+	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid(), "generation", a.hand.generation)
+	a.hand.memory.say(a.log, len(a.hand.generations.Draining())+1)
 	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
 	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
 	a.log.Info("admin", "address", a.cfg.Admin.Address)

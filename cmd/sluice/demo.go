@@ -75,7 +75,7 @@ func demo(ctx context.Context, listen string, once bool, out io.Writer) (int, er
 	}
 	log, logTo := openLog(os.Stderr, cfg.Log)
 	defer logTo.CloseWithin(logFlush)
-	a, err := newApp(cfg, o, log, out)
+	a, err := newApp(cfg, o, log, out, origin{})
 	if err != nil {
 		return 0, err
 	}

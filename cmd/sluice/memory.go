@@ -11,20 +11,40 @@ import (
 	"strings"
 )
 
-// limitMemory has the collector work harder before the limit of the cgroup is reached,
-// where the kernel would kill us: at nine tenths of it, so that there is room for what the
-// collector does not see. GOMEMLIMIT, if the operator set it, stands.
-func limitMemory(log *slog.Logger) {
-	if v := os.Getenv("GOMEMLIMIT"); v != "" {
-		log.Info("memory", "limit", v, "from", "GOMEMLIMIT")
-		return
+// memory is what the collector keeps to. Generations that drain share it with the one that
+// serves: together they live in one cgroup.
+type memory struct {
+	limit  int64 // for all; 0: none
+	from   string
+	cgroup int64
+	apply  func(int64) // debug.SetMemoryLimit, but for tests
+}
+
+// newMemory finds the limit: GOMEMLIMIT, if the operator set it; otherwise nine tenths of
+// the limit of the cgroup, where the kernel would kill us, so that there is room for what
+// the collector does not see.
+func newMemory() *memory {
+	m := &memory{apply: func(n int64) { debug.SetMemoryLimit(n) }}
+	if n := debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") != "" && n < math.MaxInt64 {
+		m.limit, m.from = n, "GOMEMLIMIT"
+	} else if n, ok := cgroupLimit(os.DirFS("/")); ok && os.Getenv("GOMEMLIMIT") == "" {
+		m.limit, m.from, m.cgroup = n/10*9, "nine tenths of the cgroup's limit", n
 	}
-	limit, ok := cgroupLimit(os.DirFS("/"))
-	if !ok {
-		return
+	return m
+}
+
+// share takes one part of as many as there are processes.
+func (m *memory) share(processes int) {
+	if m.limit > 0 {
+		m.apply(m.limit / int64(max(1, processes)))
 	}
-	debug.SetMemoryLimit(limit / 10 * 9)
-	log.Info("memory", "limit", limit/10*9, "from", "nine tenths of the cgroup's limit", "cgroup", limit)
+}
+
+// say logs what the limit is.
+func (m *memory) say(log *slog.Logger, processes int) {
+	if m.limit > 0 {
+		log.Info("memory", "limit", m.limit/int64(processes), "from", m.from, "cgroup", m.cgroup, "shared_by", processes)
+	}
 }
 
 // cgroupLimit is the lowest memory limit of the cgroup of this process and of those above it,

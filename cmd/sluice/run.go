@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluiceproxy/sluice/lifecycle/handover"
 )
 
 func newRun() *cobra.Command {
@@ -21,6 +23,10 @@ func newRun() *cobra.Command {
   third signal    cuts what is left
   SIGINT          at a terminal counts as the first and the second
   SIGHUP          reads policy and keys again
+  SIGUSR2         upgrades, as sluice upgrade does
+
+Listening sockets that systemd passes (LISTEN_FDS) are used where their names are those of
+listeners, or "probes" or "admin".
 
 Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`,
 		Example: `  sluice run --listen :8080 --to 127.0.0.1:9000 --public
@@ -28,6 +34,10 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
   sluice run --config sluice.yaml --drain-timeout 20s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := whence()
+			if err != nil {
+				return fail(exitFailed, fmt.Errorf("sluice: %w", err))
+			}
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -54,7 +64,7 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 			if err := receiptHasAPlace(cfg.Drain.Receipt); err != nil {
 				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
 			}
-			a, err := newApp(cfg, o, log, os.Stdout)
+			a, err := newApp(cfg, o, log, os.Stdout, from)
 			if err != nil {
 				return fail(exitUsage, fmt.Errorf("sluice: %w", err))
 			}
@@ -68,4 +78,15 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 	o.bind(c.Flags(), true)
 	c.Flags().StringVar(&receipt, "receipt", "", "write the receipt of the drain to this file (drain.receipt)")
 	return c
+}
+
+// whence reads what the process was started with. It comes before everything that opens a
+// descriptor or reads the environment.
+func whence() (origin, error) {
+	given, err := handover.Receive()
+	if err != nil {
+		return origin{}, err
+	}
+	command, err := handover.ThisCommand()
+	return origin{given, command}, err
 }

@@ -17,6 +17,11 @@ type Driver interface {
 	// every connection that was accepted has had its Accepted call.
 	// A second call for the same index does nothing.
 	Unlisten(index int) ListenerEnd
+	// Yield stops accepting from that listener, joins its accept loop as Unlisten does, and
+	// closes the driver's descriptor, without a filter and without waiting for the queue:
+	// whoever else holds the socket accepts on. What is queued is lost if nobody does. The
+	// index may be used by Listen again. For one that is not accepted from it does nothing.
+	Yield(index int)
 	// Post brings v to the handler of a shard as Notice. It never blocks; order is
 	// kept for each shard. After Close it does nothing.
 	Post(shard int, v any)

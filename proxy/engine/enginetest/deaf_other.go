@@ -2,7 +2,10 @@
 
 package enginetest
 
-import "testing"
+import (
+	"os"
+	"testing"
+)
 
 // deafAddr needs a system where a listener can be made deaf.
 func deafAddr(t *testing.T) string {
@@ -10,3 +13,6 @@ func deafAddr(t *testing.T) string {
 	t.Skip("no address that drops SYNs can be made here")
 	return ""
 }
+
+// duplicate is a second descriptor of a socket; there is none to be had here.
+func duplicate(uintptr) *os.File { return nil }

@@ -4,6 +4,7 @@ package enginetest
 
 import (
 	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -29,4 +30,14 @@ func deafAddr(t *testing.T) string {
 		}
 		t.Cleanup(func() { nc.Close() })
 	}
+}
+
+// duplicate is a second descriptor of a socket; nil if there is none to be had.
+func duplicate(fd uintptr) *os.File {
+	d, err := syscall.Dup(int(fd))
+	if err != nil {
+		return nil
+	}
+	syscall.CloseOnExec(d)
+	return os.NewFile(uintptr(d), "duplicate")
 }

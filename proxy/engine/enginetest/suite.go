@@ -79,6 +79,8 @@ var suite = []struct {
 	{"unlisten waits for an accept that has returned", testUnlistenWaits},
 	{"unlisten under a dial storm resets nothing", testUnlistenStorm},
 	{"unlisten twice, and listen again", testUnlistenTwice},
+	{"yield leaves the socket to whoever else holds it", testYield},
+	{"yield loses nobody in a dial storm", testYieldStorm},
 	{"connections outlive their listener", testOutlivesListener},
 	{"accept survives EMFILE with back-off", testAcceptBackOff},
 	{"unlisten ends a back-off", testUnlistenEndsBackOff},

@@ -70,6 +70,32 @@ func (l *loop) leave(ln *listener) {
 	l.accepting[n] = nil
 }
 
+// yieldSweeps bounds the last sweep of a listener that others accept from: more than so many
+// at a time do not wait (somaxconn), and under a storm there is always one more.
+const yieldSweeps = 4096 / maxAccepts
+
+// yield takes a listener out of the set for good, and then accepts what may have woken only
+// this loop.
+func (l *loop) yield(ln *listener) {
+	n := l.registered(ln)
+	if n < 0 {
+		return
+	}
+	r := l.accepting[n]
+	l.timers.Disarm(&r.retry)
+	if !r.out {
+		epollCtl(l.ep, unix.EPOLL_CTL_DEL, ln.fd, nil)
+		r.out = true // an accept that fails finds nothing to take out
+	}
+	for range yieldSweeps {
+		if !l.accept(r) {
+			break
+		}
+	}
+	l.timers.Disarm(&r.retry) // a back-off of this very sweep
+	l.accepting[n] = nil
+}
+
 // hurry ends a back-off that would be too long for a listener that is about to close.
 func (l *loop) hurry(ln *listener) {
 	n := l.registered(ln)

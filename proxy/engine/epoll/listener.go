@@ -119,6 +119,27 @@ func (d *Driver) Unlisten(index int) engine.ListenerEnd {
 	return engine.ListenerEnd{Proven: r.Proven, Reason: r.Reason, Residue: r.Residue}
 }
 
+// Yield implements engine.Driver. Each loop leaves the socket's wait queue before it looks a
+// last time: a connection that comes later wakes whoever else waits for the socket, and one
+// that came before may have woken only us (EPOLLEXCLUSIVE), so it is ours to take.
+func (d *Driver) Yield(index int) {
+	d.mu.Lock()
+	ln := d.listeners[index]
+	delete(d.listeners, index)
+	d.mu.Unlock()
+	if ln == nil {
+		return
+	}
+	if ln.foreign != nil {
+		ln.stop()
+		<-ln.foreign.joined
+		return
+	}
+	d.everyLoop(func(l *loop) { l.yield(ln) })
+	d.everyLoop(func(*loop) {}) // Invariant: after this every accepted connection had its Accepted call.
+	ln.close()
+}
+
 // everyLoop runs f on each loop and waits for all of them; or until the driver is closed,
 // which ends them.
 func (d *Driver) everyLoop(f func(*loop)) {

@@ -60,6 +60,20 @@ func (d *Driver) Unlisten(index int) engine.ListenerEnd {
 	return end
 }
 
+// Yield implements engine.Driver. Closing our descriptor ends an accept that waits; one that
+// has a connection already returns it first.
+func (d *Driver) Yield(index int) {
+	d.mu.Lock()
+	l := d.listeners[index]
+	delete(d.listeners, index)
+	d.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.close()
+	<-l.joined // Invariant: after this every accepted connection had its Accepted call.
+}
+
 // accept takes connections until the listener is closed. An accept that fails for
 // want of descriptors or memory is tried again with back-off: giving up would lose
 // the listener.

@@ -1,0 +1,274 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Stage is where an upgrade stands.
+//
+//	        Begin              READY, policy as new          take_back over
+//	Idle ──────────▶ Starting ─────────────────────▶ Trial ────────────────▶ Confirmed
+//	 ▲                 │ hangs, never syncs            │ exits
+//	 │   exits         ▼                               │
+//	 ├────────────── Ending ◀── we are told to stop    │
+//	 └─────────────────────────────────────────────────┘ taken back
+//
+// Confirmed is final: there is nothing left to hand over.
+type Stage int
+
+// The stages. The zero Stage is Idle.
+const (
+	Idle      Stage = iota // no successor
+	Starting               // it runs, we serve
+	Ending                 // it was told to go, we serve
+	Trial                  // it serves, we hold the sockets still
+	Confirmed              // it serves alone
+)
+
+// String returns the stage in lower case.
+func (s Stage) String() string {
+	switch s {
+	case Idle:
+		return "idle"
+	case Starting:
+		return "starting"
+	case Ending:
+		return "ending"
+	case Trial:
+		return "trial"
+	case Confirmed:
+		return "confirmed"
+	}
+	return "Stage(" + strconv.Itoa(int(s)) + ")"
+}
+
+// Result is how an upgrade went so far, in the words of `sluice upgrade`.
+type Result string
+
+// The results. The last three are final.
+const (
+	None      Result = "none"       // there was none
+	Underway  Result = "starting"   // we serve, the successor starts
+	Switched  Result = "switched"   // the successor serves, on trial
+	Succeeded Result = "confirmed"  // it stands
+	Refused   Result = "failed"     // we never stopped serving
+	TakenBack Result = "taken_back" // it failed on trial, we serve again
+)
+
+// Final reports whether nothing comes after r.
+func (r Result) Final() bool { return r == Succeeded || r == Refused || r == TakenBack }
+
+// Errors of Begin.
+var (
+	ErrBusy       = errors.New("an upgrade is under way: wait until it is over")
+	ErrHandedOver = errors.New("this process has handed over already: ask its successor")
+)
+
+// Times of an upgrade. All must be positive but TakeBack, which may be 0.
+type Times struct {
+	Ready    time.Duration // from the start of the successor to READY
+	TakeBack time.Duration // for how long the sockets are held after that
+	Stop     time.Duration // for a successor that was told to go, before it is killed
+}
+
+// ActionKind says what to do.
+type ActionKind int
+
+// The kinds of action.
+const (
+	Spawn     ActionKind = iota // start the successor; report by Spawned
+	Permit                      // tell it that its policy will do
+	Refresh                     // look whether our own policy is the old one; report by Heard
+	Switch                      // yield, tell it to take over, stop accepting
+	Confirm                     // let go of the sockets, tell it, drain
+	TakeBack                    // accept again
+	Terminate                   // SIGTERM to the successor
+	Kill                        // SIGKILL
+	Tell                        // put it into the log
+)
+
+// Action is one thing to do.
+type Action struct {
+	Kind   ActionKind
+	Result Result // Tell
+	Reason string // Tell, TakeBack
+	Stop   bool   // TakeBack: and then drain, for that is what the successor was told
+}
+
+// Machine is an upgrade as its predecessor goes through it, without process, clock or I/O.
+// It is not safe for concurrent use.
+type Machine struct {
+	times Times
+	stage Stage
+
+	by        time.Time // end of Starting, Ending or Trial; zero: none
+	permitted bool
+	ready     bool
+	stopping  bool   // it said STOPPING=1
+	unlike    string // why its policy will not do; empty: it does, or nothing is known
+	waiting   string // for what it waits, in its own words
+
+	result  Result
+	reason  string
+	pending []Action
+}
+
+// NewMachine returns a machine in Idle.
+func NewMachine(t Times) *Machine { return &Machine{times: t, result: None} }
+
+// Stage is where it stands.
+func (m *Machine) Stage() Stage { return m.stage }
+
+// Result is how it went, and why.
+func (m *Machine) Result() (Result, string) {
+	if m.stage == Starting {
+		return m.result, m.holdup()
+	}
+	return m.result, m.reason
+}
+
+// Begin starts an upgrade.
+func (m *Machine) Begin(now time.Time) error {
+	switch m.stage {
+	case Idle:
+	case Starting, Ending, Trial:
+		return ErrBusy
+	case Confirmed:
+		return ErrHandedOver
+	}
+	m.stage, m.by = Starting, now.Add(m.times.Ready)
+	m.permitted, m.ready, m.stopping, m.unlike, m.waiting = false, false, false, "", ""
+	m.pending = append(m.pending, Action{Kind: Spawn})
+	m.tell(Underway, "")
+	return nil
+}
+
+// Spawned reports that the successor could not be started. There is nothing to wait for.
+func (m *Machine) Spawned(err error) {
+	if m.stage == Starting && err != nil {
+		m.stage, m.by = Idle, time.Time{}
+		m.tell(Refused, "the successor could not be started: "+err.Error())
+	}
+}
+
+// Heard takes what the successor says, and our own policy at this moment.
+func (m *Machine) Heard(now time.Time, n Notice) {
+	m.stopping = m.stopping || n.Stopping
+	if m.stage != Starting {
+		return
+	}
+	m.ready = m.ready || n.Ready
+	if n.Report != nil {
+		m.waiting = n.Report.Waiting
+		before := m.unlike
+		m.unlike = ""
+		if err := n.Report.Policy.AtLeast(n.Ours); err != nil {
+			m.unlike = err.Error()
+		}
+		switch {
+		case m.unlike == "" && !m.permitted:
+			m.permitted = true
+			m.pending = append(m.pending, Action{Kind: Permit})
+		case m.unlike != "" && m.unlike != before && n.Report.Policy.Hash != "":
+			m.pending = append(m.pending, Action{Kind: Refresh}) // perhaps it is we who are behind
+		}
+	}
+	if m.permitted && m.ready && m.unlike == "" {
+		m.stage, m.by = Trial, now.Add(m.times.TakeBack)
+		m.pending = append(m.pending, Action{Kind: Switch})
+		m.tell(Switched, "")
+	}
+}
+
+// Notice is what was heard.
+type Notice struct {
+	Ready, Stopping bool
+	Report          *Report // nil: none
+	Ours            Version
+}
+
+// Exited reports the end of the successor: how, and whether it ended in good order (exit
+// code 0 or 3).
+func (m *Machine) Exited(how string, orderly bool) {
+	switch m.stage {
+	case Starting:
+		m.stage, m.by = Idle, time.Time{}
+		m.tell(Refused, "the successor ended before it was ready: "+how+"; its log says why")
+	case Ending:
+		m.stage, m.by = Idle, time.Time{}
+	case Trial:
+		m.stage, m.by = Idle, time.Time{}
+		why := "the successor ended after it took over: " + how
+		m.pending = append(m.pending, Action{Kind: TakeBack, Reason: why, Stop: m.stopping && orderly})
+		m.tell(TakenBack, why)
+	case Idle, Confirmed:
+	}
+}
+
+// Abandon says that we are told to stop: a successor that does not serve yet never will.
+func (m *Machine) Abandon(now time.Time, why string) {
+	if m.stage == Starting {
+		m.end(now, why)
+	}
+}
+
+// hurryWithin is what a successor has that was told to go when we go ourselves.
+const hurryWithin = time.Second
+
+// Hurry says that we are about to close our sockets: whoever does not serve may hold none.
+func (m *Machine) Hurry(now time.Time, why string) {
+	m.Abandon(now, why)
+	if by := now.Add(hurryWithin); m.stage == Ending && by.Before(m.by) {
+		m.by = by
+	}
+}
+
+// Step does what is due, and returns everything that is to be done, in order. next is when
+// to call it again at the latest; zero: when something happens.
+func (m *Machine) Step(now time.Time) (actions []Action, next time.Time) {
+	if !m.by.IsZero() && !now.Before(m.by) {
+		switch m.stage {
+		case Starting:
+			m.end(now, fmt.Sprintf("the successor was not ready within %s: %s", m.times.Ready, m.holdup()))
+		case Ending:
+			m.by = time.Time{}
+			m.pending = append(m.pending, Action{Kind: Kill})
+		case Trial:
+			m.stage, m.by = Confirmed, time.Time{}
+			m.pending = append(m.pending, Action{Kind: Confirm})
+			m.tell(Succeeded, "")
+		case Idle, Confirmed:
+		}
+	}
+	actions, m.pending = m.pending, nil
+	return actions, m.by
+}
+
+// end tells the successor to go.
+func (m *Machine) end(now time.Time, why string) {
+	m.stage, m.by = Ending, now.Add(m.times.Stop)
+	m.pending = append(m.pending, Action{Kind: Terminate})
+	m.tell(Refused, why)
+}
+
+// holdup is what the successor waits for, as far as is known.
+func (m *Machine) holdup() string {
+	switch {
+	case m.waiting != "":
+		return strings.TrimSuffix("it waits for "+m.waiting+"; "+m.unlike, "; ")
+	case m.unlike != "":
+		return m.unlike
+	case m.permitted:
+		return "it may admit, and did not say READY"
+	}
+	return "it said nothing"
+}
+
+func (m *Machine) tell(r Result, reason string) {
+	m.result, m.reason = r, reason
+	m.pending = append(m.pending, Action{Kind: Tell, Result: r, Reason: reason})
+}
