@@ -23,6 +23,9 @@ var built binaries
 
 // TestMain lets E2E_DRIVER choose what carries the connections; without it, the product does.
 func TestMain(m *testing.M) {
+	if c := os.Getenv("E2E_CONFINE"); c != "" {
+		confine(confinement(c), os.Args[1:]) // does not return
+	}
 	if d := os.Getenv("E2E_DRIVER"); d != "" {
 		_ = os.Setenv("SLUICE_ENGINE_DRIVER", d)
 	}

@@ -35,6 +35,7 @@ type setup struct {
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	env      []string
 	access   bool // the access log is read
+	confined confinement
 }
 
 // Settings of most tests: fast, and each phase long enough to be seen.
@@ -134,6 +135,9 @@ func run(t *testing.T, c setup) *sluice {
 	t.Helper()
 	s := &sluice{dir: prepare(t, c)}
 	cmd := exec.Command(built.sluice, "run", "--config", s.file("sluice.yaml"), "--receipt", s.file("receipt.json"))
+	if c.confined != "" {
+		cmd = c.confined.around(t, s.dir, cmd)
+	}
 	s.process = launchLogged(t, cmd, c.env, c.access)
 	s.web = s.listening(t, "listener", "web")
 	s.raw = s.listening(t, "listener", "raw")

@@ -19,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
+	"github.com/sluiceproxy/sluice/internal/synshed"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -237,6 +238,9 @@ func (a *app) banner() {
 	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
 	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
 	a.log.Info("admin", "address", a.cfg.Admin.Address)
+	if err := synshed.Supported(); err != nil {
+		a.log.Warn("at the end of a stop, listeners cannot be closed without a risk for connections that begin just then: let lame_duck end after balancers have stopped sending", "err", err)
+	}
 	a.log.Info("on SIGTERM", "not_ready", "at once", "keep_accepting", fmt.Sprintf("%s to %s", a.cfg.LameDuck.Min, a.cfg.LameDuck.Max),
 		"finish_within", a.cfg.Drain.Timeout.String(), "then", "cut, named in the receipt")
 }

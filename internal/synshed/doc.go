@@ -12,8 +12,9 @@
 //	end := synshed.Close(ctx, ln, cookies) // at most MaxWait; then join the accept loop
 //	log.Print(end.Proven, end.Reason, end.Residue)
 //
-// Linux only, unprivileged. Elsewhere, and where the kernel refuses, Close waits for a
-// quiet moment, closes, and says that nothing was proven and why.
+// Linux only; some kernels want CAP_NET_ADMIN for it ([Supported] says so). Elsewhere, and
+// where the kernel refuses, Close waits for a quiet moment, closes, and says that nothing
+// was proven and why.
 //
 // The filter belongs to the socket and not to the process: attach it only where no
 // other process holds the socket, or the next owner is deaf. [Detach] takes it off a

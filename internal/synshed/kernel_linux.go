@@ -2,6 +2,7 @@ package synshed
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -33,8 +34,26 @@ var dropSYN = [...]unix.SockFilter{
 
 func attach(fd int) error {
 	program := dropSYN
-	return os.NewSyscallError("setsockopt", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}))
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if errors.Is(err, unix.EPERM) { // most kernels let anybody do it, some (seen: 6.18) do not
+		return fmt.Errorf("%w (here it takes CAP_NET_ADMIN, and no filter of system calls against it)", os.NewSyscallError("setsockopt", err))
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
+// Supported tries on a socket of its own whether this process may shed SYNs. The error
+// says what it lacks.
+func Supported() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	if err := attach(fd); err != nil {
+		return fmt.Errorf("attach the SYN filter: %w", err)
+	}
+	return nil
 }
 
 func detach(fd int) error {

@@ -17,6 +17,9 @@ var system = kernel{
 	cookies:     func() Cookies { return Cookies{} },
 }
 
+// Supported says that SYNs cannot be shed on this platform.
+func Supported() error { return errors.ErrUnsupported }
+
 // OutQueue is not available on this platform.
 func OutQueue(syscall.RawConn) (int, error) { return 0, errors.ErrUnsupported }
 
