@@ -14,7 +14,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless fuzz bench bench-peers heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ lossless: ## restarts with every class of client at once, each in a network name
 	mkdir -p bench/results
 	cd e2e && E2E_LOSSLESS=$(RESTARTS) E2E_LOSSLESS_DEFAULTS=$(DEFAULTS) E2E_LOSSLESS_REPORT=../bench/results/$$(date +%F)-lossless.md \
 		$(GO) test -count=1 -v -timeout 0 -run 'TestLossless' .
+
+httpdrain-compare: ## stops of a Go server by http.Server.Shutdown and by drain/httpdrain, same load, side by side (STOPS=20)
+	$(GO) test -count=1 -v -run 'TestCompare' ./drain/httpdrain -args -stops $(or $(STOPS),20)
 
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results
