@@ -50,6 +50,7 @@ type Faults struct {
 	NoDeadline        bool // nothing is ever cut
 	GoodbyeNever      bool // nobody is told to leave
 	ReceiptForgetsCut bool // cut connections do not appear in the receipt
+	RouteTimeForgot   bool // Terms.Deadline is not looked at
 	EvictNeighbour    bool // Evict asks whoever came before the one that was meant
 }
 

@@ -45,7 +45,7 @@ const limitEvery = time.Second
 // with mu held.
 func (t *Tracker) stepLimits(now time.Time) (next time.Time, out []eviction) {
 	shortest := time.Duration(t.shortest.Load())
-	if shortest == 0 {
+	if shortest == 0 || t.cfg.Faults.RouteTimeForgot {
 		return time.Time{}, nil
 	}
 	r := &t.run

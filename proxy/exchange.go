@@ -197,6 +197,9 @@ func (c *httpConn) locate(head []byte) {
 	c.recordTarget(host, path)
 	name := x.method.name(r.Method)
 	i, outcome := x.snap.table.Match(host, path, name)
+	if outcome != route.Found { // what the exchange before was on no longer holds
+		c.handle.SetTerms(nil)
+	}
 	switch {
 	case outcome == route.MethodNotAllowed:
 		c.reply(response{status: 405, reason: "method", text: "no route of this path takes that method",

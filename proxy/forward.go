@@ -282,7 +282,9 @@ func (c *httpConn) cut(cause drain.Cause) {
 			r.reason, r.text = "closed_by_operator", "an operator closed this connection"
 		case drain.CausePeerGone, drain.CausePeerStuck:
 			r.reason, r.text = cause.String(), "nothing was taken of what was sent before"
-		case drain.CauseIdle, drain.CauseDeadline, drain.CauseRoute:
+		case drain.CauseRoute:
+			r.reason = cause.String()
+		case drain.CauseIdle, drain.CauseDeadline:
 		}
 		c.replyClose(r)
 		c.shut() // behind a response that the client does not read, it would never leave

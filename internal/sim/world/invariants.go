@@ -106,7 +106,12 @@ func (w *world) judgeReceipt() {
 		switch h.Cause {
 		case drain.CauseDeadline.String():
 			atDeadline++
+			w.judgeClass(h)
 		case drain.CauseOperator.String():
+		case drain.CauseRoute.String():
+			if !w.classed() || h.Route != "public" && h.Route != "db" || h.ClassMS < 0 {
+				w.violate("connection %d was cut by the deadline of route %q, which has none", h.ID, h.Route)
+			}
 		case drain.CausePeerStuck.String():
 			if at, ok := w.stalled[netip.MustParseAddrPort(h.Peer)]; !ok || w.drainedAt.Sub(at) < peerTimeout {
 				w.violate("connection %d was given up, and its client was reading", h.ID)
@@ -152,6 +157,17 @@ func (w *world) judgeClaims(r drain.Receipt) {
 	}
 }
 
+// routeCuts is how many connections were cut by their route's deadline: some of their clients
+// had all of the response by then, and saw an idle connection end.
+func routeCuts(r drain.Receipt) (n int) {
+	for _, h := range r.Cut {
+		if h.Cause == drain.CauseRoute.String() {
+			n++
+		}
+	}
+	return n
+}
+
 // judgeCounts: the counts of the receipt are between what clients saw for sure and what
 // they may have caused.
 func (w *world) judgeCounts(r drain.Receipt) {
@@ -168,7 +184,7 @@ func (w *world) judgeCounts(r drain.Receipt) {
 			crossed++
 		}
 	}
-	if n := int(r.Outcomes.IdleClosed); n < w.idleEnds || n > w.idleEnds+crossed {
+	if n := int(r.Outcomes.IdleClosed); n < w.idleEnds-routeCuts(r) || n > w.idleEnds+crossed {
 		w.violate("the receipt counts %d closed idle, clients saw %d (and %d left)", n, w.idleEnds, crossed)
 	}
 	least, most := uint64(0), uint64(0)

@@ -151,6 +151,9 @@ func (w *world) lost(c *client, r *request, how string) {
 		if at := w.steered.evicted[c.sock.Addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
 			w.claimEvicted(claim{c.sock.Addr, requestName(r), !c.writing})
 		} // otherwise its last byte crossed with that
+	case w.pastClass(r.path) && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
+	case w.pastClass(r.path):
+		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
 	case w.mayGiveUp(c.sock.Addr) && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
 	case w.mayGiveUp(c.sock.Addr):
 		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})

@@ -14,33 +14,47 @@ import (
 // the second endpoint and refuse /flip. So a request can tell under which version it
 // was decided.
 const document = `
-clusters: {app: {endpoints: [%s], %s}}
+clusters: {app: {endpoints: [%[1]s], %[2]s}}
 routes:
-- {name: public, path: {prefix: /pub}, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}
-- {name: keyed, path: {prefix: /key}, cluster: app, authenticate: [%s], policy: [{allow: {and: [{authenticated_user: true}]}}]}
+- {name: public, path: {prefix: /pub}, cluster: app, %[5]s policy: [{allow: {and: [{accept: true}]}}]}
+- {name: keyed, path: {prefix: /key}, cluster: app, authenticate: [%[3]s], policy: [{allow: {and: [{authenticated_user: true}]}}]}
 - {name: denied, path: {prefix: /no}, cluster: app, policy: [{deny: {and: [{accept: true}]}}]}
-- {name: flip, path: {prefix: /flip}, cluster: app, policy: [{%s: {and: [{accept: true}]}}]}
+- {name: flip, path: {prefix: /flip}, cluster: app, policy: [{%[4]s: {and: [{accept: true}]}}]}
 tcp_routes:
-- {listener: db, cluster: app, policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]}
+- {listener: db, cluster: app, %[5]s policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]}
 `
 
 // documents are parsed once for all histories; nothing writes to a parsed document.
 // The bad one cannot be compiled: nobody configured its authenticator.
-var documents = sync.OnceValue(func() (docs [len(variants)]struct{ odd, even, bad *policy.Document }) {
+var documents = sync.OnceValue(func() (docs [2 * len(variants)]struct{ odd, even, bad *policy.Document }) {
+	class := ""
 	parse := func(endpoints, cluster, authenticator, flip string) *policy.Document {
-		doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, document, endpoints, cluster, authenticator, flip))
+		doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, document, endpoints, cluster, authenticator, flip, class))
 		if err != nil {
 			panic("BUG: the policy of the simulation does not parse: " + err.Error())
 		}
 		return doc
 	}
-	for i, v := range variants {
+	for i := range docs {
+		v := variants[i%len(variants)]
+		if i >= len(variants) {
+			class = "drain: {deadline: " + classLimit.String() + ", order: last},"
+		}
 		docs[i].odd = parse(`"up:1", "up:2"`, v.cluster, "api_key", "allow")
 		docs[i].even = parse(`"up:1"`, v.cluster, "api_key", "deny")
 		docs[i].bad = parse(`"up:2"`, v.cluster, "nobody", "allow")
 	}
 	return docs
 })
+
+// documents are those of this history.
+func (w *world) documents() struct{ odd, even, bad *policy.Document } {
+	i := w.opt.Seed % uint64(len(variants))
+	if w.classed() {
+		i += uint64(len(variants))
+	}
+	return documents()[i]
+}
 
 // versionAt is a version of the policy and when it came into force.
 type versionAt struct {
@@ -50,7 +64,7 @@ type versionAt struct {
 
 // applyPolicy stages version n and enforces it a moment later.
 func (w *world) applyPolicy(n int) {
-	docs := documents()[w.opt.Seed%uint64(len(variants))]
+	docs := w.documents()
 	doc := docs.odd
 	if n%2 == 0 {
 		doc = docs.even
@@ -75,7 +89,7 @@ func (w *world) applyPolicy(n int) {
 func (w *world) rejectPolicy() {
 	w.net.Count["policy rejected"]++
 	was := w.core.Version()
-	_, err := w.core.Stage("bad", documents()[w.opt.Seed%uint64(len(variants))].bad)
+	_, err := w.core.Stage("bad", w.documents().bad)
 	if err == nil {
 		w.violate("a policy that cannot be compiled was accepted")
 	}

@@ -198,8 +198,8 @@ func (c *client) end(how string) {
 	}
 	for i, r := range c.pending {
 		c.w.trace("client %v: r%d %s", c.sock.Addr, r.num, how)
-		if i > 0 && c.pending[0].upstreamsFault() {
-			r.excused = true // behind a response that an upstream cut short
+		if i > 0 && (c.pending[0].upstreamsFault() || c.w.pastClass(c.pending[0].path)) {
+			r.excused = true // behind a response that an upstream, or its route's deadline, cut short
 		}
 		c.w.lost(c, r, how)
 	}
@@ -220,9 +220,14 @@ func (w *world) closedIdle(c *client, how string) {
 	if w.drainBegan.IsZero() || !w.exited.IsZero() || w.admittedAt.IsZero() {
 		return
 	}
-	w.idleEnds++
 	lasted, budget := w.net.Now().Sub(w.drainBegan), w.leastBudget()
-	if w.cancelled.IsZero() && lasted < min(drain.DefaultIdleClose, budget/3) {
+	early := w.cancelled.IsZero() && lasted < min(drain.DefaultIdleClose, budget/3)
+	if early && w.pastClass("pub") { // its response was there in full, and for the proxy still under way
+		w.parted = append(w.parted, w.net.Now())
+		return
+	}
+	w.idleEnds++
+	if early {
 		w.violate("a connection was closed idle %v after draining began", lasted)
 	}
 }
@@ -248,6 +253,11 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 			w.violate("r%d was closed by an operator who never asked for that", r.num)
 		}
 		w.claimEvicted(claim{c.sock.Addr, requestName(r), true})
+	case r.status == 503 && reason == "route_deadline":
+		if !w.pastClass(r.path) {
+			w.violate("r%d (%s) was cut before the deadline of its route", r.num, r.path)
+		}
+		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), true})
 	case r.status == 503 && reason == "peer_stuck":
 		if !w.mayGiveUp(c.sock.Addr) {
 			w.violate("r%d was given up, and its client was reading", r.num)

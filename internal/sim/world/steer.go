@@ -64,8 +64,12 @@ func (w *world) moveDeadline(in time.Duration) {
 		}
 		w.net.Count["deadline moved"]++
 		w.trace("the deadline is in %v", in)
-		w.steered.deadline = later(now, now.Add(in))
-		if s := &w.steered; s.soonest.IsZero() || s.deadline.Before(s.soonest) {
+		s := &w.steered
+		if s.soonest.IsZero() {
+			s.soonest = w.deadline // zero: the drain has not begun
+		}
+		s.deadline = later(now, now.Add(in))
+		if s.soonest.IsZero() || s.deadline.Before(s.soonest) {
 			s.soonest = s.deadline
 		}
 		if !w.drainBegan.IsZero() {

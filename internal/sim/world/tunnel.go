@@ -13,6 +13,7 @@ type tunnelClient struct {
 	w       *world
 	name    string
 	num     int
+	path    string // of the upgrade; "": of the listener
 	sock    *sim.Sock
 	owed    []byte // everything that has to come back
 	match   matcher
@@ -103,6 +104,8 @@ func (t *tunnelClient) end(how string) {
 	case w.struck[t.sock.Addr]:
 	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
 		w.net.Count["pending tunnel"]++
+	case w.pastClass(t.path):
+		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
 	case w.wasEvicted(t.sock.Addr):
 		w.claimEvicted(claim{t.sock.Addr, t.name, false})
 	case w.cutNow():
