@@ -44,6 +44,13 @@ type id int
 
 const (
 	buildInfo id = iota
+	generationNumber
+	generationState
+	generationInitial
+	generationRemaining
+	generationDeadline
+	generationClosed
+	generationInterrupted
 	lifecycleState
 	lifecycleTransitions
 	ready
@@ -114,12 +121,19 @@ const (
 
 // families is a compiled table, never changed.
 var families = [numFamilies]family{
-	buildInfo:            {"sluice_build_info", gauge, "What runs; always 1.", []string{"version", "revision", "goversion"}},
-	lifecycleState:       {"sluice_lifecycle_state", gauge, "State of the process: exactly one is 1.", []string{"state"}},
-	lifecycleTransitions: {"sluice_lifecycle_transitions_total", counter, "Transitions between states of the process.", []string{"from", "to"}},
-	ready:                {"sluice_ready", gauge, "What the readiness probe answers: 1 is ready.", nil},
-	checkStatus:          {"sluice_health_check_status", gauge, "Status of a health check: exactly one of each check is 1.", []string{"check", "status"}},
-	checkSince:           {"sluice_health_check_since_timestamp_seconds", gauge, "Unix time of the last change of a health check.", []string{"check"}},
+	buildInfo:             {"sluice_build_info", gauge, "What runs; always 1.", []string{"version", "revision", "goversion"}},
+	generationNumber:      {"sluice_generation", gauge, "Generation of this process: 1, and one more with each upgrade.", nil},
+	generationState:       {"sluice_generation_state", gauge, "1 for the state that an earlier generation is in, 0 for the others: draining, drained, gone. At most three drain.", []string{"generation", "state"}},
+	generationInitial:     {"sluice_generation_connections_initial", gauge, "Connections open in an earlier generation when it began to drain.", []string{"generation", "class"}},
+	generationRemaining:   {"sluice_generation_connections_remaining", gauge, "Connections open in an earlier generation.", []string{"generation", "class"}},
+	generationDeadline:    {"sluice_generation_drain_deadline_timestamp_seconds", gauge, "Unix time at which an earlier generation cuts what is left; 0 once it is over.", []string{"generation"}},
+	generationClosed:      {"sluice_generation_connections_closed_total", counter, "Connections of an earlier generation that ended since it was handed over, by how.", []string{"generation", "outcome"}},
+	generationInterrupted: {"sluice_generation_requests_interrupted_total", counter, "Requests that an earlier generation interrupted.", []string{"generation"}},
+	lifecycleState:        {"sluice_lifecycle_state", gauge, "State of the process: exactly one is 1.", []string{"state"}},
+	lifecycleTransitions:  {"sluice_lifecycle_transitions_total", counter, "Transitions between states of the process.", []string{"from", "to"}},
+	ready:                 {"sluice_ready", gauge, "What the readiness probe answers: 1 is ready.", nil},
+	checkStatus:           {"sluice_health_check_status", gauge, "Status of a health check: exactly one of each check is 1.", []string{"check", "status"}},
+	checkSince:            {"sluice_health_check_since_timestamp_seconds", gauge, "Unix time of the last change of a health check.", []string{"check"}},
 
 	refused:             {"sluice_refused_total", counter, "Connections and requests refused before an upstream was asked.", []string{"listener", "reason"}},
 	connectionsActive:   {"sluice_connections_active", gauge, "Open downstream connections.", []string{"listener", "protocol", "state"}},

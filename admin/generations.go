@@ -24,7 +24,7 @@ type Generation struct {
 	State      string         `json:"state"` // serving (this one), draining, drained, gone
 	Error      string         `json:"error,omitempty"`
 	Drain      Progress       `json:"drain,omitzero"`
-	Receipt    *drain.Receipt `json:"receipt,omitempty"` // once it is drained
+	Receipt    *drain.Receipt `json:"receipt,omitempty"` // so far, and in the end
 }
 
 // The states of a generation.
@@ -61,7 +61,7 @@ type member struct {
 	state string
 	err   string
 	last  Progress
-	final *drain.Receipt
+	sofar *drain.Receipt // nil: none yet; the final one once it is drained
 }
 
 // NewGenerations reaches members. changed, which may be nil, is told how many are left when
@@ -136,7 +136,7 @@ func (g *Generations) watch(m *member) {
 	if err != nil {
 		m.state, m.err = generationGone, err.Error()
 	} else {
-		m.state, m.final = generationDrained, &r
+		m.state, m.sofar = generationDrained, &r
 		m.last.Remaining = drain.ClassCounts{}
 	}
 	m.mu.Unlock()
@@ -190,9 +190,13 @@ func (m *member) look(ctx context.Context) Generation {
 	draining := m.state == generationDraining
 	m.mu.Unlock()
 	var p Progress
+	var sofar *drain.Receipt
 	var err error
 	if draining {
-		err = m.get(ctx, "/drain", &p)
+		var r drain.Receipt
+		if err = m.get(ctx, "/drain", &p); err == nil && m.get(ctx, "/receipt?peers=1", &r) == nil {
+			sofar = &r // there is none before it drains
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -201,10 +205,10 @@ func (m *member) look(ctx context.Context) Generation {
 		if err != nil {
 			m.err = "no answer: " + err.Error()
 		} else {
-			m.last = p
+			m.last, m.sofar = p, sofar
 		}
 	}
-	return Generation{Generation: m.Generation, PID: m.PID, State: m.state, Error: m.err, Drain: m.last, Receipt: m.final}
+	return Generation{Generation: m.Generation, PID: m.PID, State: m.state, Error: m.err, Drain: m.last, Receipt: m.sofar}
 }
 
 // Evict cuts the oldest so that at most keep drain on.

@@ -48,6 +48,9 @@ type Sources struct {
 	Policy      func() Policy
 	Reloads     func() Reloads
 	Logs        func() map[string]LogLoss // by log: "access", "process"
+	// Generation is that of this process (0: unknown), and Generations those before it.
+	Generation  int
+	Generations func() []Generation
 	// LastDrain is the receipt of the drain before this start; nil: unknown.
 	LastDrain *drain.Receipt
 
@@ -114,6 +117,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	e := emitter{ch, &c.descs}
 	b := c.s.Build
 	e.value(buildInfo, 1, b.Version, b.Revision, b.GoVersion)
+	c.collectGenerations(e)
 	c.collectLife(e)
 	c.collectProxy(e)
 	c.collectPolicy(e)

@@ -76,8 +76,10 @@ func busy() Sources {
 		CutTotal: 1, StuckTotal: 1, Exchanges: drain.ExchangeCounts{Interrupted: 4},
 	}
 	return Sources{
-		Build:  Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1.26"},
-		Health: r.Snapshot,
+		Build:       Build{Version: "1.2.3", Revision: "abc", GoVersion: "go1.26"},
+		Generation:  3,
+		Generations: func() []Generation { return []Generation{{Generation: 2, PID: 7, State: generationDraining}} },
+		Health:      r.Snapshot,
 		Transitions: func() []lifecycle.Transition {
 			return []lifecycle.Transition{
 				{At: noon, From: lifecycle.Starting, To: lifecycle.Serving},

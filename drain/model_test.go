@@ -201,7 +201,7 @@ func (m *model) evicted(c *modelConn, cause drain.Cause) {
 		if got := m.clk.now.Sub(from); got < c.terms.Deadline {
 			m.t.Fatalf("connection %d had %v of its own %v", id, got, c.terms.Deadline)
 		}
-	case drain.CauseOperator, drain.CausePeer:
+	case drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck:
 		m.t.Fatalf("connection %d was evicted for %v by a step", id, cause)
 	}
 	if c.cause == drain.CauseIdle {

@@ -158,6 +158,16 @@ func (h *house) gather(t *testing.T) *crowd {
 	return c
 }
 
+// tunnels are some of each kind that reach beyond what comes next.
+func (h *house) tunnels(t *testing.T) *crowd {
+	t.Helper()
+	c := &crowd{ledger: newLedger(), quit: make(chan struct{}), watcher: watch(h.probes)}
+	c.wait = []func(){clients(2, h.web, c.ledger, c.quit, upgradedEchoes), clients(2, h.raw, c.ledger, c.quit, rawEchoes)}
+	t.Cleanup(c.disperse)
+	c.warm(t, 8)
+	return c
+}
+
 // disperse ends the load. It may be called again.
 func (c *crowd) disperse() {
 	c.once.Do(func() {

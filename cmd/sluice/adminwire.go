@@ -80,7 +80,9 @@ func (a *app) receipt() (drain.Receipt, bool) {
 // sources is where metrics are read.
 func (a *app) sources() admin.Sources {
 	return admin.Sources{
-		Build: buildVersion(), Health: a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
+		Build: buildVersion(), Generation: a.hand.generation,
+		Generations: func() []admin.Generation { return a.hand.generations.List(context.Background()) },
+		Health:      a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
 		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(), Proxy: a.server.Stats, Policy: a.policy, Reloads: a.reloadCounts, Logs: a.logLosses,
 		Listeners: a.cfg.ProxyConfig().Listeners, Reasons: policy.Reasons(), Log: a.log,
 	}

@@ -22,6 +22,7 @@ import (
 // target says where it is.
 type target struct {
 	file, addr, token string
+	generation        int
 	asJSON            bool
 }
 
@@ -29,6 +30,7 @@ func (t *target) bind(fs *pflag.FlagSet) {
 	fs.StringVarP(&t.file, "config", "c", os.Getenv("SLUICE_CONFIG"), "configuration file of the proxy; also SLUICE_CONFIG")
 	fs.StringVar(&t.addr, "admin-address", "", "address of the admin listener (admin.address)")
 	fs.StringVar(&t.token, "admin-token-file", "", "file with its token (admin.token_file)")
+	fs.IntVar(&t.generation, "generation", 0, "ask this generation, which drains since an upgrade; 0: the one that serves")
 	fs.BoolVar(&t.asJSON, "json", false, "print JSON")
 }
 
@@ -60,11 +62,12 @@ func (t *target) client() (*admin.Client, error) {
 	if addr == "" {
 		addr = config.Default().Admin.Address
 	}
-	return admin.NewClient(admin.ClientConfig{Address: addr, TokenFile: token})
+	return admin.NewClient(admin.ClientConfig{Address: addr, TokenFile: token, Generation: t.generation})
 }
 
 func newStatus() *cobra.Command {
 	t := &target{}
+	var generations bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show the state of a running proxy", Args: cobra.NoArgs,
 		Long: `Show the process state, the checks, the policy in force, and during a drain who is left.
@@ -73,6 +76,9 @@ Exit codes: 0 answered, 1 no answer.`,
 			client, err := t.client()
 			if err != nil {
 				return fail(exitUsage, err)
+			}
+			if generations {
+				return showGenerations(cmd, client, t.asJSON)
 			}
 			s, err := client.Status(cmd.Context())
 			if err != nil {
@@ -85,6 +91,7 @@ Exit codes: 0 answered, 1 no answer.`,
 		},
 	}
 	t.bind(c.Flags())
+	c.Flags().BoolVar(&generations, "generations", false, "list the generations of the process: who serves, and who drains since an upgrade")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"testing/fstest"
 )
@@ -40,4 +41,18 @@ func TestCgroupLimit(t *testing.T) {
 	if _, ok := cgroupLimit(fstest.MapFS{}); ok {
 		t.Error("a limit without /proc")
 	}
+}
+
+// Generations live in one cgroup: each takes its part, and more when others are gone.
+func TestGenerationsShareTheMemory(t *testing.T) {
+	var got []int64
+	m := &memory{limit: 1200, apply: func(n int64) { got = append(got, n) }}
+	for _, processes := range []int{1, 2, 4, 3, 1, 0} {
+		m.share(processes)
+	}
+	if want := []int64{1200, 600, 300, 400, 1200, 1200}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	none := &memory{apply: func(int64) { t.Error("a limit where there is none") }}
+	none.share(3)
 }

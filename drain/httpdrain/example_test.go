@@ -74,7 +74,7 @@ func ExampleServer_Serve() {
 	}()
 	receipt, err := srv.Serve(ctx, ln)
 	fmt.Println(<-answer)
-	fmt.Println(receipt.Exchanges.Draining, "finished,", receipt.CutTotal, "cut,", err)
+	fmt.Println(receipt.Exchanges.LameDuck+receipt.Exchanges.Draining, "finished,", receipt.CutTotal, "cut,", err)
 	// Output:
 	// done all the same
 	// 1 finished, 0 cut, <nil>

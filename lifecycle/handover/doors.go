@@ -55,12 +55,15 @@ func (d *Doors) Open(ctx context.Context, name, address string, bind func(contex
 	if err != nil {
 		return nil, false, err
 	}
-	held := Held{Name: name, Address: address, Supervised: d.given.stores()}
+	held := Held{Name: name, Address: address}
 	if g != nil {
 		held.Supervised = g.Supervised
 		ln = g.listener
 	} else if ln, err = bind(ctx); err != nil {
 		return nil, false, err
+	}
+	if _, tcp := ln.(*net.TCPListener); tcp && d.given.stores() {
+		held.Supervised = true // a unix socket is not stored: it does not know to where it was moved
 	}
 	fd, err := duplicate(ln)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -180,12 +183,18 @@ func (d *Doors) offer() (held []Held, fds []int) {
 	return held, fds
 }
 
-// stored lists what systemd should keep: what it holds by our telling only.
+// stored lists what systemd should keep. It knows what it holds already.
 func (d *Doors) stored() (held []Held, fds []int) {
 	if !d.given.stores() {
 		return nil, nil
 	}
-	return d.offer()
+	all, allFDs := d.offer()
+	for i, h := range all {
+		if h.Supervised {
+			held, fds = append(held, h), append(fds, allFDs[i])
+		}
+	}
+	return held, fds
 }
 
 func (d *Doors) door(name string) *door {
