@@ -254,7 +254,7 @@ func (s *sluice) stop(t *testing.T, o *restarted) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
 	if o.Exit = s.exit(t, 3*patience); o.Exit != 0 {
-		o.problem("exit code %d", o.Exit)
+		o.problem("exit code %d: %s", o.Exit, s.tail(8))
 	}
 	o.judgeReceipt(s.receipt(t))
 }

@@ -18,6 +18,9 @@ import (
 // no longer has. So the frames go through here, to say it in two steps, as RFC 9113 section
 // 6.8 asks: GOAWAY for no stream (2^31-1) and a PING; once the PING is acknowledged the client
 // has seen both and begins nothing new; then GOAWAY with the last stream.
+//
+// x/net calls its server deprecated, since from Go 1.27 on it hands the connection to the one
+// in net/http. By its source it does so for any net.Conn, which is all that this needs.
 
 // pingWait is how long the acknowledgement of the PING is waited for.
 const pingWait = 2 * time.Second
