@@ -15,7 +15,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless fuzz bench bench-peers heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,7 +70,7 @@ fuzz: ## every fuzz target for $(FUZZ)
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$pkg; done; done
 
 bench: ## benchmarks of the hot paths, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./drain
+	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./proxy ./drain
 
 bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in bench/results (flags: PEERS="-rows get64")
 	GO="$(GO)" ./bench/peers/setup.sh bin
@@ -82,8 +82,12 @@ lossless: ## restarts with every class of client at once, each in a network name
 	cd e2e && E2E_LOSSLESS=$(RESTARTS) E2E_LOSSLESS_DEFAULTS=$(DEFAULTS) E2E_LOSSLESS_REPORT=../bench/results/$$(date +%F)-lossless.md \
 		$(GO) test -count=1 -v -timeout 0 -run 'TestLossless' .
 
+httpdrain-compare: ## stops of a Go server by http.Server.Shutdown and by drain/httpdrain, same load, side by side (STOPS=20)
+	$(GO) test -count=1 -v -run 'TestCompare' ./drain/httpdrain -args -stops $(or $(STOPS),20)
+
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results
+	EXPLORE_DEPTH=9 $(GO) test -count=1 -v -run TestEveryState ./drain ./lifecycle
 	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
 
 cover: ## coverage of the product's packages

@@ -20,6 +20,7 @@ type phase struct {
 // phases are the parts of the longest possible stop, in order.
 func (c *Config) phases() []phase {
 	return []phase{
+		{"platform.pre_stop", "platform.pre_stop", c.Platform.PreStop},
 		{"lame_duck.max", "lame_duck.max", c.LameDuck.Max},
 		{"closing listeners", "", closeListeners},
 		{"drain.timeout", "drain.timeout", c.Drain.Timeout},
@@ -28,8 +29,8 @@ func (c *Config) phases() []phase {
 	}
 }
 
-// StopBudget is the longest that a stop may take by these settings, from the first
-// signal to the exit.
+// StopBudget is the longest that a stop may take by these settings, from when the platform
+// begins it to the exit.
 func (c *Config) StopBudget() time.Duration {
 	total := time.Duration(0)
 	for _, p := range c.phases() {
@@ -43,6 +44,10 @@ func (c *Config) StopBudget() time.Duration {
 // or else at the longest phase that is not a default.
 func (l *loader) budget() {
 	c := &l.cfg
+	if p := c.Platform; p.PreStop > 0 && p.PreStop >= p.StopTimeout {
+		l.fault("platform.pre_stop", "%s leaves nothing of platform.stop_timeout %s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout", p.PreStop, p.StopTimeout)
+		return
+	}
 	need, have := c.StopBudget(), c.Platform.StopTimeout
 	if need <= have {
 		return
@@ -57,7 +62,9 @@ func (l *loader) budget() {
 		if !stated && c.origins[p.at].Kind != FromDefault && p.d > longest {
 			at, longest = p.at, p.d
 		}
-		sum = append(sum, fmt.Sprintf("%s %s", p.name, p.d))
+		if p.d != 0 || p.at != "platform.pre_stop" {
+			sum = append(sum, fmt.Sprintf("%s %s", p.name, p.d))
+		}
 	}
 	advice := fmt.Sprintf("raise that to %s (and the platform's own limit with it)", need)
 	if rest := c.Drain.Timeout - (need - have); rest > 0 {

@@ -94,16 +94,18 @@ type LameDuck struct {
 
 // Drain is the time between not accepting and the end.
 type Drain struct {
-	Timeout   time.Duration `yaml:"timeout"`    // from when the listeners begin to close; then the rest is cut
-	IdleClose time.Duration `yaml:"idle_close"` // how long a connection may stay idle while draining
-	Flush     time.Duration `yaml:"flush"`      // how long a close waits for the kernel to send what is queued
-	Linger    time.Duration `yaml:"linger"`     // how long the probes listener waits for a last scrape
-	Receipt   string        `yaml:"receipt"`    // file; empty: log only
+	Timeout     time.Duration `yaml:"timeout"`      // from when the listeners begin to close; then the rest is cut
+	IdleClose   time.Duration `yaml:"idle_close"`   // how long a connection may stay idle while draining
+	PeerTimeout time.Duration `yaml:"peer_timeout"` // while draining: how long a client, or an end of a tunnel, may be silent or take nothing before it is not waited for; 0: until the deadline
+	Flush       time.Duration `yaml:"flush"`        // how long a close waits for the kernel to send what is queued
+	Linger      time.Duration `yaml:"linger"`       // how long the probes listener waits for a last scrape
+	Receipt     string        `yaml:"receipt"`      // file; empty: log only
 }
 
 // Platform is what the process lives under.
 type Platform struct {
-	StopTimeout time.Duration `yaml:"stop_timeout"` // from SIGTERM to SIGKILL
+	StopTimeout time.Duration `yaml:"stop_timeout"` // from when it begins to stop the process to SIGKILL: terminationGracePeriodSeconds, TimeoutStopSec, stopTimeout
+	PreStop     time.Duration `yaml:"pre_stop"`     // of that, what a preStop hook takes before SIGTERM comes; subtracted
 }
 
 // Upgrade is about a successor that takes over the listening sockets.
@@ -170,7 +172,7 @@ func Default() Config {
 		Policy:   Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
 		Start:    Start{Mode: "refuse"},
 		LameDuck: LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
-		Drain:    Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, Flush: 2 * time.Second},
+		Drain:    Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, Flush: 2 * time.Second},
 		Platform: Platform{StopTimeout: 30 * time.Second},
 		Upgrade:  Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
 		Probes:   Probes{Address: ":9902"},

@@ -98,6 +98,7 @@ func TestFaults(t *testing.T) {
 		"version: 1\n":                                                 `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
 		"version: 1\nx: 1":                                             `unknown key "x"`,
 		minimal + "drain: {timeout: 0s}":                               `drain.timeout: must be positive: a drain without a deadline is not offered`,
+		minimal + "drain: {peer_timeout: 900ms}":                       `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
 		minimal + "drain: {timeout: -1s}":                              `drain.timeout: "-1s" is negative`,
 		minimal + "probes: {address: \"\"}":                            `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
 		minimal + "admin: {address: \"unix:a\"}":                       `admin.address: "unix:a": the path of a unix socket begins with '/'`,
@@ -106,6 +107,9 @@ func TestFaults(t *testing.T) {
 		minimal + "admin: {token: abc}":                                `unknown key "token" in admin`,
 		minimal + "start: {mode: open}":                                `start.mode: "open" is not one of: refuse, hold`,
 		minimal + "platform: {stop_timeout: 0s}":                       `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
+		minimal + "platform: {pre_stop: 5s}":                           `platform.pre_stop: a stop takes up to 35s = platform.pre_stop 5s + lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 35s (and the platform's own limit with it), or lower drain.timeout to 10s`,
+		minimal + "platform: {pre_stop: 30s}":                          `platform.pre_stop: 30s leaves nothing of platform.stop_timeout 30s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout`,
+		minimal + "platform: {pre_stop: -1s}":                          `platform.pre_stop: "-1s" is negative`,
 		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}": `drain.timeout: number 9 needs a unit, for example "9s"`,
 		minimal + "limits: {line: 128KiB}":                             `limits.line: 128KiB is not from 256B to 64KiB`,
 	} {
@@ -223,7 +227,7 @@ func TestMapping(t *testing.T) {
 	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 45 * s, Closing: 4500 * time.Millisecond}
+	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 42 * s, Closing: 4500 * time.Millisecond}
 	if got := c.LifecycleConfig(); !reflect.DeepEqual(got, wantLife) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}
@@ -236,7 +240,7 @@ func TestMapping(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
-		Linger: s / 4, HalfOpenTimeout: 60 * s,
+		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
 	}
 	if got := c.ProxyConfig(); !reflect.DeepEqual(got, wantProxy) {
 		t.Errorf("%+v, want %+v", got, wantProxy)

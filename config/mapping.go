@@ -34,7 +34,7 @@ func (c *Config) LifecycleConfig() lifecycle.Config {
 		LameDuckMax:   off(c.LameDuck.Max),
 		LameDuckQuiet: off(c.LameDuck.Quiet),
 		Timeout:       c.Drain.Timeout,
-		Budget:        c.Platform.StopTimeout,
+		Budget:        c.Platform.StopTimeout - c.Platform.PreStop,
 		Closing:       closeListeners + c.Drain.Flush + c.Drain.Linger,
 	}
 }
@@ -53,6 +53,9 @@ func (c *Config) ProxyConfig() proxy.Config {
 		StageTimeout:    c.Timeouts.Stage,
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
+		PeerTimeout:     off(c.Drain.PeerTimeout),
+		DrainTimeout:    c.Drain.Timeout,
+		LameDuckMax:     c.LameDuck.Max,
 	}
 	if c.Start.Mode == "hold" {
 		out.Start = proxy.Hold

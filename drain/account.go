@@ -165,7 +165,7 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 		if c.crossed {
 			a.actualLoss++
 		}
-		a.expectedLoss += expectedLoss(t.cfg.AssumedRTT, w.started(), now.Sub(c.born))
+		a.expectedLoss += expectedLoss(t.cfg.AssumedRTT, w.started(), c.age(now))
 	case Cut:
 		if t.cfg.Faults.ReceiptForgetsCut {
 			return
@@ -184,7 +184,7 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 
 // settleConn books what does not depend on how a connection ends.
 func (a *account) settleConn(c *Conn) {
-	a.unsent += c.unsent.Load()
+	a.unsent += c.lost().unsent
 	if c.told.Load() && !c.knew {
 		a.told.add(c.first)
 	}

@@ -16,35 +16,48 @@ type Meta struct {
 
 // Conn is the handle that one downstream connection holds from accept to its end.
 //
-// Active, Idle, Tunnel, Told and Done belong to the owner of the connection: one
+// Active, Idle, Tunnel, Told, Owes, Unsent and Done belong to the owner of the connection: one
 // goroutine at a time. The rest may be called by anybody. Only Done takes a lock.
+//
+// Thousands wait idle, so it is kept small: what most have in common is shared, what few
+// need is elsewhere.
 type Conn struct {
 	t     *Tracker
 	id    uint64
-	meta  Meta
-	born  time.Time
+	kind  *kind
+	from  netip.AddrPort // Meta.Peer
+	ref   uint64         // Meta.Ref
+	born  time.Duration  // since Tracker.start
 	evict func(Cause)
 
 	state atomic.Uint64         // a word; written by the owner only
-	told  atomic.Bool           // written by the owner only
 	terms atomic.Pointer[Terms] // written by the owner only; nil: none
+	told  atomic.Bool           // written by the owner only
 	bid   atomic.Uint32         // the notice in which it was its turn to be told; 0: none
 
-	peer     atomic.Pointer[netip.AddrPort] // nil: meta's
+	peer     atomic.Pointer[netip.AddrPort] // nil: from
 	route    atomic.Pointer[string]
 	identity atomic.Pointer[string]
 	in, out  atomic.Int64
-	unsent   atomic.Int64
-	requests atomic.Pointer[[]string]
-	crossed  bool // the owner's
+	loss     atomic.Pointer[loss] // written by the owner only; nil: none
+	crossed  bool                 // the owner's
 
 	// Guarded by t.mu.
-	index int    // place in t.table; -1: not there
-	base  uint32 // exchanges finished when the current phase of the account began
 	asked asked  // what the connection was last asked to do
 	cause Cause  // why, if asked is askedCut
 	first Class  // when the account began; Handshake for who came later
 	knew  bool   // was told before the account began, in a lame duck that was undone
+	index int32  // place in t.table; -1: not there
+	base  uint32 // exchanges finished when the current phase of the account began
+}
+
+// kind is what the connections of a listener have in common.
+type kind struct{ listener, protocol string }
+
+// loss is what a client does not get. Immutable.
+type loss struct {
+	requests []string
+	unsent   int64 // bytes
 }
 
 // asked is how far the tracker went with a connection. It only grows.
@@ -60,7 +73,11 @@ const (
 func (c *Conn) ID() uint64 { return c.id }
 
 // Meta returns what Track was given.
-func (c *Conn) Meta() Meta { return c.meta }
+func (c *Conn) Meta() Meta {
+	return Meta{Listener: c.kind.listener, Protocol: c.kind.protocol, Peer: c.from, Ref: c.ref}
+}
+
+func (c *Conn) age(now time.Time) time.Duration { return now.Sub(c.t.start) - c.born }
 
 // Class is what the connection is doing now.
 func (c *Conn) Class() Class { return c.load().class() }
@@ -172,7 +189,7 @@ func (c *Conn) Peer() netip.AddrPort {
 	if p := c.peer.Load(); p != nil {
 		return *p
 	}
-	return c.meta.Peer
+	return c.from
 }
 
 // Describe says what the connection is doing now, for Snapshot and the receipt: the
@@ -196,13 +213,26 @@ func (c *Conn) Bytes(in, out int64) {
 // Owes names the requests that the client will get no whole answer to, the oldest first.
 // Call it when they are about to be cut: the receipt then names them. ids must not change
 // afterwards.
-func (c *Conn) Owes(ids []string) { c.requests.Store(&ids) }
+func (c *Conn) Owes(ids []string) {
+	l := c.lost()
+	l.requests = ids
+	c.loss.Store(&l)
+}
+
+func (c *Conn) lost() loss {
+	if l := c.loss.Load(); l != nil {
+		return *l
+	}
+	return loss{}
+}
 
 // Unsent adds to the bytes that were meant for the client and that its kernel is not known
 // to have. Call it before Done.
 func (c *Conn) Unsent(n int64) {
 	if n > 0 {
-		c.unsent.Add(n)
+		l := c.lost()
+		l.unsent += n
+		c.loss.Store(&l)
 	}
 }
 

@@ -67,9 +67,9 @@ func (t *Tracker) Forecast(budgets []time.Duration) Forecast {
 		f.Total.add(w.class())
 		switch w.class() {
 		case Handshake, Idle:
-			f.idle(t, w, now.Sub(c.born))
+			f.idle(t, w, c.age(now))
 		case Active, Tunnel:
-			k := groupKey{listener: c.meta.Listener, route: c.route.Load()}
+			k := groupKey{listener: c.kind.listener, route: c.route.Load()}
 			r := routes[k]
 			if r == nil {
 				r = &RouteForecast{Expected: make([]float64, len(budgets)), Unknown: make([]int, len(budgets))}

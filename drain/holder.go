@@ -68,13 +68,10 @@ func why(c Class) string {
 func (c *Conn) holder(now time.Time, tick uint64) Holder {
 	w := c.load()
 	h := Holder{
-		ID: c.id, Ref: c.meta.Ref, Listener: c.meta.Listener, Protocol: c.meta.Protocol, Peer: c.Peer().String(),
-		Class: w.class(), AgeMS: max(0, now.Sub(c.born)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
+		ID: c.id, Ref: c.ref, Listener: c.kind.listener, Protocol: c.kind.protocol, Peer: c.Peer().String(),
+		Class: w.class(), AgeMS: max(0, c.age(now)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
 		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
-		Told: c.told.Load(), Why: why(w.class()), BytesUnsent: c.unsent.Load(),
-	}
-	if p := c.requests.Load(); p != nil {
-		h.Requests = *p
+		Told: c.told.Load(), Why: why(w.class()), BytesUnsent: c.lost().unsent, Requests: c.lost().requests,
 	}
 	if p := c.route.Load(); p != nil {
 		h.Route = *p

@@ -201,7 +201,7 @@ func (m *model) evicted(c *modelConn, cause drain.Cause) {
 		if got := m.clk.now.Sub(from); got < c.terms.Deadline {
 			m.t.Fatalf("connection %d had %v of its own %v", id, got, c.terms.Deadline)
 		}
-	case drain.CauseOperator, drain.CausePeer:
+	case drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck:
 		m.t.Fatalf("connection %d was evicted for %v by a step", id, cause)
 	}
 	if c.cause == drain.CauseIdle {
@@ -452,6 +452,11 @@ func (m *model) checkReceipt() {
 
 // play runs a script of events, one byte each, and then drains to the end.
 func (m *model) play(script []byte) {
+	m.run(script)
+	m.end()
+}
+
+func (m *model) run(script []byte) {
 	var lastID uint64
 	for _, b := range script {
 		arg := int(b) / 16
@@ -498,6 +503,9 @@ func (m *model) play(script []byte) {
 		}
 		m.check()
 	}
+}
+
+func (m *model) end() {
 	m.beginDrain()
 	m.check()
 	for range 3 { // the cut, the settle time, and once more for nothing

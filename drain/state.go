@@ -112,8 +112,11 @@ const (
 	CauseRoute
 	// CauseOperator: somebody asked for this one (Evict).
 	CauseOperator
-	// CausePeer: its peer has acknowledged nothing for too long. The owner found that out.
-	CausePeer
+	// CausePeerGone: nothing was heard of its peer for too long. The owner found that out.
+	CausePeerGone
+	// CausePeerStuck: its peer took nothing of what it is owed for too long. The owner found
+	// that out.
+	CausePeerStuck
 )
 
 // Cuts reports whether the owner ends what has not finished, and not just what idles.
@@ -130,8 +133,10 @@ func (c Cause) String() string {
 		return "route_deadline"
 	case CauseOperator:
 		return "operator"
-	case CausePeer:
+	case CausePeerGone:
 		return "peer_gone"
+	case CausePeerStuck:
+		return "peer_stuck"
 	}
 	return "Cause(" + strconv.Itoa(int(c)) + ")"
 }

@@ -61,7 +61,7 @@ func (t *Tracker) Stats() Stats {
 		}
 		s.Connections.add(w.class())
 		s.Exchanges += uint64(w.finished())
-		k := key{c.meta.Listener, c.meta.Protocol}
+		k := key{c.kind.listener, c.kind.protocol}
 		n := groups[k]
 		n.add(w.class())
 		groups[k] = n

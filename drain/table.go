@@ -8,7 +8,7 @@ import "slices"
 // reused; a table is as long as it ever was full. Guarded by Tracker.mu.
 type table struct {
 	places []*Conn // nil: free
-	free   []int
+	free   []int32
 	n      int // connections
 }
 
@@ -19,7 +19,7 @@ func (tb *table) add(c *Conn) {
 		tb.places[c.index] = c
 		return
 	}
-	c.index = len(tb.places)
+	c.index = int32(len(tb.places))
 	tb.places = append(tb.places, c)
 }
 

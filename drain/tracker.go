@@ -37,6 +37,7 @@ type Tracker struct {
 	changed       chan struct{} // closed and replaced by switchTo at every edge
 	lastID        uint64
 	table         table
+	kinds         []*kind
 	leftAt        time.Time
 	arrivedBefore int // arrivals in the window before Leave
 	notice        notice
@@ -147,7 +148,7 @@ func (t *Tracker) Open() error {
 // quiescence, and lose the connection.
 func (t *Tracker) Track(m Meta, onEvict func(Cause)) (*Conn, error) {
 	now := t.cfg.Now()
-	c := &Conn{t: t, meta: m, born: now, evict: onEvict}
+	c := &Conn{t: t, from: m.Peer, ref: m.Ref, born: now.Sub(t.start), evict: onEvict}
 	c.state.Store(uint64(makeWord(Handshake, 0, t.tickAt(now))))
 
 	t.mu.Lock()
@@ -164,10 +165,23 @@ func (t *Tracker) Track(m Meta, onEvict func(Cause)) (*Conn, error) {
 		}
 	}
 	t.lastID++
-	c.id = t.lastID
+	c.id, c.kind = t.lastID, t.kind(m)
 	t.table.add(c)
 	t.totals.tracked++
 	return c, nil
+}
+
+// kind returns the one copy of what m has in common with others: there are as many as
+// listeners. Call with mu held.
+func (t *Tracker) kind(m Meta) *kind {
+	for _, k := range t.kinds {
+		if k.listener == m.Listener && k.protocol == m.Protocol {
+			return k
+		}
+	}
+	k := &kind{m.Listener, m.Protocol}
+	t.kinds = append(t.kinds, k)
+	return k
 }
 
 // done is Conn.Done.

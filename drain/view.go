@@ -98,7 +98,7 @@ type groupSum struct {
 }
 
 func (g groups) add(c *Conn, w word, tick uint64) {
-	k := groupKey{c.meta.Listener, c.meta.Protocol, c.route.Load(), w.class()}
+	k := groupKey{c.kind.listener, c.kind.protocol, c.route.Load(), w.class()}
 	s := g[k]
 	if s == nil {
 		s = &groupSum{}

@@ -200,3 +200,46 @@ func obeys(t *testing.T, name string) {
 		}
 	}
 }
+
+// TestG4ARequestThatCrossedIsCounted: an idle close is expected to lose a request now and
+// then, and what it did lose is said beside that.
+func TestG4ARequestThatCrossedIsCounted(t *testing.T) {
+	t.Parallel()
+	for _, driver := range []string{"epoll", "portable"} {
+		t.Run(driver, func(t *testing.T) {
+			s := serve(t, newUpstream(t), setup{env: []string{"SLUICE_ENGINE_DRIVER=" + driver}})
+			var idle []*wire
+			for range 2 {
+				w, err := connect(s.web, patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer w.Close()
+				if a, err := w.ask(get("/warm")); err != nil || a.status != 200 {
+					t.Fatalf("warm: %d %v", a.status, err)
+				}
+				idle = append(idle, w)
+			}
+			s.signal(t, syscall.SIGTERM)
+			if _, err := idle[0].in.ReadByte(); err != io.EOF {
+				t.Errorf("an idle connection ended by %v, want FIN", err)
+			}
+			if _, err := io.WriteString(idle[0], get("/crossed")); err != nil { // as if it had been sent just before
+				t.Errorf("the request that crosses: %v", err)
+			}
+			if rest, err := io.ReadAll(idle[1].in); err != nil || len(rest) > 0 {
+				t.Errorf("the other idle connection ended by %q, %v", rest, err)
+			}
+			for _, w := range idle {
+				_ = w.Close()
+			}
+			if code := s.exit(t, patience); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			r := s.receipt(t)
+			if r.Outcomes.IdleClosed != 2 || r.ActualLoss != 1 || r.ExpectedLoss <= 0 {
+				t.Errorf("the receipt: %d closed idle, %d lost by that, %v expected; want 2, 1 and some", r.Outcomes.IdleClosed, r.ActualLoss, r.ExpectedLoss)
+			}
+		})
+	}
+}

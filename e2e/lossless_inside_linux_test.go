@@ -47,12 +47,10 @@ func (o *restarted) problem(format string, args ...any) {
 }
 
 // losslessModes are the ways to restart. Each runs a load on web and raw around the restart.
-//
-// A hand-over to a successor belongs here as "upgrade": the same load on the same address,
-// with `sluice upgrade` in place of the signal, and nothing refused.
 var losslessModes = map[string]func(t *testing.T, r restart, o *restarted){
 	"stop with no successor":                        stopAlone,
 	"stop behind a balancer that honours readiness": stopBehindBalancer,
+	"upgrade in place":                              upgradeInPlace,
 }
 
 func TestNothingAtAll(*testing.T) {}
@@ -213,6 +211,40 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 	o.judgeKernel(wire)
 }
 
+func upgradeInPlace(t *testing.T, r restart, o *restarted) {
+	up := newUpstream(t)
+	c := instanceSetup(up, r)
+	if r.Defaults {
+		c.extra = "# nothing else"
+	}
+	h := serveHouse(t, up, c)
+	before, wire := readKernel(t), watchResets(t, h.web, h.raw, up.web, up.raw)
+	f := embark(h.web, h.raw)
+	f.warm(t, 3)
+	if out, code := h.upgrade(t); code != 0 {
+		o.problem("upgrade: exit %d: %s", code, out)
+	}
+	// The old generation is gone when its receipt is there, long before the line of processes ends.
+	for limit := time.Now().Add(3 * patience); h.find(msg("receipt")) == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("the old generation is still there")
+		}
+	}
+	if _, generation := h.current(t); generation != 2 {
+		o.problem("generation %d serves", generation)
+	}
+	f.warm(t, 3)
+	f.join(o)
+	wire.finish()
+	o.Kernel = readKernel(t).since(before)
+	o.judgeReceipt(h.receipts(t)[0])
+	if o.Refused != 0 {
+		o.problem("%d dials refused, want none", o.Refused)
+	}
+	o.judgeKernel(wire)
+	h.stop(t)
+}
+
 func (s *sluice) instance() *instance {
 	return &instance{web: on("127.0.0.1", s.web), raw: on("::1", s.raw), probes: s.probes}
 }
@@ -224,7 +256,11 @@ func (s *sluice) stop(t *testing.T, o *restarted) {
 	if o.Exit = s.exit(t, 3*patience); o.Exit != 0 {
 		o.problem("exit code %d", o.Exit)
 	}
-	r := s.receipt(t)
+	o.judgeReceipt(s.receipt(t))
+}
+
+// judgeReceipt reads what a receipt says, and holds against it what it must not.
+func (o *restarted) judgeReceipt(r receipt) {
 	for _, p := range r.Phases {
 		switch p.Name {
 		case "lame_duck":

@@ -64,14 +64,12 @@ func reportHead() string {
 
 // campaign is what many restarts of one mode came to.
 type campaign struct {
-	mode     restart
-	n        int
-	total    restarted
-	drivers  map[string]int
-	ducks    []time.Duration
-	drains   []time.Duration
-	endedBy  map[string]int
-	refuseds int
+	mode    restart
+	total   restarted
+	drivers map[string]int
+	ducks   []time.Duration
+	drains  []time.Duration
+	endedBy map[string]int
 }
 
 // losslessLanes is how many restarts run side by side: they mostly wait.
@@ -81,7 +79,7 @@ const losslessLanes = 2
 // lost something or says something that cannot be.
 func playRestarts(t *testing.T, mode restart, n int) *campaign {
 	t.Helper()
-	c := &campaign{mode: mode, n: n, total: restarted{Done: map[string]int{}}, drivers: map[string]int{}, endedBy: map[string]int{}}
+	c := &campaign{mode: mode, total: restarted{Done: map[string]int{}}, drivers: map[string]int{}, endedBy: map[string]int{}}
 	dir := t.TempDir()
 	var mu sync.Mutex // guards c and t's failures below
 	var running sync.WaitGroup

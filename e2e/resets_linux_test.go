@@ -27,25 +27,27 @@ type resets struct {
 // clients dial.
 func watchResets(t *testing.T, doors ...string) *resets {
 	t.Helper()
-	const everything = 0x0300 // ETH_P_ALL in network order
-	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, everything)
+	// Of no protocol nothing comes up, until the filter is there and the socket is bound.
+	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatalf("watch for resets: %v", err)
 	}
 	const accept, drop = 0xffff, 0
 	filter := []syscall.SockFilter{ // no IP options and no IPv6 extensions on this loopback
-		*syscall.LsfStmt(syscall.BPF_LD+syscall.BPF_H+syscall.BPF_ABS, 12),
-		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JEQ+syscall.BPF_K, 0x0800, 0, 2),
-		*syscall.LsfStmt(syscall.BPF_LD+syscall.BPF_B+syscall.BPF_ABS, 14+20+13),
-		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JSET+syscall.BPF_K, 4, 3, 4),
-		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JEQ+syscall.BPF_K, 0x86dd, 0, 3),
-		*syscall.LsfStmt(syscall.BPF_LD+syscall.BPF_B+syscall.BPF_ABS, 14+40+13),
-		*syscall.LsfJump(syscall.BPF_JMP+syscall.BPF_JSET+syscall.BPF_K, 4, 0, 1),
-		*syscall.LsfStmt(syscall.BPF_RET+syscall.BPF_K, accept),
-		*syscall.LsfStmt(syscall.BPF_RET+syscall.BPF_K, drop),
+		{Code: syscall.BPF_LD + syscall.BPF_H + syscall.BPF_ABS, K: 12},
+		{Code: syscall.BPF_JMP + syscall.BPF_JEQ + syscall.BPF_K, K: 0x0800, Jt: 0, Jf: 2},
+		{Code: syscall.BPF_LD + syscall.BPF_B + syscall.BPF_ABS, K: 14 + 20 + 13},
+		{Code: syscall.BPF_JMP + syscall.BPF_JSET + syscall.BPF_K, K: 4, Jt: 3, Jf: 4},
+		{Code: syscall.BPF_JMP + syscall.BPF_JEQ + syscall.BPF_K, K: 0x86dd, Jt: 0, Jf: 3},
+		{Code: syscall.BPF_LD + syscall.BPF_B + syscall.BPF_ABS, K: 14 + 40 + 13},
+		{Code: syscall.BPF_JMP + syscall.BPF_JSET + syscall.BPF_K, K: 4, Jt: 0, Jf: 1},
+		{Code: syscall.BPF_RET + syscall.BPF_K, K: accept},
+		{Code: syscall.BPF_RET + syscall.BPF_K, K: drop},
 	}
+	const everything = 0x0300 // ETH_P_ALL in network order
 	err = errors.Join(
 		syscall.AttachLsf(fd, filter),
+		syscall.Bind(fd, &syscall.SockaddrLinklayer{Protocol: everything}),
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Usec: 20_000}),
 	)
 	if err != nil {

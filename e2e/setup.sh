@@ -16,13 +16,22 @@ if [ "${1:-}" = peers ]; then # the other proxies of make score-peers; one that 
       echo "setup: Caddy could not be built; its row will be missing" >&2
   fi
 fi
-[ ${#need[@]} -gt 0 ] || exit 0
+bin=$(cd "$(dirname "$0")/.." && pwd)/bin
+[ -x "$bin/promtool" ] || command -v promtool >/dev/null 2>&1 || promtool=missing
+[ ${#need[@]} -gt 0 ] || [ "${promtool:-}" = missing ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "setup: please install: ${need[*]}" >&2
+  echo "setup: please install: ${need[*]} ${promtool:+promtool}" >&2
   exit 1
 fi
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo"
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
-$sudo apt-get install -y -qq --no-install-recommends "${need[@]}"
+[ ${#need[@]} -eq 0 ] || $sudo apt-get install -y -qq --no-install-recommends "${need[@]}"
+if [ "${promtool:-}" = missing ]; then # only the tool: the package would start a server
+  dir=$(mktemp -d)
+  trap 'rm -rf "$dir"' EXIT
+  (cd "$dir" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb x)
+  mkdir -p "$bin"
+  cp "$dir/x/usr/bin/promtool" "$bin/"
+fi

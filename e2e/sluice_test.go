@@ -266,13 +266,14 @@ type receipt struct {
 		Interrupted int `json:"interrupted"`
 		Failed      int `json:"failed"`
 	} `json:"exchanges"`
-	Cut         []holder `json:"cut"`
-	Stuck       []holder `json:"stuck"`
-	CutTotal    int      `json:"cut_total"`
-	StuckTotal  int      `json:"stuck_total"`
-	BytesUnsent int64    `json:"bytes_unsent"`
-	ActualLoss  int      `json:"actual_loss"`
-	Moves       []struct {
+	Cut          []holder `json:"cut"`
+	Stuck        []holder `json:"stuck"`
+	CutTotal     int      `json:"cut_total"`
+	StuckTotal   int      `json:"stuck_total"`
+	BytesUnsent  int64    `json:"bytes_unsent"`
+	ActualLoss   int      `json:"actual_loss"`
+	ExpectedLoss float64  `json:"expected_loss"`
+	Moves        []struct {
 		At, Deadline time.Time
 	} `json:"deadline_moves"`
 	Kernel *struct {

@@ -22,7 +22,7 @@ type BeyondBudgetError struct {
 
 // Error names the setting to change.
 func (e *BeyondBudgetError) Error() string {
-	return fmt.Sprintf("the deadline can be at most %s from now: the platform kills the process %s after the signal, and closing takes the rest; raise platform.stop_timeout",
+	return fmt.Sprintf("the deadline can be at most %s from now: the platform kills the process %s after the signal (platform.stop_timeout less platform.pre_stop), and closing takes the rest; raise platform.stop_timeout",
 		max(0, e.Latest).Round(100*time.Millisecond), e.Budget)
 }
 

@@ -10,7 +10,7 @@ import (
 // driver carries out the actions of a machine in virtual time and checks, at each one,
 // what must always hold.
 type driver struct {
-	t      *testing.T
+	t      fataler
 	m      *Machine
 	now    time.Time
 	next   time.Time
@@ -18,13 +18,20 @@ type driver struct {
 	ready  bool     // as published
 	undone bool     // an undo was accepted since the last not-ready
 	served bool
-	open   map[string]bool // services between Start and Close
+	open   map[string]bool    // services between Start and Close
+	last   [VerbClose + 1]int // index of the service that was called last, for drain and close
 	over   bool
 }
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func newDriver(t *testing.T, cfg Config, services, targets []string) *driver {
+// fataler is what of a test stops at a fault.
+type fataler interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+func newDriver(t fataler, cfg Config, services, targets []string) *driver {
 	d := &driver{t: t, m: NewMachine(cfg), now: epoch, open: map[string]bool{}}
 	for _, s := range services {
 		d.m.Register(s)
@@ -32,6 +39,7 @@ func newDriver(t *testing.T, cfg Config, services, targets []string) *driver {
 	for _, name := range targets {
 		d.m.AddTarget(d.now, name)
 	}
+	d.last[VerbDrain], d.last[VerbClose] = len(services), len(services)
 	return d
 }
 
@@ -89,6 +97,14 @@ func (d *driver) called(a Action) {
 	}
 	if a.Verb != VerbStart && !d.open[a.Service] {
 		d.t.Fatalf("%v %s, which is not started, or closed", a.Verb, a.Service)
+	}
+	if a.Verb == VerbDrain || a.Verb == VerbClose {
+		i := slices.IndexFunc(d.m.services, func(s *member) bool { return s.name == a.Service })
+		// One that was told to stop while it started, and came up all the same, begins anew.
+		if i >= d.last[a.Verb] && a.Verb == VerbClose {
+			d.t.Fatalf("%v %s after one that was started before it", a.Verb, a.Service)
+		}
+		d.last[a.Verb] = i
 	}
 	if a.Verb == VerbClose {
 		delete(d.open, a.Service)

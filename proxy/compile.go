@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
@@ -65,16 +66,17 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 	specs := make([]route.Spec, len(doc.Routes))
 	chains := map[string]*chain{}
 	var errs []error
+	var err error
 	for i := range doc.Routes {
 		d, r := &doc.Routes[i], &snap.routes[i]
 		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
 		r.Authorizer = &r.program
-		r.terms = &r.stats.terms
-		ch, err := core.chain(d, chains)
-		if err != nil {
+		if r.terms, err = core.terms(d.Name, d.Drain, r.stats, d.Origin); err != nil {
 			errs = append(errs, err)
 		}
-		r.chain = ch
+		if r.chain, err = core.chain(d, chains); err != nil {
+			errs = append(errs, err)
+		}
 		hosts, path := d.Hosts, route.PathSpec{Exact: d.Path.Exact, Prefix: d.Path.Prefix}
 		if len(hosts) == 0 {
 			hosts = anyHost
@@ -127,9 +129,41 @@ func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, sn
 			continue
 		}
 		var a authz.Authorizer = &programs.TCP[i]
-		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: &core.book.tcpRoute(d.Name).terms}
+		terms, err := core.terms(d.Name, d.Drain, core.book.tcpRoute(d.Name), d.Origin)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: terms}
 	}
 	return errs
+}
+
+// terms are what a route says about a drain, and where the lives of its connections are
+// counted. They have to fit into the drain.
+func (core *Core) terms(name string, d *policy.Drain, stats *routeStats, at policy.Origin) (*drain.Terms, error) {
+	if d == nil {
+		return &stats.terms, nil
+	}
+	t := &drain.Terms{Deadline: d.Deadline, Lives: &stats.lives}
+	if limit := core.cfg.DrainTimeout; limit > 0 && d.Deadline > limit {
+		return t, at.Errorf("route %q: drain.deadline %s is past that of the drain, drain.timeout %s; lower it, or raise drain.timeout and platform.stop_timeout", name, d.Deadline, limit)
+	}
+	if limit := core.cfg.LameDuckMax; limit > 0 && d.Notice.Given && d.Notice.After > limit {
+		return t, at.Errorf("route %q: drain.notice %s is past lame_duck.max %s: write off, or lower it", name, d.Notice.After, limit)
+	}
+	switch {
+	case d.Notice.Off:
+		t.Notice = -1
+	case d.Notice.Given:
+		t.Notice = max(d.Notice.After, 1) // 0 would be as for all
+	}
+	switch d.Order {
+	case "first":
+		t.Order = drain.First
+	case "last":
+		t.Order = drain.Last
+	}
+	return t, nil
 }
 
 func (core *Core) hasTCPListener(name string) bool {

@@ -83,6 +83,14 @@ type Config struct {
 	// HalfOpenTimeout bounds a tunnel of which one side said goodbye; 5 min.
 	HalfOpenTimeout time.Duration
 
+	// PeerTimeout is how long, while draining, a peer may be silent or take nothing of what it is
+	// owed before its connection is closed (5 s; negative: the deadline bounds that).
+	PeerTimeout time.Duration
+
+	// DrainTimeout and LameDuckMax are the budget of a drain, into which the drain classes of
+	// routes have to fit; 0: it is not known here, and not checked.
+	DrainTimeout, LameDuckMax time.Duration
+
 	// Panicked hears of each panic that was contained: where, from a closed set, what and
 	// the stack. Any goroutine may call it, and it must not block; nil: nobody hears.
 	Panicked func(where string, v any, stack []byte)
@@ -126,6 +134,7 @@ type Faults struct {
 	DropEarly          bool // what came behind an upgrade on either side is forgotten
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
+	NoPatrol           bool // a drain waits for peers that are gone or stuck
 	IgnoreLimit        bool // a connection is made without asking for a place
 	StayOut            bool // an endpoint that failed its health checks never comes back
 	KeepIdle           bool // an idle connection is not given up to a loop that waits for a place
@@ -149,6 +158,7 @@ func (c Config) withDefaults() Config {
 	set(&c.StageTimeout, 5*time.Second)
 	set(&c.Linger, time.Second)
 	set(&c.HalfOpenTimeout, 5*time.Minute)
+	set(&c.PeerTimeout, 5*time.Second)
 	if c.MoveFrom == 0 {
 		c.MoveFrom = moveFrom
 	}

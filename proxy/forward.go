@@ -16,6 +16,7 @@ import (
 var (
 	errStalledClient   = errors.New("the client took too little of the response (timeouts.write, limits.min_rate)")
 	errEvicted         = errors.New("evicted")
+	errSilentPeer      = errors.New("the client is gone, or takes nothing")
 	errDeadline        = errors.New("the drain deadline passed")
 	errTruncated       = errors.New("the upstream ended its response early")
 	errStreamIdle      = errors.New("the upstream sent no byte within the cluster's stream idle timeout")
@@ -258,23 +259,35 @@ func (c *httpConn) clientGone(engine.End) {
 // cutLinger is how long a connection that is cut may take to hear of it.
 const cutLinger = 50 * time.Millisecond
 
-// cut: the drain deadline passed. Whatever was decided had not come to pass.
+// whyCut is what the access record says of a response that was cut.
+func whyCut(cause drain.Cause) error {
+	switch cause {
+	case drain.CauseOperator:
+		return errEvicted
+	case drain.CausePeerGone, drain.CausePeerStuck:
+		return errSilentPeer
+	case drain.CauseIdle, drain.CauseDeadline, drain.CauseRoute:
+	}
+	return errDeadline
+}
+
+// cut ends what has not finished. Whatever was decided had not come to pass.
 func (c *httpConn) cut(cause drain.Cause) {
 	c.decided, c.outcome = true, drain.Cut
 	switch {
 	case c.x.running && !c.x.headSent:
 		r := response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter}
-		if cause == drain.CauseOperator {
+		switch cause {
+		case drain.CauseOperator:
 			r.reason, r.text = "closed_by_operator", "an operator closed this connection"
+		case drain.CausePeerGone, drain.CausePeerStuck:
+			r.reason, r.text = cause.String(), "nothing was taken of what was sent before"
+		case drain.CauseIdle, drain.CauseDeadline, drain.CauseRoute:
 		}
 		c.replyClose(r)
 		c.shut() // behind a response that the client does not read, it would never leave
 	case c.x.running:
-		if cause == drain.CauseOperator {
-			c.drop(errEvicted)
-		} else {
-			c.drop(errDeadline)
-		}
+		c.drop(whyCut(cause))
 	default:
 		// A partial head, a body that is being dropped, or a response that leaves slowly.
 		c.shut()

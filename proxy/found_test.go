@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,39 @@ func TestLeavingResponseIsCut(t *testing.T) {
 			if n := strings.Count(c.got, "x"); n < length && version == "1.0" && !c.reset {
 				t.Errorf("HTTP/%s, %d bytes: client got %d, eof %v, reset %v", version, length, n, c.eof, c.reset)
 			}
+		}
+	}
+}
+
+// The same on a connection that was to be kept: its response was whole in our queue before the
+// drain began, so nothing said goodbye, and it is not idle either. If it arrives in the time of
+// the cut it is finished; the receipt names it otherwise.
+func TestLeavingResponseOfAKeptConnection(t *testing.T) {
+	for _, reads := range []bool{false, true} {
+		w := newWalk(t, Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}})
+		w.net.Window = 1024
+		w.open()
+		w.upstream(func(s *sim.Sock, _ []byte) {
+			s.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 6000\r\n\r\n" + strings.Repeat("x", 6000)))
+		})
+		c := w.dial("web")
+		c.Pause()
+		c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nX-Request-ID: mine\r\n\r\n"))
+		w.until("the response is queued", func() bool {
+			return w.tracker.Stats().Connections.Active == 1 && len(w.upReqs) == 1 && w.core.Stats().Active == 0
+		})
+		w.drain(500 * time.Millisecond)
+		if reads {
+			w.until("the cut", func() bool { return len(w.tracker.Receipt().Phases) > 1 })
+			c.Resume()
+		}
+		w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+		r := w.tracker.Receipt()
+		switch {
+		case reads && (!r.Clean() || r.Exchanges.Draining != 1 || strings.Count(c.got, "x") != 6000):
+			t.Errorf("it arrived, and the receipt says %v (%+v)", r, r.Exchanges)
+		case !reads && (r.CutTotal != 1 || len(r.Cut[0].Requests) != 1 || r.Cut[0].Requests[0] != "mine" || r.Exchanges.Interrupted != 1 || r.Unsent == 0):
+			t.Errorf("it did not arrive, and the receipt says %v (%+v, cut %+v, %d unsent)", r, r.Exchanges, r.Cut, r.Unsent)
 		}
 	}
 }

@@ -397,7 +397,10 @@ func (c *httpConn) evict(cause drain.Cause) {
 		}
 	case c.state == flushing && cause.Cuts():
 		c.shut() // whether the response arrives in this time decides what it was
-	case idle && c.undelivered && !cause.Cuts():
+	case idle && c.undelivered && cause.Cuts():
+		c.decide(drain.Completed) // if the response arrives
+		c.shut()
+	case idle && c.undelivered:
 		// The client is still reading its response.
 	case idle:
 		c.decide(drain.IdleClosed)

@@ -39,6 +39,7 @@ type loop struct {
 
 	later, spare []later // who waits for a turn, and memory for the next
 
+	patrol   patrol     // of peers, while draining
 	checkers []*checker // of the endpoints that are this loop's to probe
 
 	stats loopStats
@@ -200,6 +201,8 @@ func (l *loop) Notice(v any) {
 		v.ck.due()
 	case lookNote:
 		l.look(v)
+	case patrolNote:
+		l.patrolled(v)
 	case shutNote:
 		l.eachUnadmitted((*httpConn).leaveUnadmitted)
 		l.quit()

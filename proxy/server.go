@@ -253,6 +253,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.tracker.Closing()
 	s.closeListeners()
 	// Invariant 2: every accept loop is joined before the tracker turns Draining.
+	s.Patrol()
 	r := s.tracker.Drain(ctx)
 	s.Shut()
 	// Whoever was never admitted has as long as a head may take, and no longer than the drain.

@@ -25,6 +25,7 @@ type Route struct {
 	PathParameters  bool          `yaml:"path_parameters"`
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // zero: the cluster's
 	IdleTimeout     time.Duration `yaml:"idle_timeout"`     // of a tunnel; zero: the proxy's
+	Drain           *Drain        `yaml:"drain"`            // nil: as all
 
 	Origin Origin `yaml:"-"`
 }
@@ -42,6 +43,7 @@ type TCPRoute struct {
 	Cluster     string        `yaml:"cluster,required"`
 	Policy      *Rules        `yaml:"policy"` // only accept, reject and source_ip; nil refuses everything
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	Drain       *Drain        `yaml:"drain"` // without a notice: nobody can be told over raw bytes
 
 	Origin Origin `yaml:"-"`
 }

@@ -33,6 +33,9 @@ func (d *Document) link(faults *yaml.Faults) {
 		if why := checkName(r.Name); why != "" {
 			l.fault(r.Origin, "the name %q %s", r.Name, why)
 		}
+		if d := r.Drain; d != nil && (d.Notice.Off || d.Notice.Given) {
+			l.fault(r.Origin, "route %q: drain.notice is for HTTP; over raw bytes nobody can be told to leave", r.Name)
+		}
 		l.define("TCP route of listener", r.Listener, l.listeners, r.Origin)
 		l.cluster(r.Name, r.Cluster, r.Origin)
 		if name, ok := r.Policy.find(func(c Criterion) bool { return !c.forTCP() }); ok {

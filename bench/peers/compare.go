@@ -81,6 +81,14 @@ func pairing(ctx context.Context, o options, progs programs, workers, descriptor
 // rounds runs every entrant of a row once in each round, in random order.
 func (a *arena) rounds(ctx context.Context, r row, all *results) error {
 	field := entrants(a.options, r)
+	if r.quota {
+		rate, err := a.quotaRate(ctx, r)
+		if err != nil {
+			all.failures = append(all.failures, r.name+": "+err.Error())
+			return nil
+		}
+		fmt.Fprintf(os.Stderr, "quota: %d requests/s\n", rate)
+	}
 	for round := range a.options.rounds {
 		order := rand.Perm(len(field))
 		for _, i := range order {

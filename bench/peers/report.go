@@ -211,7 +211,9 @@ func (r report) row(b *strings.Builder, pairing int, row row) {
 		fmt.Fprintf(b, "| entrant | CPU us/%[1]s | user | sys | %[1]ss/s | p50 ms | p99 ms | p99.9 ms | RSS MiB | to sluice | waited us | allocs | feeders |\n|---%[2]s|\n", row.unit(), strings.Repeat("|---", 12))
 	}
 	b.WriteString(strings.Join(lines, ""))
-	if row.load.Mode == load.Paced {
+	if row.quota {
+		r.quotaTable(b, pairing, row)
+	} else if row.load.Mode == load.Paced {
 		r.pace(b, pairing, row)
 	}
 }

@@ -25,6 +25,7 @@ type row struct {
 	splice      bool // how the floor moves bytes
 	perMiB      bool // the unit is a MiB and not a request
 	idle        bool // measures memory, not CPU time
+	quota       bool // in a control group with half a CPU; its rate is found out before the rounds
 	routes      int  // sluice only, with so many routes
 	perWorkers  int  // highest pairing that runs it; 0: all
 }
@@ -52,6 +53,7 @@ func rows() []row {
 		{name: "get1000", title: "keep-alive GET, 1 KiB, 1,000 connections", load: get(1000, 1024)},
 		{name: "get8000", title: "keep-alive GET, 1 KiB, 8,000 connections", load: get(8000, 1024)},
 		{name: "rate5k", title: "fixed rate, 5,000 GET/s of 1 KiB, 64 connections", load: with(get(64, 1024), func(c *load.Config) { c.Mode, c.Rate = load.Paced, 5000 })},
+		{name: "quota", title: "GET of 1 KiB, 64 connections, half a CPU and 128 MiB, 60% load", load: with(get(64, 1024), func(c *load.Config) { c.Mode, c.Rate = load.Paced, 1000 }), quota: true, perWorkers: 1},
 		{name: "churn", title: "a connection for each GET of 1 KiB, 32 at a time", load: with(get(32, 1024), func(c *load.Config) { c.Mode = load.Churn })},
 		{name: "get16k", title: "GET, 16 KiB, 32 connections", load: get(32, 16<<10)},
 		{name: "get1m", title: "GET, 1 MiB, 8 connections", load: get(8, 1<<20), splice: true},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -17,16 +18,19 @@ type sample struct {
 	Pairing                 int
 	Row, Entrant            string
 	Round                   int
-	CPU, User, Sys, Waited  float64 // of the proxy, per unit
-	Rate                    float64 // units per second
-	P50, P99, P999          float64 // microseconds
-	RSS, PSS                float64 // bytes, right after the load
-	Feeders                 float64 // CPU of client and origin over what they could have had
-	Others                  float64 // CPUs that strangers used meanwhile
-	Stolen                  float64 // CPUs that the hypervisor took
-	Allocs                  float64 // objects per request; -1: it does not tell
-	IdleUser, IdleHeap      float64 // bytes per idle connection: PSS grown; Go heap and stacks in use, -1: not Go
-	Late                    float64 // microseconds that the client itself was late at most
+	CPU, User, Sys, Waited  float64       // of the proxy, per unit
+	Rate                    float64       // units per second
+	P50, P99, P999          float64       // microseconds
+	RSS, PSS                float64       // bytes, right after the load
+	Feeders                 float64       // CPU of client and origin over what they could have had
+	Others                  float64       // CPUs that strangers used meanwhile
+	Stolen                  float64       // CPUs that the hypervisor took
+	Allocs                  float64       // objects per request; -1: it does not tell
+	IdleUser, IdleHeap      float64       // bytes per idle connection: PSS grown; Go heap and stacks in use, -1: not Go
+	Late                    float64       // microseconds that the client itself was late at most
+	Throttled, ThrottledMS  float64       // share of the periods in which the quota made it wait; ms per second
+	Peak                    float64       // bytes: the most that its control group ever had
+	Drained                 time.Duration // a stop in the quota; 0: none was made
 	Mismatches, Errors      int64
 	Failure                 string
 	entrant                 entrant
@@ -47,6 +51,7 @@ type arena struct {
 	origin      *child
 	ports       []ports
 	taken       int // samples
+	boxRate     int // of the row quota, per second; 0: not known yet
 }
 
 // take starts an entrant afresh, makes sure that it answers rightly, and measures.
@@ -66,6 +71,14 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	if err != nil {
 		return s, err
 	}
+	var b box
+	if r.quota {
+		if b, err = newBox(fmt.Sprintf("sluice-peers-%d-%d", os.Getpid(), a.taken)); err != nil {
+			return s, err
+		}
+		defer func() { err = errors.Join(err, b.remove()) }()
+		args = b.around(args)
+	}
 	proxy, err := start(ctx, a.cpus.proxy, dir, a.environment(e, a.workers), args...)
 	if err != nil {
 		return s, err
@@ -79,16 +92,19 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	if err := proves(ctx, proxy, cfg); err != nil {
 		return s, fmt.Errorf("%v does not answer rightly: %w; %s", e, err, proxy.said())
 	}
+	if r.quota && cfg.Mode == load.Paced && a.boxRate > 0 {
+		cfg.Rate = a.boxRate
+	}
 	if r.idle {
 		err = a.memory(ctx, &s, proxy, cfg, set)
 	} else {
-		err = a.work(ctx, &s, proxy, cfg, set, r)
+		err = a.work(ctx, &s, proxy, cfg, set, r, b)
 	}
 	return s, err
 }
 
 // work measures the cost of requests.
-func (a *arena) work(ctx context.Context, s *sample, proxy *process, cfg load.Config, set setting, r row) error {
+func (a *arena) work(ctx context.Context, s *sample, proxy *process, cfg load.Config, set setting, r row, b box) error {
 	client, err := startLoad(ctx, a.cpus.others, set.Dir, cfg)
 	if err != nil {
 		return err
@@ -101,9 +117,20 @@ func (a *arena) work(ctx context.Context, s *sample, proxy *process, cfg load.Co
 	if err != nil {
 		return err
 	}
+	var quota throttled
+	if r.quota {
+		if quota, err = b.throttled(); err != nil {
+			return err
+		}
+	}
 	res, err := client.measure()
 	if err != nil {
 		return err
+	}
+	if r.quota {
+		if err := a.underQuota(s, b, quota, res.Elapsed); err != nil {
+			return err
+		}
 	}
 	cost, err := a.after(s, proxy, before, res)
 	if err != nil {
@@ -132,6 +159,23 @@ func (a *arena) work(ctx context.Context, s *sample, proxy *process, cfg load.Co
 	}
 	m, err := procfs.GroupMemory(proxy.group())
 	s.RSS, s.PSS = float64(m.RSS), float64(m.PSS)
+	if err == nil && r.quota && s.entrant.peer == us && s.Round == 0 {
+		err = a.drains(s, proxy, b)
+	}
+	return err
+}
+
+// underQuota notes what the kernel did to the group since before.
+func (a *arena) underQuota(s *sample, b box, before throttled, took time.Duration) error {
+	now, err := b.throttled()
+	if err != nil {
+		return err
+	}
+	if periods := now.periods - before.periods; periods > 0 {
+		s.Throttled = (now.waited - before.waited) / periods
+	}
+	s.ThrottledMS = (now.wait - before.wait).Seconds() * 1e3 / took.Seconds()
+	s.Peak, _, err = b.peak()
 	return err
 }
 

@@ -42,6 +42,16 @@ func TestASampleOfEveryKind(t *testing.T) {
 		if r.routes > 0 || testing.Short() && r.idle || slices.Contains([]string{"get10", "get8000"}, r.name) {
 			continue
 		}
+		if r.quota {
+			b, err := newBox("sluice-peers-test")
+			if err != nil {
+				t.Logf("%s: no control groups to be had here: %v", r.name, err)
+				continue
+			}
+			if err := b.remove(); err != nil {
+				t.Error(err)
+			}
+		}
 		r.load.Conns, r.load.Warm = min(r.load.Conns, 100), 20*time.Millisecond
 		s, err := a.take(t.Context(), r, entrant{"floor", off}, 0)
 		switch {

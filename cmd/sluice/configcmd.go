@@ -19,17 +19,21 @@ func newConfig() *cobra.Command {
 
 func newConfigShow() *cobra.Command {
 	o := &options{}
-	var origin, all, asJSON bool
+	var origin, all, asJSON, timeline bool
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Print the effective configuration, and where each value comes from",
 		Long: `Print the values that differ from the default, or all with --effective, and with
---origin where each comes from: flag, environment, file and line, or default.`,
+--origin where each comes from: flag, environment, file and line, or default. With --timeline
+draw the longest stop that they allow: what platform.stop_timeout has to hold, in order.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := o.load(cmd.Flags())
 			if err != nil {
 				return fail(exitUsage, err)
+			}
+			if timeline {
+				return printTimeline(cmd.OutOrStdout(), cfg, asJSON)
 			}
 			return printSettings(cmd, cfg.Settings(), all, origin, asJSON)
 		},
@@ -37,6 +41,7 @@ func newConfigShow() *cobra.Command {
 	o.bind(c.Flags(), true)
 	c.Flags().BoolVar(&all, "effective", false, "print defaults as well")
 	c.Flags().BoolVar(&origin, "origin", false, "print where each value comes from")
+	c.Flags().BoolVar(&timeline, "timeline", false, "draw the longest stop that the values allow")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }

@@ -81,7 +81,8 @@ func readPolicy(paths []string) (*policy.Document, error) {
 func compilePolicy(doc *policy.Document, cfg *config.Config) error {
 	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{"api_key": authn.NewAPIKeys(authn.APIKeyConfig{})}}
 	if cfg != nil {
-		pc.Listeners = cfg.ProxyConfig().Listeners
+		full := cfg.ProxyConfig()
+		pc.Listeners, pc.DrainTimeout, pc.LameDuckMax = full.Listeners, full.DrainTimeout, full.LameDuckMax
 		if cfg.Authenticate.APIKey.File == "" {
 			pc.Authenticators = nil
 		}

@@ -19,6 +19,7 @@ const module = "github.com/sluiceproxy/sluice"
 var arrows = map[string][]string{
 	"cmd/...":                     {"*"},
 	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/yaml"},
+	"drain/httpdrain":             {"drain", "internal/synshed"}, // below drain, which stays standard library only
 	"lifecycle":                   {"health"},
 	"lifecycle/...":               {"health", "lifecycle"},
 	"lifecycle/handover":          {"internal/synshed"},

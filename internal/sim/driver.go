@@ -372,6 +372,15 @@ func (s *shard) Queued(id engine.ConnID) int {
 	return 0
 }
 
+// Check implements engine.Shard. The peer's kernel is there as long as the simulation is.
+func (s *shard) Check(id engine.ConnID, _ time.Duration) (v engine.Vital, ok bool) {
+	c := s.conn(id)
+	if c == nil || c.sock == nil {
+		return v, false
+	}
+	return engine.Vital{Acked: c.sock.Acked(), Pending: int64(c.sock.Unacked())}, true
+}
+
 // Acked implements engine.Shard.
 func (s *shard) Acked(id engine.ConnID) int64 {
 	if c := s.conn(id); c != nil && c.sock != nil {

@@ -101,6 +101,13 @@ type End struct {
 	Discarded int64
 }
 
+// Vital is what the kernel knows about the peer of a connection.
+type Vital struct {
+	Acked   int64         // bytes that the peer's kernel acknowledged, as Shard.Acked says
+	Pending int64         // bytes of Send and Move that it has not; a FIN may count one
+	Heard   time.Duration // since the last sign of it: a byte, an acknowledgement, the answer to a probe
+}
+
 // Shard is what a handler asks of its driver. All calls return at once.
 // A call with a dead ID does nothing. Only the handler of this shard may call it,
 // and only from within a Handler call.
@@ -124,6 +131,11 @@ type Shard interface {
 	// Queued cannot: between us and the peer are buffers of megabytes. -1: it cannot be known
 	// here. It may cost a system call.
 	Acked(id ConnID) int64
+	// Check asks the kernel about the peer of a connection. probe > 0 has it, from then on, ask
+	// a peer that says nothing every so often whether it is still there, so that silence means
+	// something; 0 leaves that as it is. False: it cannot be known here, and nothing may be
+	// concluded. It costs one system call, and some more with probe.
+	Check(id ConnID, probe time.Duration) (Vital, bool)
 	// Pause stops Received and EOF of this connection until Resume.
 	Pause(id ConnID)
 	// Resume undoes Pause. What arrived meanwhile is delivered after the current call returns.

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -106,6 +107,10 @@ func (w *world) judgeReceipt() {
 		case drain.CauseDeadline.String():
 			atDeadline++
 		case drain.CauseOperator.String():
+		case drain.CausePeerStuck.String():
+			if at, ok := w.stalled[netip.MustParseAddrPort(h.Peer)]; !ok || w.drainedAt.Sub(at) < peerTimeout {
+				w.violate("connection %d was given up, and its client was reading", h.ID)
+			}
 		default:
 			w.violate("connection %d was cut for %q", h.ID, h.Cause)
 		}

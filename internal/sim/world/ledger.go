@@ -151,6 +151,9 @@ func (w *world) lost(c *client, r *request, how string) {
 		if at := w.steered.evicted[c.sock.Addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
 			w.claimEvicted(claim{c.sock.Addr, requestName(r), !c.writing})
 		} // otherwise its last byte crossed with that
+	case w.mayGiveUp(c.sock.Addr) && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
+	case w.mayGiveUp(c.sock.Addr):
+		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
 	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
 		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name

@@ -56,6 +56,7 @@ func Mutants() []Mutant {
 		{Name: "deadline_stays", Breaks: "a deadline that was moved holds", Shows: []string{"past its deadline", "the deadline is"}, Lifecycle: lifecycle.Faults{DeadlineStays: true}},
 		{Name: "ack_ignored", Breaks: "an acknowledgement ends the lame duck", Shows: []string{"after the acknowledgement"}, Lifecycle: lifecycle.Faults{AckIgnored: true}},
 		{Name: "evict_neighbour", Breaks: "who is closed is who was meant", Shows: []string{"lost", "by an operator", "was evicted, and stays"}, Drain: drain.Faults{EvictNeighbour: true}},
+		{Name: "no_patrol", Breaks: "a client that takes nothing does not hold the drain", Shows: []string{"holds the drain"}, Proxy: proxy.Faults{NoPatrol: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

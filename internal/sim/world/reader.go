@@ -24,6 +24,7 @@ func (c *client) data(b []byte) {
 		c.w.net.Count["stalled reader"]++
 		c.stalled = true
 		pause = 25 * time.Second
+		c.w.stalls(c.sock)
 	}
 	sock := c.sock
 	sock.Pause()
@@ -209,7 +210,7 @@ func (c *client) end(how string) {
 
 // closedIdle: the proxy ended a connection on which nothing was owed.
 func (w *world) closedIdle(c *client, how string) {
-	if w.struck[c.sock.Addr] || w.wasEvicted(c.sock.Addr) {
+	if w.struck[c.sock.Addr] || w.wasEvicted(c.sock.Addr) || w.mayGiveUp(c.sock.Addr) {
 		w.parted = append(w.parted, w.net.Now())
 		return
 	}
@@ -247,6 +248,11 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 			w.violate("r%d was closed by an operator who never asked for that", r.num)
 		}
 		w.claimEvicted(claim{c.sock.Addr, requestName(r), true})
+	case r.status == 503 && reason == "peer_stuck":
+		if !w.mayGiveUp(c.sock.Addr) {
+			w.violate("r%d was given up, and its client was reading", r.num)
+		}
+		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), true})
 	case r.status == 503 && reason == "drain_deadline":
 		if !w.cutNow() && w.exited.IsZero() {
 			w.violate("r%d was cut before the deadline", r.num)

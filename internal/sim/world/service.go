@@ -132,6 +132,7 @@ func (w *world) drain(a lifecycle.Action, returned func(error)) {
 			if !w.cancelled.IsZero() {
 				w.tracker.Cut(w.net.Now())
 			}
+			w.core.Patrol()
 			w.core.Shut()
 			w.returnedOK = func() { returned(nil) }
 			w.stepTracker()

@@ -94,6 +94,7 @@ type world struct {
 	parted    []time.Time // when clients closed a connection
 	idleEnds  int         // idle connections that clients saw closed while draining
 	steered   steered
+	stalled   map[netip.AddrPort]time.Time // clients that read nothing, and since when
 	signals   int
 	quiet     bool // clients begin nothing new
 	scratch   []byte
@@ -104,6 +105,7 @@ type world struct {
 func Run(opt Options) Result {
 	w := &world{opt: opt, net: sim.New(opt.Seed), result: Result{Seed: opt.Seed},
 		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
+	w.stalled = map[netip.AddrPort]time.Time{}
 	w.build()
 	w.script()
 	w.net.Run(maxTime, func() bool {
@@ -146,7 +148,7 @@ func (w *world) build() {
 	w.tracker = drain.New(drain.Config{Now: w.net.Now, AfterFunc: w.net.After, Faults: m.Drain, NoticeAfter: w.notice, NoticeSpread: w.spread})
 	cfg := proxy.Config{
 		Authenticators: map[string]authz.Authenticator{"api_key": keys{w}},
-		Seed:           w.opt.Seed + 1, Linger: linger, Faults: m.Proxy, AfterFunc: w.net.After,
+		Seed:           w.opt.Seed + 1, Linger: linger, PeerTimeout: peerTimeout, Faults: m.Proxy, AfterFunc: w.net.After,
 		MoveFrom: []int64{-1, 1, 500, 0}[r.IntN(4)], // never, always, sometimes, as shipped
 	}
 	if r.IntN(4) == 0 || m.Proxy.ForgetOrphans {

@@ -341,3 +341,42 @@ func testEchoExact(t *testing.T, f Factory) {
 		t.Errorf("end %+v, want good order", end)
 	}
 }
+
+// What is known about a peer: nothing is outstanding once it took all, something is while it
+// reads nothing, and it was heard of. Where it cannot be known the driver says so.
+func testCheck(t *testing.T, f Factory) {
+	r := start(t, f, Options{}, nil)
+	c, peer := r.pair(r.listen(0))
+	check := func() (v engine.Vital, ok bool) {
+		c.do(func(sh engine.Shard) { v, ok = sh.Check(c.id, time.Second) })
+		return v, ok
+	}
+	if _, ok := check(); !ok {
+		t.Skip("this driver cannot know here")
+	}
+	c.send([]byte("abc"))
+	want(t, peer, "abc")
+	c.next(sent)
+	write(t, peer, "z")
+	c.data(1) // with its byte the peer acknowledged ours
+	before, _ := check()
+	if before.Pending != 0 || before.Acked < 3 || before.Heard > 10*time.Second {
+		t.Errorf("of a peer that has it all: %+v", before)
+	}
+	big := fill(32 << 20)
+	c.send(big)
+	if v, ok := check(); !ok || v.Pending == 0 || v.Acked < before.Acked {
+		t.Errorf("of a peer that reads nothing: %+v, %v", v, ok)
+	}
+	sum, err := hashOf(peer, len(big))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "sent", sum, sumOf(big))
+	c.next(sent)
+	c.do(func(sh engine.Shard) {
+		if _, ok := sh.Check(engine.MakeConnID(0, 999, 999), 0); ok {
+			t.Error("something is known of a connection that there is not")
+		}
+	})
+}

@@ -67,6 +67,16 @@ func (s watchedShard) Acked(id engine.ConnID) int64 {
 	return n
 }
 
+// Check implements engine.Shard.
+func (s watchedShard) Check(id engine.ConnID, probe time.Duration) (engine.Vital, bool) {
+	a := s.asked("Check", id)
+	v, ok := s.w.sh.Check(id, probe)
+	if ok && (a == nil || v.Acked < 0 || v.Pending < 0 || v.Heard < 0) {
+		s.w.fault("Check(%#x) = %+v, live: %v", id, v, a != nil)
+	}
+	return v, ok
+}
+
 // Pause implements engine.Shard.
 func (s watchedShard) Pause(id engine.ConnID) {
 	if a := s.asked("Pause", id); a != nil {

@@ -23,20 +23,21 @@ type fake struct {
 	next   engine.ConnID
 }
 
-func (f *fake) Index() int                                     { return 0 }
-func (f *fake) Now() time.Time                                 { return f.now }
-func (f *fake) Dial(string, time.Duration) engine.ConnID       { return f.next }
-func (f *fake) Send(engine.ConnID, []byte)                     {}
-func (f *fake) Acked(engine.ConnID) int64                      { return -1 }
-func (f *fake) Queued(engine.ConnID) int                       { return f.queued }
-func (f *fake) Pause(engine.ConnID)                            {}
-func (f *fake) Resume(engine.ConnID)                           {}
-func (f *fake) Move(_, _ engine.ConnID, _ int64) bool          { return f.move }
-func (f *fake) CloseWrite(engine.ConnID)                       {}
-func (f *fake) Close(engine.ConnID, time.Duration)             {}
-func (f *fake) Abort(engine.ConnID)                            {}
-func (f *fake) Arm(engine.ConnID, engine.Timer, time.Duration) {}
-func (f *fake) Ask(engine.ConnID, func() any) bool             { return f.ask }
+func (f *fake) Index() int                                                   { return 0 }
+func (f *fake) Now() time.Time                                               { return f.now }
+func (f *fake) Dial(string, time.Duration) engine.ConnID                     { return f.next }
+func (f *fake) Send(engine.ConnID, []byte)                                   {}
+func (f *fake) Acked(engine.ConnID) int64                                    { return -1 }
+func (f *fake) Check(engine.ConnID, time.Duration) (v engine.Vital, ok bool) { return v, false }
+func (f *fake) Queued(engine.ConnID) int                                     { return f.queued }
+func (f *fake) Pause(engine.ConnID)                                          {}
+func (f *fake) Resume(engine.ConnID)                                         {}
+func (f *fake) Move(_, _ engine.ConnID, _ int64) bool                        { return f.move }
+func (f *fake) CloseWrite(engine.ConnID)                                     {}
+func (f *fake) Close(engine.ConnID, time.Duration)                           {}
+func (f *fake) Abort(engine.ConnID)                                          {}
+func (f *fake) Arm(engine.ConnID, engine.Timer, time.Duration)               {}
+func (f *fake) Ask(engine.ConnID, func() any) bool                           { return f.ask }
 
 // doing is a handler that does one thing in Notice, and keeps the last b it was given.
 type doing struct {

@@ -32,6 +32,7 @@ var suite = []struct {
 	{"pause holds data and EOF back", testPauseHoldsBack},
 	{"pause within accepted holds from the start", testPauseFromTheStart},
 	{"sent comes exactly when the queue empties", testSentWhenEmpty},
+	{"check tells what the peer has", testCheck},
 	{"back-pressure keeps memory flat", testBackPressure},
 	{"an echo is exact to the byte", testEchoExact},
 

@@ -162,6 +162,36 @@ func (l *loop) Acked(id engine.ConnID) int64 {
 	return int64(info.Bytes_acked)
 }
 
+// Check implements engine.Shard.
+func (l *loop) Check(id engine.ConnID, probe time.Duration) (v engine.Vital, ok bool) {
+	c := l.conn(id)
+	if c == nil || c.fd < 0 || c.phase == dialing {
+		return v, false
+	}
+	if probe > 0 {
+		probePeer(c.fd, probe)
+	}
+	info, err := unix.GetsockoptTCPInfo(c.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return v, false
+	}
+	heard := min(info.Last_ack_recv, info.Last_data_recv)
+	return engine.Vital{Acked: int64(info.Bytes_acked), Pending: int64(c.queued() + unacked(c.fd)), Heard: time.Duration(heard) * time.Millisecond}, true
+}
+
+// probePeer makes the kernel probe a silent peer. It is never to give the connection up by
+// itself: who asked decides.
+func probePeer(fd int, every time.Duration) {
+	seconds := int32(max(1, every/time.Second))
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds)
+	setInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, maxProbes)
+	setInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+}
+
+// maxProbes is the most that Linux allows.
+const maxProbes = 127
+
 // CloseWrite implements engine.Shard.
 func (l *loop) CloseWrite(id engine.ConnID) {
 	if c := l.conn(id); c != nil && !c.asked && !c.fin {

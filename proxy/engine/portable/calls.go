@@ -93,6 +93,18 @@ func (s *shard) Acked(id engine.ConnID) int64 {
 	return -1
 }
 
+// Check implements engine.Shard.
+func (s *shard) Check(id engine.ConnID, probe time.Duration) (v engine.Vital, ok bool) {
+	c := s.conn(id)
+	if c == nil || c.nc == nil {
+		return v, false
+	}
+	if v, ok = vital(c.nc, probe); ok {
+		v.Pending += c.queued()
+	}
+	return v, ok
+}
+
 // Pause implements engine.Shard.
 func (s *shard) Pause(id engine.ConnID) {
 	if c := s.conn(id); c != nil {
