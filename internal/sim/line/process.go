@@ -37,15 +37,14 @@ type fate struct {
 
 // process is one generation.
 type process struct {
-	l         *line
-	gen       int
-	fate      fate
-	pred      *process // who started it; nil: nobody
-	succ      *process // the latest that it started; nil: none
-	alive     bool
-	state     lifecycle.State
-	version   int // of the policy in force; 0: none
-	published time.Time
+	l       *line
+	gen     int
+	fate    fate
+	pred    *process // who started it; nil: nobody
+	succ    *process // the latest that it started; nil: none
+	alive   bool
+	state   lifecycle.State
+	version int // of the policy in force; 0: none
 
 	core    *proxy.Core
 	driver  *sim.Driver

@@ -39,7 +39,7 @@ func (p *process) perform(actions []lifecycle.Action, next time.Time) {
 		case lifecycle.Finish:
 			p.finish()
 			return
-		case lifecycle.Beat, lifecycle.Unready:
+		case lifecycle.Move, lifecycle.Beat, lifecycle.Unready: // nobody moves a deadline here
 		}
 	}
 	if !next.IsZero() {
