@@ -114,6 +114,9 @@ func (l *line) stopAt(at time.Duration) {
 			if !p.alive || !everybody && p != l.serving() && p != l.youngest() {
 				continue
 			}
+			if p.fate.stopAfter > 0 && p.state >= lifecycle.LameDuck {
+				continue // it stops already, and one more signal would be the third, which cuts
+			}
 			l.trace("SIGTERM to generation %d", p.gen)
 			p.event(func(now time.Time) { p.machine.Signal(now, lifecycle.Terminate) })
 		}
