@@ -1,6 +1,7 @@
 # `make help` lists what there is. Everything runs on loopback and needs no server.
 GO      ?= go
 SEEDS   ?= 20000
+LINES   ?= 5000
 FROM    ?= 20001
 FUZZ    ?= 60s
 PEERS   ?=
@@ -46,8 +47,9 @@ race: ## every package test under the race detector; allocation tests without it
 	$(GO) test -race -timeout 900s ./...
 	$(GO) test -count=1 -run 'Alloc' -timeout 300s ./proxy/... ./drain ./authz/...
 
-sim-test: ## $(SEEDS) histories of the whole proxy and every mutant, by simulation
+sim-test: ## $(SEEDS) histories of the whole proxy, $(LINES) of upgrades, and every mutant, by simulation
 	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants|Replay|Regress' ./internal/sim/world -args -seeds $(SEEDS)
+	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants' ./internal/sim/line -args -seeds $(LINES)
 
 e2e: ## the built binary with real clients and upstreams, on both drivers
 	cd e2e && E2E_TOOLS=required $(GO) test -count=1 -timeout 1500s ./...

@@ -38,8 +38,7 @@ func (m *Machine) Confirm(now time.Time) {
 }
 
 // TakeBack says that the successor failed. The process serves again, by way of Admit; or,
-// if it was told to stop meanwhile, it drains as it would have. ErrTooLate if it drains
-// already.
+// if it was told to stop meanwhile, it drains. ErrTooLate if it drains already.
 func (m *Machine) TakeBack(now time.Time) error {
 	if m.at != stageLameDuck || !m.handed {
 		return ErrTooLate
@@ -47,7 +46,7 @@ func (m *Machine) TakeBack(now time.Time) error {
 	m.handed = false
 	if m.signals > 0 {
 		m.ended = EndSignal
-		m.drain(now, "told to stop, and the successor failed")
+		m.drain(now, "told to stop while a successor was on trial")
 		return nil
 	}
 	return m.Undo(now)

@@ -53,6 +53,8 @@ type Doors interface {
 	// Theirs reports whether a predecessor accepts from the socket still. It says so before
 	// it stops, by TakeOver.
 	Theirs(name string) bool
+	// Settle waits until it is known who else keeps the sockets; ctx bounds it.
+	Settle(ctx context.Context)
 	// Drop lets go of what is kept of the socket, so that closing it closes it.
 	Drop(name string)
 }
@@ -68,6 +70,7 @@ func (plainDoors) Again(string) (net.Listener, error) { return nil, net.ErrClose
 func (plainDoors) Shared(string) bool                 { return false }
 func (plainDoors) Taken(string) bool                  { return false }
 func (plainDoors) Theirs(string) bool                 { return false }
+func (plainDoors) Settle(context.Context)             {}
 func (plainDoors) Drop(string)                        {}
 
 // ServerConfig is what a Server is made of.
@@ -239,6 +242,9 @@ func (s *Server) Drain(ctx context.Context) error {
 		return nil
 	}
 	s.drained = true
+	s.mu.Unlock()
+	s.doors.Settle(ctx)
+	s.mu.Lock()
 	// Stopped while starting: what the kernel holds for us gets its 503 and a close. What it
 	// holds for others too is theirs.
 	err := s.accept(func(name string, _ *bound) bool { return !s.doors.Shared(name) })

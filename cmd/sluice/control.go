@@ -97,7 +97,7 @@ Exit codes: 0 answered, 1 no answer.`,
 
 func printStatus(out io.Writer, s admin.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "process\t%s since %s\n", s.Process.State, s.Process.Since.Format(time.DateTime))
+	fmt.Fprintf(w, "process\t%s since %s (generation %d, pid %d)\n", s.Process.State, s.Process.Since.Format(time.DateTime), s.Generation, s.PID)
 	fmt.Fprintf(w, "readiness\t%s\n", s.Readiness)
 	fmt.Fprintf(w, "policy\t%s from %s\n", orNone(s.Policy.Version), s.Policy.Source)
 	if r := s.Policy.Rejected; r != nil {

@@ -216,7 +216,7 @@ func (a *app) confirm(pid int) {
 const servingAgain = 2 * time.Second
 
 // takeBack serves again, and only then answers probes.
-func (a *app) takeBack(_ string, stop bool) {
+func (a *app) takeBack() {
 	if err := a.manager.TakeBack(); err != nil {
 		a.log.Error("nothing could be taken back: this process was told to stop", "err", err)
 	}
@@ -235,10 +235,6 @@ func (a *app) takeBack(_ string, stop bool) {
 	for _, gate := range a.hand.gates {
 		gate.Open()
 	}
-	if stop {
-		a.log.Info("the successor was told to stop: this process stops as well")
-		_ = a.manager.RequestDrain(false) // too late: it stops already
-	}
 }
 
 // report is what a successor says of itself.
@@ -249,7 +245,8 @@ func (a *app) report() handover.Report {
 			waiting = append(waiting, u.String())
 		}
 	}
-	return handover.Report{Taken: a.hand.doors.Inherited(), Policy: a.policyVersion(), Waiting: strings.Join(waiting, "; ")}
+	stopping := a.manager.State() >= lifecycle.LameDuck
+	return handover.Report{Taken: a.hand.doors.Inherited(), Policy: a.policyVersion(), Waiting: strings.Join(waiting, "; "), Stopping: stopping}
 }
 
 // final waits for the account of the drain.

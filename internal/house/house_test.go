@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"internal/sim":                {"proxy/engine"},
 	"internal/synshed":            {"internal/netstat"},
 	"internal/sim/world":          {"*"}, // tests of the whole
+	"internal/sim/line":           {"*"}, // the same
 	"internal/sim/world/...":      {"*"},
 	"bench/...":                   {"*"},
 	"proxy/engine/enginetest":     {"proxy/engine"},

@@ -46,8 +46,16 @@ func (d *Driver) Post(index int, v any) {
 	})
 }
 
+// Listening is a listening socket, or a descriptor of one that others hold too.
+type Listening interface {
+	Accept(f func(*Sock))
+	Shed()
+	Queued() int
+	Close() (residue int)
+}
+
 // Accept carries the connections of ln to the handlers.
-func (d *Driver) Accept(index int, ln *Listener) {
+func (d *Driver) Accept(index int, ln Listening) {
 	ln.Accept(func(sock *Sock) {
 		if d.closed {
 			sock.Abort()
@@ -63,7 +71,7 @@ func (d *Driver) Accept(index int, ln *Listener) {
 
 // Unlisten closes a listener as the real drivers do: shed, wait until the queue is
 // empty and no handshake is on its way, close. done gets the account.
-func (d *Driver) Unlisten(ln *Listener, done func(engine.ListenerEnd)) {
+func (d *Driver) Unlisten(ln Listening, done func(engine.ListenerEnd)) {
 	if d.Faults.NoShed {
 		residue := ln.Close()
 		done(engine.ListenerEnd{Residue: residue})

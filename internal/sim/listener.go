@@ -65,7 +65,7 @@ func (ln *Listener) draw() {
 	ln.draws = true
 	ln.n.later(ln.n.delay()/2, func() {
 		ln.draws = false
-		if ln.closed || len(ln.queue) == 0 {
+		if ln.closed || ln.accept == nil || len(ln.queue) == 0 {
 			return
 		}
 		s := ln.queue[0]

@@ -22,6 +22,11 @@
 //	C ───────────────────────────────────▶ alone; tells systemd how it is
 //	drains, and exits
 //
+// Whoever may have been left with the sockets leaves none on its own: a successor that is
+// told to stop after P goes on accepting until it hears C, and closes them in good order,
+// alone; or K, and the predecessor keeps them. And nobody lets go for a successor that is
+// dead: whether it lives is looked at in that moment.
+//
 // # Guarantees
 //
 //   - The socket is never closed by everybody at once, so its queue outlives each of its

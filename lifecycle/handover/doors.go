@@ -138,6 +138,28 @@ func (d *Doors) Ours() {
 	d.ours = true
 }
 
+// Settle waits, before sockets are left for good, until it is known who keeps them. A
+// process that was permitted to admit may be the one that is left with them at any moment:
+// its predecessor says whether it is, once it has heard of the stop. Until then this one
+// goes on accepting. A process that was never permitted has nothing to wait for.
+func (d *Doors) Settle(ctx context.Context) {
+	l := d.given.Link
+	if l == nil {
+		return
+	}
+	select {
+	case <-l.Permitted():
+	default:
+		return
+	}
+	select {
+	case <-l.Alone():
+		d.Left()
+	case <-l.Kept():
+	case <-ctx.Done():
+	}
+}
+
 // Left notes that the predecessor holds nothing any more.
 func (d *Doors) Left() {
 	d.mu.Lock()

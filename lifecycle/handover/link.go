@@ -13,6 +13,7 @@ type Link struct {
 	file io.ReadCloser
 
 	permitted, switched, alone chan struct{} // each closed once, by run, in this order
+	kept                       chan struct{} // closed once, by run, at any time
 	done                       chan struct{} // closed by run when it returns
 
 	once sync.Once // of Close
@@ -21,7 +22,7 @@ type Link struct {
 func newLink(f *os.File) *Link { return startLink(f) }
 
 func startLink(r io.ReadCloser) *Link {
-	l := &Link{file: r, permitted: make(chan struct{}), switched: make(chan struct{}), alone: make(chan struct{}), done: make(chan struct{})}
+	l := &Link{file: r, permitted: make(chan struct{}), switched: make(chan struct{}), alone: make(chan struct{}), kept: make(chan struct{}), done: make(chan struct{})}
 	go l.run() // owned by Link; ends with the predecessor, or with Close
 	return l
 }
@@ -33,9 +34,13 @@ func (l *Link) run() {
 		word byte
 		ch   chan struct{}
 	}{{linkPermit, l.permitted}, {linkSwitch, l.switched}, {linkConfirm, l.alone}}
-	word := make([]byte, 1)
+	word, kept := make([]byte, 1), false
 	for len(stages) > 0 {
 		_, err := io.ReadFull(l.file, word)
+		if err == nil && word[0] == linkKeep && !kept {
+			kept = true
+			close(l.kept)
+		}
 		for len(stages) > 0 && (err != nil || stages[0].word == word[0]) {
 			close(stages[0].ch)
 			stages = stages[1:]
@@ -51,6 +56,10 @@ func (l *Link) Switched() <-chan struct{} { return l.switched }
 
 // Alone is closed when the predecessor holds no socket any more.
 func (l *Link) Alone() <-chan struct{} { return l.alone }
+
+// Kept is closed when the predecessor has said that it keeps the sockets: this process will
+// not serve.
+func (l *Link) Kept() <-chan struct{} { return l.kept }
 
 // Close ends the link. The channels are closed as if the predecessor were gone.
 func (l *Link) Close() { l.once.Do(func() { l.file.Close() }) }

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -11,7 +12,7 @@ func said(l *Link) (s string) {
 	for _, stage := range []struct {
 		ch   <-chan struct{}
 		word string
-	}{{l.Permitted(), "P"}, {l.Switched(), "S"}, {l.Alone(), "C"}} {
+	}{{l.Permitted(), "P"}, {l.Switched(), "S"}, {l.Alone(), "C"}, {l.Kept(), "K"}} {
 		select {
 		case <-stage.ch:
 			s += stage.word
@@ -24,7 +25,7 @@ func said(l *Link) (s string) {
 // What the predecessor says is latched in its order, and its end says everything.
 func TestLink(t *testing.T) {
 	for _, tt := range []struct{ words, want string }{
-		{"", ""}, {"P", "P"}, {"PS", "PS"}, {"PSC", "PSC"}, {"S", ""}, {"?P?S", "PS"}, {"P.", "PSC"}, {".", "PSC"},
+		{"", ""}, {"P", "P"}, {"PS", "PS"}, {"PSC", "PSC"}, {"S", ""}, {"?P?S", "PS"}, {"P.", "PSC"}, {".", "PSC"}, {"PK", "PK"}, {"KK", "K"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r, w := io.Pipe()
@@ -42,7 +43,7 @@ func TestLink(t *testing.T) {
 			}
 			l.Close()
 			<-l.done
-			if got := said(l); got != "PSC" {
+			if got := said(l); !strings.HasPrefix(got, "PSC") {
 				t.Errorf("%q: after Close %q", tt.words, got)
 			}
 		})

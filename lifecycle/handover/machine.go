@@ -84,9 +84,10 @@ const (
 	Permit                      // tell it that its policy will do
 	Refresh                     // look whether our own policy is the old one; report by Heard
 	Switch                      // yield, tell it to take over, stop accepting
+	Verify                      // look whether the successor lives at this moment; report by Verified
 	Confirm                     // let go of the sockets, tell it, drain
 	TakeBack                    // accept again
-	Terminate                   // SIGTERM to the successor
+	Terminate                   // tell the successor that we keep the sockets, and SIGTERM
 	Kill                        // SIGKILL
 	Tell                        // put it into the log
 )
@@ -95,20 +96,29 @@ const (
 type Action struct {
 	Kind   ActionKind
 	Result Result // Tell
-	Reason string // Tell, TakeBack
-	Stop   bool   // TakeBack: and then drain, for that is what the successor was told
+	Reason string // Tell
+}
+
+// Faults is a test seam: each field breaks one rule so that the simulation can show that it
+// notices. The zero value breaks none. Never set one in a product.
+type Faults struct {
+	PermitAny      bool // the successor's policy is not looked at
+	SwitchEarly    bool // READY is not waited for
+	ConfirmBlindly bool // a successor that is dead is confirmed
+	ForgetTakeBack bool // a successor that fails on trial is not replaced
 }
 
 // Machine is an upgrade as its predecessor goes through it, without process, clock or I/O.
 // It is not safe for concurrent use.
 type Machine struct {
+	Faults Faults // a test seam; not written after the first event
+
 	times Times
 	stage Stage
 
 	by        time.Time // end of Starting, Ending or Trial; zero: none
 	permitted bool
 	ready     bool
-	stopping  bool   // it said STOPPING=1
 	unlike    string // why its policy will not do; empty: it does, or nothing is known
 	waiting   string // for what it waits, in its own words
 
@@ -141,7 +151,7 @@ func (m *Machine) Begin(now time.Time) error {
 		return ErrHandedOver
 	}
 	m.stage, m.by = Starting, now.Add(m.times.Ready)
-	m.permitted, m.ready, m.stopping, m.unlike, m.waiting = false, false, false, "", ""
+	m.permitted, m.ready, m.unlike, m.waiting = false, false, "", ""
 	m.pending = append(m.pending, Action{Kind: Spawn})
 	m.tell(Underway, "")
 	return nil
@@ -157,7 +167,16 @@ func (m *Machine) Spawned(err error) {
 
 // Heard takes what the successor says, and our own policy at this moment.
 func (m *Machine) Heard(now time.Time, n Notice) {
-	m.stopping = m.stopping || n.Stopping
+	stopping := (n.Stopping || n.Report != nil && n.Report.Stopping)
+	switch {
+	case stopping && m.stage == Starting:
+		m.end(now, "the successor was told to stop")
+		return
+	case stopping && m.stage == Trial:
+		// It closes the sockets in good order, and for that it has to be alone.
+		m.verify("the successor was told to stop, and does so by itself")
+		return
+	}
 	if m.stage != Starting {
 		return
 	}
@@ -166,7 +185,7 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 		m.waiting = n.Report.Waiting
 		before := m.unlike
 		m.unlike = ""
-		if err := n.Report.Policy.AtLeast(n.Ours); err != nil {
+		if err := n.Report.Policy.AtLeast(n.Ours); err != nil && !m.Faults.PermitAny {
 			m.unlike = err.Error()
 		}
 		switch {
@@ -177,7 +196,7 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 			m.pending = append(m.pending, Action{Kind: Refresh}) // perhaps it is we who are behind
 		}
 	}
-	if m.permitted && m.ready && m.unlike == "" {
+	if m.permitted && (m.ready || m.Faults.SwitchEarly) && m.unlike == "" {
 		m.stage, m.by = Trial, now.Add(m.times.TakeBack)
 		m.pending = append(m.pending, Action{Kind: Switch})
 		m.tell(Switched, "")
@@ -191,9 +210,8 @@ type Notice struct {
 	Ours            Version
 }
 
-// Exited reports the end of the successor: how, and whether it ended in good order (exit
-// code 0 or 3).
-func (m *Machine) Exited(how string, orderly bool) {
+// Exited reports the end of the successor, and how.
+func (m *Machine) Exited(how string) {
 	switch m.stage {
 	case Starting:
 		m.stage, m.by = Idle, time.Time{}
@@ -202,10 +220,30 @@ func (m *Machine) Exited(how string, orderly bool) {
 		m.stage, m.by = Idle, time.Time{}
 	case Trial:
 		m.stage, m.by = Idle, time.Time{}
+		if m.Faults.ForgetTakeBack {
+			return
+		}
 		why := "the successor ended after it took over: " + how
-		m.pending = append(m.pending, Action{Kind: TakeBack, Reason: why, Stop: m.stopping && orderly})
+		m.pending = append(m.pending, Action{Kind: TakeBack})
 		m.tell(TakenBack, why)
 	case Idle, Confirmed:
+	}
+}
+
+// verify asks whether there is anybody to confirm.
+func (m *Machine) verify(reason string) {
+	m.by, m.reason = time.Time{}, reason
+	m.pending = append(m.pending, Action{Kind: Verify})
+}
+
+// Verified reports whether the successor lived when it was looked at: its exit may not
+// have been noticed yet, and then nobody would hold the sockets. One that does not live is
+// waited for no longer than it takes to notice.
+func (m *Machine) Verified(lives bool) {
+	if m.stage == Trial && (lives || m.Faults.ConfirmBlindly) {
+		m.stage, m.by = Confirmed, time.Time{}
+		m.pending = append(m.pending, Action{Kind: Confirm})
+		m.tell(Succeeded, m.reason)
 	}
 }
 
@@ -238,9 +276,7 @@ func (m *Machine) Step(now time.Time) (actions []Action, next time.Time) {
 			m.by = time.Time{}
 			m.pending = append(m.pending, Action{Kind: Kill})
 		case Trial:
-			m.stage, m.by = Confirmed, time.Time{}
-			m.pending = append(m.pending, Action{Kind: Confirm})
-			m.tell(Succeeded, "")
+			m.verify("")
 		case Idle, Confirmed:
 		}
 	}

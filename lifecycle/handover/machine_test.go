@@ -14,9 +14,10 @@ var times = Times{Ready: 30 * time.Second, TakeBack: 10 * time.Second, Stop: 5 *
 
 // player drives a machine and writes down what it wants done.
 type player struct {
-	m   *Machine
-	now time.Time
-	log []string
+	m    *Machine
+	dead bool // what Verify finds
+	now  time.Time
+	log  []string
 }
 
 func newPlayer(t Times) *player { return &player{m: NewMachine(t), now: epoch} }
@@ -24,12 +25,14 @@ func newPlayer(t Times) *player { return &player{m: NewMachine(t), now: epoch} }
 func (p *player) step() {
 	actions, _ := p.m.Step(p.now)
 	for _, a := range actions {
-		name := [...]string{"spawn", "permit", "refresh", "switch", "confirm", "take back", "term", "kill", ""}[a.Kind]
+		if a.Kind == Verify {
+			p.m.Verified(!p.dead)
+			p.step()
+			continue
+		}
+		name := [...]string{"spawn", "permit", "refresh", "switch", "", "confirm", "take back", "term", "kill", ""}[a.Kind]
 		if a.Kind == Tell {
 			name = string(a.Result)
-		}
-		if a.Stop {
-			name += " and stop"
 		}
 		p.log = append(p.log, name)
 	}
@@ -41,7 +44,10 @@ func (p *player) play(script string) {
 		report := func(hash string) *Report { return &Report{Policy: Version{Source: "dir", Hash: hash}} }
 		ours := Version{Source: "dir", Hash: "v2"}
 		switch word {
+		case "dies":
+			p.dead = true
 		case "begin":
+			p.dead = p.dead && p.m.Stage() != Idle
 			_ = p.m.Begin(p.now)
 		case "spawnfails":
 			p.m.Spawned(errors.New("no such file"))
@@ -56,9 +62,9 @@ func (p *player) play(script string) {
 		case "stopping":
 			p.m.Heard(p.now, Notice{Stopping: true, Ours: ours})
 		case "crash":
-			p.m.Exited("exit status 1", false)
+			p.m.Exited("exit status 1")
 		case "exit":
-			p.m.Exited("exit status 0", true)
+			p.m.Exited("exit status 0")
 		case "abandon":
 			p.m.Abandon(p.now, "told to stop")
 		case "hurry":
@@ -88,9 +94,11 @@ func TestUpgrades(t *testing.T) {
 		{"an old policy becomes new", "begin old synced ready", "spawn, starting, refresh, permit, switch, switched"},
 		{"ours moves on before READY", "begin synced old ready synced", "spawn, starting, permit, refresh, switch, switched"},
 		{"dies on trial", "begin synced ready 5s crash", "spawn, starting, permit, switch, switched, take back, taken_back"},
-		{"is stopped on trial", "begin synced ready 5s stopping exit", "spawn, starting, permit, switch, switched, take back and stop, taken_back"},
-		{"crashes while it stops on trial", "begin synced ready stopping crash", "spawn, starting, permit, switch, switched, take back, taken_back"},
+		{"is stopped on trial: it has to be alone to close", "begin synced ready 5s stopping exit", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"is stopped before it serves", "begin synced stopping ready exit begin", "spawn, starting, permit, term, failed, spawn, starting"},
 		{"exits on trial without having been told", "begin synced ready exit", "spawn, starting, permit, switch, switched, take back, taken_back"},
+		{"dies at the end of the trial, and nobody has noticed yet", "begin synced ready dies 10s 5s crash", "spawn, starting, permit, switch, switched, take back, taken_back"},
+		{"dies while it stops on trial", "begin synced ready dies stopping crash", "spawn, starting, permit, switch, switched, take back, taken_back"},
 		{"dies later", "begin synced ready 10s crash begin", "spawn, starting, permit, switch, switched, confirm, confirmed"},
 		{"we are told to stop", "begin abandon exit", "spawn, starting, term, failed"},
 		{"we go", "begin hurry 1s", "spawn, starting, term, failed, kill"},
@@ -134,7 +142,7 @@ func TestWhyAnUpgradeFailed(t *testing.T) {
 
 // Every history of up to nine events, breadth first: what must hold, holds in all.
 func TestEveryHistory(t *testing.T) {
-	words := []string{"begin", "synced", "old", "ready", "stopping", "crash", "hurry", "10s", "30s"}
+	words := []string{"begin", "synced", "old", "ready", "stopping", "dies", "crash", "exit", "hurry", "10s", "30s"}
 	depth := 7
 	if testing.Short() {
 		depth = 5
@@ -150,7 +158,7 @@ func TestEveryHistory(t *testing.T) {
 				p.play(script)
 				checkHistory(t, script, p)
 				// Two histories that leave the same machine have the same future.
-				state := fmt.Sprintf("%v %v %v %v %v %q %v", p.m.stage, p.m.by.Sub(p.now), p.m.permitted, p.m.ready, p.m.stopping, p.m.unlike, p.m.result)
+				state := fmt.Sprintf("%v %v %v %v %v %q %v", p.dead, p.m.stage, p.m.by.Sub(p.now), p.m.permitted, p.m.ready, p.m.unlike, p.m.result)
 				if !seen[state] {
 					seen[state] = true
 					next = append(next, script)
@@ -186,7 +194,7 @@ func checkHistory(t *testing.T, script string, p *player) {
 				t.Fatalf("%s: let go without a successor: %v", script, p.log)
 			}
 			gone = true
-		case "take back", "take back and stop":
+		case "take back":
 			if !switched || gone {
 				t.Fatalf("%s: took back what was not given, or not held: %v", script, p.log)
 			}
@@ -197,7 +205,7 @@ func checkHistory(t *testing.T, script string, p *player) {
 			}
 		}
 	}
-	if p.m.Stage() == Starting && p.m.by.IsZero() || p.m.Stage() == Trial && p.m.by.IsZero() {
+	if p.m.Stage() == Starting && p.m.by.IsZero() || p.m.Stage() == Trial && p.m.by.IsZero() && !p.dead {
 		t.Fatalf("%s: waits for ever", script)
 	}
 }

@@ -23,6 +23,7 @@ const (
 	linkPermit  = 'P' // your policy will do: admit
 	linkSwitch  = 'S' // I accept nothing any more: answer probes and admin
 	linkConfirm = 'C' // I hold no socket any more: you are alone
+	linkKeep    = 'K' // I keep the sockets: leave them
 )
 
 // Offer is what a predecessor tells its successor. Builds may differ: unknown fields are
@@ -55,6 +56,9 @@ type Report struct {
 	Taken   []string `json:"taken"` // sockets of the offer that it uses
 	Policy  Version  `json:"policy"`
 	Waiting string   `json:"waiting,omitempty"` // for what, while it is not ready
+	// Stopping says that it was told to stop. One that may serve already leaves no socket
+	// before it heard who keeps it.
+	Stopping bool `json:"stopping,omitempty"`
 }
 
 // encode makes the assignment of a notification. JSON has no line ends.

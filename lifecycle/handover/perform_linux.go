@@ -23,13 +23,17 @@ func (u *Upgrader) perform(a Action) {
 		h.Yield()
 		u.next.say(linkSwitch)
 		h.Leave(time.Now().Add(u.cfg.Times.TakeBack))
+	case Verify:
+		lives := u.next.lives()
+		u.feed(func(m *Machine, _ time.Time) { m.Verified(lives) })
 	case Confirm:
 		u.confirm()
 	case TakeBack:
 		u.cfg.Doors.TakenBy(nil)
-		h.TakeBack(a.Reason, a.Stop)
+		h.TakeBack()
 		h.Share(len(u.cfg.Members()))
 	case Terminate:
+		u.next.say(linkKeep)
 		u.signal(syscall.SIGTERM)
 	case Kill:
 		u.cfg.Log.Warn("the successor does not go; it is killed", "pid", u.next.process.Pid)
@@ -139,7 +143,7 @@ func (u *Upgrader) listen(in *inbox, pid int) {
 
 // await reports the end of the successor, after everything that it had said was heard.
 func (u *Upgrader) await(in *inbox, next *successor, heard <-chan struct{}) {
-	how, orderly := next.wait()
+	how := next.wait()
 	next.link.Close()
 	in.last()
 	<-heard
@@ -149,7 +153,7 @@ func (u *Upgrader) await(in *inbox, next *successor, heard <-chan struct{}) {
 			u.cfg.Doors.TakenBy(nil) // on trial the machine takes them back first
 		case Idle, Trial, Confirmed:
 		}
-		m.Exited(how, orderly)
+		m.Exited(how)
 	})
 }
 

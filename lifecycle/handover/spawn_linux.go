@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // successor is a process that was started.
@@ -55,14 +57,20 @@ func (c Command) start(offer Offer, fds []int, notify string) (*successor, error
 // say writes a word into the link. A successor that is gone is noticed by its exit.
 func (s *successor) say(word byte) { _, _ = s.link.Write([]byte{word}) }
 
-// wait waits for the end of the successor and says how that was, and whether it ended in
-// good order.
-func (s *successor) wait() (how string, orderly bool) {
+// lives reports whether the successor has not ended, noticed or not.
+func (s *successor) lives() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, s.process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo == 0 // an error: somebody has waited for it already
+}
+
+// wait waits for the end of the successor and says how that was.
+func (s *successor) wait() string {
 	state, err := s.process.Wait()
 	if err != nil {
-		return err.Error(), false
+		return err.Error()
 	}
-	return state.String(), state.Exited() && (state.ExitCode() == 0 || state.ExitCode() == 3)
+	return state.String()
 }
 
 func (s *successor) signal(sig syscall.Signal) error {

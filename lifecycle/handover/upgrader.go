@@ -25,8 +25,8 @@ type Hooks struct {
 	Leave func(until time.Time)
 	// Confirm goes on to drain, as a generation; the successor is process pid.
 	Confirm func(pid int)
-	// TakeBack serves again, and with stop drains then as at SIGTERM. The successor is gone.
-	TakeBack func(why string, stop bool)
+	// TakeBack serves again. The successor is gone.
+	TakeBack func()
 	// Share is told how many processes there are to share the memory.
 	Share func(processes int)
 	// Evict makes room among the draining generations for one more.
