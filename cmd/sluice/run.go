@@ -34,6 +34,7 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
   sluice run --config sluice.yaml --drain-timeout 20s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			ignoreUpgradeSignal()
 			from, err := whence()
 			if err != nil {
 				return fail(exitFailed, fmt.Errorf("sluice: %w", err))
