@@ -81,7 +81,7 @@ func (c *Control) Start(context.Context) error {
 		c.web.log.Debug("no control socket", "err", err)
 		return nil
 	}
-	c.web.start(ln)
+	c.web.start(ours{ln})
 	return nil
 }
 

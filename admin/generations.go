@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -125,10 +126,25 @@ func (g *Generations) Close() error {
 	return nil
 }
 
-// watch waits for the account of a member.
+// How long a question that failed waits before it is asked again.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 2 * time.Second
+)
+
+// watch waits for the account of a member. As long as its socket is there it lives: a
+// question that failed is asked again.
 func (g *Generations) watch(m *member) {
 	var r drain.Receipt
 	err := m.get(g.ctx, "/final", &r)
+	for wait := firstRetry; err != nil && !errors.Is(err, syscall.ECONNREFUSED); wait = min(2*wait, lastRetry) {
+		select {
+		case <-g.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		err = m.get(g.ctx, "/final", &r)
+	}
 	if g.ctx.Err() != nil {
 		return
 	}

@@ -269,3 +269,29 @@ func (brokenListener) Close() error              { return nil }
 func (brokenListener) Addr() net.Addr            { return &net.UnixAddr{Name: "x", Net: "unix"} }
 
 func mustURL(path string) *url.URL { return &url.URL{Path: path} }
+
+// Requests whose body never comes are answered at once, and their connections are let go:
+// as many as there are places keep no probe out.
+func TestBodiesThatNeverComeKeepNoProbeOut(t *testing.T) {
+	w := newWeb("probes", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }), 8, nil, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start(ln)
+	defer w.close()
+	for range 8 {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /readyz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(readTimeout / 2)) // less than the body is waited for
+		if all, err := io.ReadAll(c); err != nil || !strings.Contains(string(all), "200 OK") {
+			t.Fatalf("%q, %v", all, err)
+		}
+	}
+}

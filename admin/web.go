@@ -44,7 +44,7 @@ func newWeb(name string, h http.Handler, maxConns int, failed func(string, error
 	log = log.With("component", name)
 	c := newCrowd(maxConns)
 	return &web{name: name, failed: failed, log: log, server: &http.Server{
-		Handler:           h,
+		Handler:           unread(h),
 		ReadHeaderTimeout: headTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -54,6 +54,25 @@ func newWeb(name string, h http.Handler, maxConns int, failed func(string, error
 		// What goes wrong on one of these connections is its client's affair.
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}
+}
+
+// unread does not wait for the rest of a body that nobody reads. net/http would, up to
+// readTimeout, before it answers, and the connection would count as busy meanwhile: 256
+// of them would keep every probe out.
+func unread(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Connection", "close")
+		rc := http.NewResponseController(w)
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			_ = rc.SetReadDeadline(time.Now()) // a long answer begins before the handler returns
+		}
+		defer func() { _ = rc.SetReadDeadline(time.Now()) }()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // start serves ln, which it takes over.

@@ -19,14 +19,23 @@ const handedOver = "handed over"
 
 // HandOver says that a successor serves at the same sockets. The lame duck begins, with
 // nothing of its usual times: it lasts until Confirm, TakeBack or a second signal, and at
-// most until by. Only a process that serves can hand over.
+// most until by. Only a process that serves can hand over and take back.
+//
+// Race: a stop that began a moment before. The successor has the sockets by now, so what
+// could still be undone may not be: two would serve, each of which takes the other for
+// gone. The process drains at once, and ErrNotServing says that the successor is on its own.
 func (m *Machine) HandOver(now, by time.Time) error {
-	if m.at != stageServing {
-		return ErrNotServing
+	switch m.at {
+	case stageServing:
+		m.handed, m.handedBy = true, by
+		m.lameDuck(now, handedOver)
+		return nil
+	case stageLameDuck, stageReadmit:
+		m.handed, m.ended = true, EndHandedOver
+		m.drain(now, "handed over during a stop: the successor is on its own")
+	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageDraining, stageParked, stageClosing, stageOver:
 	}
-	m.handed, m.handedBy = true, by
-	m.lameDuck(now, handedOver)
-	return nil
+	return ErrNotServing
 }
 
 // Confirm says that the successor stands: the lame duck ends, what is open is drained.

@@ -98,3 +98,25 @@ func TestHandOverOfNobody(t *testing.T) {
 		<-w.result
 	})
 }
+
+// A stop that began a moment before the successor took the sockets: nothing is to be
+// undone any more, or two would serve.
+func TestHandOverDuringAStopDrains(t *testing.T) {
+	for name, stop := range map[string]func(*driver){
+		"lame duck": func(d *driver) { _ = d.m.RequestDrain(d.now, false) },
+		"undone":    func(d *driver) { _ = d.m.RequestDrain(d.now, false); _ = d.m.Undo(d.now) },
+	} {
+		d := newDriver(t, Config{}, []string{"a"}, nil)
+		d.begin()
+		for len(d.calls) > 0 {
+			d.back(0, nil)
+		}
+		stop(d)
+		if err := d.m.HandOver(d.now, d.now.Add(time.Second)); err != ErrNotServing {
+			t.Errorf("%s: hand over: %v", name, err)
+		}
+		if err := d.m.Undo(d.now); err != ErrTooLate || d.m.State() != Draining {
+			t.Errorf("%s: undo afterwards: %v in %v", name, err, d.m.State())
+		}
+	}
+}

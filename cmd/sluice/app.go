@@ -218,10 +218,10 @@ func (a *app) run(ctx context.Context) int {
 	ignore := onUpgradeSignal(a.upgradeSignalled)
 	err := a.manager.Run(ctx)
 	ignore()
+	code := a.account(err) // first: nothing may come between the end and its account
 	if a.access != nil {
 		a.access.CloseWithin(logFlush)
 	}
-	code := a.account(err)
 	a.registry.Close()
 	return code
 }
