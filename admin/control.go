@@ -17,7 +17,7 @@ import (
 )
 
 // Control is where successors reach this process when its address is theirs: all pages of
-// the private server on an abstract unix socket, for whoever knows its secret, which only
+// the private server on an abstract unix socket, for processes of the same user (and root) that know its secret, which only
 // successors are told. It is a service of package lifecycle by its shape.
 type Control struct {
 	server *Server

@@ -88,16 +88,7 @@ func TestEveryStateOfTheTracker(t *testing.T) {
 		t.Fatalf("after % x: %s", script, said)
 	}
 	t.Logf("%d states in up to %d events", states, depth)
-	for name, faults := range map[string]drain.Faults{
-		"CountWithoutState": {CountWithoutState: true},
-		"TunnelForgotten":   {TunnelForgotten: true},
-		"IdleCloseFirst":    {IdleCloseFirst: true},
-		"QuiesceEarly":      {QuiesceEarly: true},
-		"NoDeadline":        {NoDeadline: true},
-		"GoodbyeNever":      {GoodbyeNever: true},
-		"ReceiptForgetsCut": {ReceiptForgetsCut: true},
-		"EvictNeighbour":    {EvictNeighbour: true},
-	} {
+	for name, faults := range everyFault() {
 		if _, said, script := explore(faults, 6); said == "" {
 			t.Errorf("%s: not noticed", name)
 		} else {

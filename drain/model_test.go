@@ -549,6 +549,20 @@ func notices(faults drain.Faults, script []byte) (said alarm) {
 	return ""
 }
 
+// everyFault is each fault alone.
+func everyFault() map[string]drain.Faults {
+	return map[string]drain.Faults{
+		"CountWithoutState": {CountWithoutState: true},
+		"TunnelForgotten":   {TunnelForgotten: true},
+		"IdleCloseFirst":    {IdleCloseFirst: true},
+		"QuiesceEarly":      {QuiesceEarly: true},
+		"NoDeadline":        {NoDeadline: true},
+		"GoodbyeNever":      {GoodbyeNever: true},
+		"ReceiptForgetsCut": {ReceiptForgetsCut: true},
+		"EvictNeighbour":    {EvictNeighbour: true},
+	}
+}
+
 // The model is worth something: it notices each fault within a few random scripts, and
 // none where there is none.
 func TestModelNoticesEveryFault(t *testing.T) {
@@ -561,15 +575,7 @@ func TestModelNoticesEveryFault(t *testing.T) {
 		}
 		return b
 	}
-	for name, faults := range map[string]drain.Faults{
-		"CountWithoutState": {CountWithoutState: true},
-		"TunnelForgotten":   {TunnelForgotten: true},
-		"IdleCloseFirst":    {IdleCloseFirst: true},
-		"QuiesceEarly":      {QuiesceEarly: true},
-		"NoDeadline":        {NoDeadline: true},
-		"GoodbyeNever":      {GoodbyeNever: true},
-		"ReceiptForgetsCut": {ReceiptForgetsCut: true},
-	} {
+	for name, faults := range everyFault() {
 		said := alarm("")
 		for i := 0; i < scripts && said == ""; i++ {
 			said = notices(faults, script())
