@@ -17,8 +17,9 @@ import (
 )
 
 // Control is where successors reach this process when its address is theirs: all pages of
-// the private server on an abstract unix socket, for processes of the same user (and root) that know its secret, which only
-// successors are told. It is a service of package lifecycle by its shape.
+// the private server on an abstract unix socket, for processes of the same user, and of
+// root, that know its secret, which only successors are told. It is a service of package
+// lifecycle by its shape.
 type Control struct {
 	server *Server
 	name   string
