@@ -111,7 +111,7 @@ type Platform struct {
 // Upgrade is about a successor that takes over the listening sockets.
 type Upgrade struct {
 	ReadyTimeout time.Duration `yaml:"ready_timeout"` // from its start until it is ready; then it is stopped, and this process serves on
-	TakeBack     time.Duration `yaml:"take_back"`     // how long after it took over this process takes back if it ends; 0: not at all
+	TakeBack     time.Duration `yaml:"take_back"`     // how long after it took over this process takes back if it ends or hangs; 0: not at all
 }
 
 // Probes is the open, read-only listener: probes and metrics.

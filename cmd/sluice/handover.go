@@ -71,7 +71,7 @@ func (a *app) wireUpgrade() {
 	}
 	a.manager.Register(t)
 	a.hand.upgrader = handover.New(handover.Config{
-		Times:   handover.Times{Ready: a.cfg.Upgrade.ReadyTimeout, TakeBack: a.cfg.Upgrade.TakeBack, Stop: a.cfg.Platform.StopTimeout},
+		Times:   handover.Times{Ready: a.cfg.Upgrade.ReadyTimeout, TakeBack: a.cfg.Upgrade.TakeBack, Stop: a.cfg.Platform.StopTimeout, Silence: handover.Silence},
 		Command: a.hand.command, Doors: a.hand.doors, Generation: a.hand.generation, Log: a.log,
 		Members: func() []handover.Member {
 			return append(a.hand.generations.Draining(), a.hand.control.Member())
@@ -246,7 +246,7 @@ func (a *app) report() handover.Report {
 		}
 	}
 	stopping := a.manager.State() >= lifecycle.LameDuck
-	return handover.Report{Taken: a.hand.doors.Inherited(), Policy: a.policyVersion(), Waiting: strings.Join(waiting, "; "), Stopping: stopping}
+	return handover.Report{Taken: a.hand.doors.Inherited(), Policy: a.policyVersion(), Waiting: strings.Join(waiting, "; "), Stopping: stopping, Steady: true}
 }
 
 // final waits for the account of the drain.

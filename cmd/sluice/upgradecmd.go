@@ -20,8 +20,8 @@ func newUpgrade() *cobra.Command {
 		Long: `Have a running proxy start its successor: the program that is at its path now, with the same
 arguments and environment, the configuration as it is now, and the listening sockets. When the
 successor is ready with a policy at least as new, it takes over and the old process drains.
-If the successor fails (upgrade.ready_timeout), or ends soon after (upgrade.take_back), the old
-process serves on. SIGUSR2 does the same. As PID 1 it is refused.
+If the successor fails (upgrade.ready_timeout), or ends or hangs soon after (upgrade.take_back),
+the old process serves on. SIGUSR2 does the same. As PID 1 it is refused.
 
 Waits until the upgrade is confirmed. Exit codes: 0 confirmed, 1 failed or refused; the reason
 is printed.`,

@@ -1,4 +1,4 @@
-// Command stillborn is a successor that fails in one of three ways, so that the tests of
+// Command stillborn is a successor that fails in one of several ways, so that the tests of
 // the hand-over can show that the service goes on. Which one, a file beside it says, since
 // its arguments are those of the product.
 //
@@ -6,6 +6,7 @@
 //	unready    says that it waits for a policy, for ever
 //	exit       says READY with a policy of its own, and exits in good order
 //	accept     says READY, and exits the moment that it is told to take over
+//	silent     says READY and that it reports, and nothing ever again; it ignores SIGTERM
 package main
 
 import (
@@ -44,8 +45,11 @@ func fail(how string) error {
 			return err
 		}
 		return heard('S')
+	case "silent":
+		signal.Ignore(syscall.SIGTERM)
+		return say("READY=1\n"+strings.Replace(policy, "{", `{"steady":true,`, 1), time.Minute)
 	default:
-		return fmt.Errorf("%q is none of hang, unready, exit, accept", how)
+		return fmt.Errorf("%q is none of hang, unready, exit, accept, silent", how)
 	}
 	return nil
 }

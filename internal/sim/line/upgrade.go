@@ -18,14 +18,14 @@ const (
 
 // upgrade feeds the upgrade and carries out what follows.
 func (p *process) upgrade(f func(now time.Time)) {
-	if p.alive {
+	if p.runs() {
 		f(p.l.net.Now())
 		p.stepUpgrade()
 	}
 }
 
 func (p *process) stepUpgrade() {
-	if !p.alive {
+	if !p.runs() {
 		return
 	}
 	actions, next := p.up.Step(p.l.net.Now())
@@ -58,12 +58,17 @@ func (p *process) act(a handover.Action) {
 		l.net.Count["confirmed"]++
 		if s := p.succ; s.state >= lifecycle.LameDuck {
 			l.stopping = true // whoever told it to stop stops the service
+		} else if !s.hungAt.IsZero() {
+			p.letGo(s)
 		}
 		for i := range doors {
 			p.drop(i)
 		}
 		p.event(p.machine.Confirm)
 		p.say('C')
+		if !p.succ.hungAt.IsZero() {
+			l.bereft()
+		}
 	case handover.TakeBack:
 		l.net.Count["taken back"]++
 		p.taken = false
@@ -89,6 +94,15 @@ func (p *process) act(a handover.Action) {
 	}
 }
 
+// letGo looks at a confirmation of somebody who hangs: the report that made it may have been
+// on its way, and then only a supervisor can help.
+func (p *process) letGo(s *process) {
+	if since := p.l.net.Now().Sub(s.hungAt); since > 10*time.Millisecond && !p.l.stopping {
+		p.l.violate("generation %d lets go for generation %d, which hangs since %v", p.gen, s.gen, since)
+	}
+	p.l.net.Count["hung in the moment of confirmation"]++
+}
+
 // handOver is the switch.
 func (p *process) handOver() {
 	s := p.succ
@@ -98,7 +112,7 @@ func (p *process) handOver() {
 	p.gate = false
 	p.say('S')
 	p.event(func(now time.Time) {
-		if err := p.machine.HandOver(now, now.Add(trial+time.Second)); err != nil {
+		if err := p.machine.HandOver(now, now.Add(upgradeTimes.Trial()+time.Second)); err != nil {
 			p.l.trace("generation %d: %v", p.gen, err)
 		}
 	})
@@ -112,7 +126,7 @@ func (p *process) say(word byte) {
 
 // heard is Link and takeover: what is said is latched, in order.
 func (p *process) heard(word byte) {
-	if !p.alive || p.fate.mute {
+	if !p.runs() || p.fate.mute {
 		return
 	}
 	switch {
@@ -150,7 +164,7 @@ func (p *process) heard(word byte) {
 
 // report tells the predecessor how this process is, until it is alone.
 func (p *process) report() {
-	if p.alive && !p.alone {
+	if p.runs() && !p.alone {
 		p.notify()
 		p.l.net.After(reportEvery, p.report)
 	}
@@ -166,7 +180,7 @@ func (p *process) tellStopping() {
 func (p *process) notify() {
 	n := handover.Notice{
 		Ready:  p.state == lifecycle.Serving,
-		Report: &handover.Report{Policy: p.policyVersion(), Stopping: p.state >= lifecycle.LameDuck},
+		Report: &handover.Report{Policy: p.policyVersion(), Stopping: p.state >= lifecycle.LameDuck, Steady: true},
 	}
 	if q := p.pred; q.alive {
 		p.l.net.After(p.l.net.Between(0, 2*time.Millisecond), func() {
