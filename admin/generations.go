@@ -184,6 +184,21 @@ func (g *Generations) Draining() (left []handover.Member) {
 	return left
 }
 
+// LastReceipt is the account of whoever was the last to end its drain; nil: nobody has yet.
+func (g *Generations) LastReceipt() (last *drain.Receipt) {
+	if g == nil {
+		return nil
+	}
+	for _, m := range g.members {
+		m.mu.Lock()
+		if r := m.sofar; m.state == generationDrained && r.Schema == drain.ReceiptSchema && (last == nil || r.EndedAt().After(last.EndedAt())) {
+			last = r // final: nobody writes it any more
+		}
+		m.mu.Unlock()
+	}
+	return last
+}
+
 // List asks each how it does, for at most half a second; one that does not answer in time
 // is listed as it was last seen.
 func (g *Generations) List(ctx context.Context) []Generation {
