@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -92,4 +95,51 @@ func TestG5ReceiptsOfGenerations(t *testing.T) {
 	if latest := load(h.file("receipt.json")); !latest.Phases[len(latest.Phases)-1].Ended.Equal(last) {
 		t.Errorf("the latest is the one of pid %d", latest.Process.PID)
 	}
+}
+
+// TestG5WatchAGeneration: the end of a generation is the good end of who watches it, also for
+// who comes after it.
+func TestG5WatchAGeneration(t *testing.T) {
+	t.Parallel()
+	h := serveHouse(t, newUpstream(t), setup{extra: "upgrade: {ready_timeout: 10s, take_back: 50ms}\nplatform: {stop_timeout: 60s}"})
+	w, err := connect(h.raw, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	_ = w.SetDeadline(time.Now().Add(patience))
+	echo(t, w, "held")
+	if out, code := h.upgrade(t); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	cmd := exec.Command(built.sluice, "drain", "--watch", "--generation", "1", "--every", "50ms", "-c", h.file("sluice.yaml"))
+	out, err := cmd.StdoutPipe()
+	cmd.Stderr = cmd.Stdout
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(out)
+	first, err := in.ReadString('\n')
+	if err != nil || !strings.Contains(first, "1 tunnel") {
+		t.Errorf("the first look: %q %v", first, err)
+	}
+	_ = w.Close()
+	rest, _ := io.ReadAll(in)
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(rest), "generation 1 is done: drained clean") && !strings.Contains(string(rest), "drained: ") {
+		t.Errorf("the end: %v, %q", err, rest)
+	}
+	eventually(t, "generation 1 is gone", func() bool {
+		out, code := h.cli(t, "status", "--generation", "1", "-c", h.file("sluice.yaml"))
+		return code == 1 && strings.Contains(out, "generation 1 is done: drained clean")
+	})
+	if got := h.drains(t, 0, "--watch", "--generation", "1"); !strings.Contains(got, "generation 1 is done: drained clean") {
+		t.Errorf("who comes later is told %q", got)
+	}
+	if got := h.drains(t, 1, "--watch", "--generation", "7"); !strings.Contains(got, "does not drain here") {
+		t.Errorf("of a generation that there never was: %q", got)
+	}
+	h.stop(t)
 }
