@@ -108,6 +108,7 @@ func TestG8SuccessorsThatFail(t *testing.T) {
 		{"unready", "it waits for a policy that never comes", "upgrade failed"},
 		{"exit", "the successor ended", ""}, // before the switch or after it
 		{"accept", "the successor ended after it took over: exit status 0", "upgrade taken back"},
+		{"fails", "the successor took over, and stops: run proxy: it broke", "upgrade taken back"},
 		{"silent", "said nothing for 3s, and was killed", "upgrade taken back"},
 	} {
 		t.Run(tt.how, func(t *testing.T) {

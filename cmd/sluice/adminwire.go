@@ -66,7 +66,7 @@ func (a *app) hooks(names health.Naming) admin.Hooks {
 // the tracker knows of.
 func (a *app) moveDeadline(at time.Time) error {
 	if a.tracker.Cutting() {
-		return lifecycle.ErrTooLate
+		return lifecycle.ErrDeadlineOver
 	}
 	return a.manager.MoveDeadline(at)
 }

@@ -46,7 +46,7 @@ func (t *takeover) follow(ctx context.Context) {
 	tick := time.NewTicker(handover.ReportEvery)
 	defer tick.Stop()
 	h := &t.app.hand
-	permitted, switched := h.given.Link.Permitted(), h.given.Link.Switched()
+	permitted, switched, kept := h.given.Link.Permitted(), h.given.Link.Switched(), h.given.Link.Kept()
 	for {
 		select {
 		case <-permitted:
@@ -62,6 +62,11 @@ func (t *takeover) follow(ctx context.Context) {
 				gate.Open()
 			}
 			t.app.log.Info("took over", "generation", h.generation, "predecessor", h.given.Offer.PID)
+		case <-kept:
+			kept = nil
+			if switched == nil {
+				t.app.kept()
+			}
 		case <-h.given.Link.Alone():
 			if permitted != nil || switched != nil {
 				continue // those first

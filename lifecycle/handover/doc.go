@@ -34,7 +34,7 @@
 //   - A successor admits nothing before its policy is at least as new as that of its
 //     predecessor ([Version.AtLeast]). If it dies, hangs or never gets there, the
 //     predecessor serves on as if nothing had happened. If it exits within the time of
-//     trial, or hangs, the predecessor takes back what it still holds.
+//     trial, fails, or hangs, the predecessor takes back what it still holds.
 //   - A successor on trial hangs if none of its reports comes for [Silence]. It is killed
 //     then, because it could wake up and serve beside who has taken back. Its trial ends
 //     with a report after its time is over, so that no hang within the trial is missed.

@@ -184,11 +184,16 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 	stopping := (n.Stopping || n.Report != nil && n.Report.Stopping)
 	switch {
 	case stopping && m.stage == Starting:
-		m.end(now, "the successor was told to stop")
+		m.end(now, "the successor stops: "+why(n.Report))
+		return
+	case stopping && m.stage == Trial && n.Report != nil && n.Report.Failed:
+		m.pending = append(m.pending, Action{Kind: Terminate})
+		m.takeBack(Ending, "the successor took over, and stops: "+why(n.Report))
+		m.by = now.Add(m.times.Stop)
 		return
 	case stopping && m.stage == Trial:
-		// It closes the sockets in good order, and for that it has to be alone.
-		m.verify("the successor was told to stop, and does so by itself")
+		// It was told to: it closes the sockets in good order, and for that it has to be alone.
+		m.verify("the successor stops, by itself: " + why(n.Report))
 		return
 	case m.stage == Trial && n.Report != nil:
 		m.reported(now)
@@ -222,6 +227,14 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 		m.pending = append(m.pending, Action{Kind: Switch})
 		m.tell(Switched, "")
 	}
+}
+
+// why is the reason of a successor that stops.
+func why(r *Report) string {
+	if r == nil || r.Reason == "" {
+		return "its log says why"
+	}
+	return r.Reason
 }
 
 // Notice is what was heard.

@@ -79,6 +79,10 @@ func (p *player) play(script string) {
 			p.m.Heard(p.now, Notice{Ready: true, Ours: ours})
 		case "stopping":
 			p.m.Heard(p.now, Notice{Stopping: true, Ours: ours})
+		case "fails":
+			p.m.Heard(p.now, Notice{Report: &Report{Stopping: true, Failed: true, Reason: "run proxy: broken"}, Ours: ours})
+		case "told":
+			p.m.Heard(p.now, Notice{Report: &Report{Stopping: true, Reason: "SIGTERM"}, Ours: ours})
 		case "crash":
 			p.m.Exited("exit status 1")
 		case "exit":
@@ -131,6 +135,9 @@ func TestUpgrades(t *testing.T) {
 		{"an old build reports all the same", "begin synced ready synced silence", "spawn, starting, permit, switch, switched, kill, take back, taken_back"},
 		{"hangs, and we are told to stop", "begin steady ready abandon silence", "spawn, starting, permit, switch, switched, kill, take back, taken_back"},
 		{"we go while it is on trial", "begin steady ready hurry silence", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"fails by itself on trial", "begin steady ready fails exit begin", "spawn, starting, permit, switch, switched, term, take back, taken_back, spawn, starting"},
+		{"fails by itself on trial, and does not go", "begin steady ready fails 5s crash", "spawn, starting, permit, switch, switched, term, take back, taken_back, kill"},
+		{"fails before it serves", "begin steady fails exit", "spawn, starting, permit, term, failed"},
 		{"again after a failure", "begin crash begin synced ready 10s", "spawn, starting, failed, spawn, starting, permit, switch, switched, confirm, confirmed"},
 	} {
 		p := newPlayer(times)
@@ -160,6 +167,10 @@ func TestWhyAnUpgradeFailed(t *testing.T) {
 		"begin spawnfails":           "no such file",
 		"begin synced ready 1s exit": "after it took over: exit status 0",
 		"begin steady ready silence": "said nothing for 3s",
+		"begin steady ready fails":   "took over, and stops: run proxy: broken",
+		"begin fails":                "the successor stops: run proxy: broken",
+		"begin steady ready told":    "stops, by itself: SIGTERM",
+		"begin stopping":             "the successor stops: its log says why",
 	} {
 		p := newPlayer(times)
 		p.play(script)
@@ -171,7 +182,7 @@ func TestWhyAnUpgradeFailed(t *testing.T) {
 
 // Every history of up to nine events, breadth first: what must hold, holds in all.
 func TestEveryHistory(t *testing.T) {
-	words := []string{"begin", "synced", "steady", "old", "ready", "stopping", "dies", "crash", "exit", "hurry", "look", "silence", "10s", "30s"}
+	words := []string{"begin", "synced", "steady", "old", "ready", "stopping", "fails", "dies", "crash", "exit", "hurry", "look", "silence", "10s", "30s"}
 	depth := 7
 	if testing.Short() {
 		depth = 5
@@ -230,7 +241,7 @@ func checkHistory(t *testing.T, script string, p *player) {
 			}
 			switched, alive = false, false
 		case "term", "kill":
-			if switched && (a == "term" || i+1 == len(p.log) || p.log[i+1] != "take back") {
+			if switched && (i+1 == len(p.log) || p.log[i+1] != "take back") {
 				t.Fatalf("%s: ended a successor that serves: %v", script, p.log)
 			}
 		}

@@ -57,9 +57,13 @@ type Report struct {
 	Taken   []string `json:"taken"` // sockets of the offer that it uses
 	Policy  Version  `json:"policy"`
 	Waiting string   `json:"waiting,omitempty"` // for what, while it is not ready
-	// Stopping says that it was told to stop. One that may serve already leaves no socket
-	// before it heard who keeps it.
-	Stopping bool `json:"stopping,omitempty"`
+	// Stopping says that it stops, Reason why, and Failed that something went wrong: it was
+	// not told to. One that may serve already leaves no socket before it heard who keeps it.
+	Stopping bool   `json:"stopping,omitempty"`
+	Failed   bool   `json:"failed,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// Admin is where its private listener is, as a client wants it.
+	Admin string `json:"admin,omitempty"`
 	// Steady says that it reports every ReportEvery until it is alone, so that it hangs if
 	// it does not. Builds before that did so too, and did not say it.
 	Steady bool `json:"steady,omitempty"`

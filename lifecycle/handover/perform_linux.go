@@ -96,7 +96,7 @@ func (u *Upgrader) spawn() {
 		return
 	}
 	u.mu.Lock()
-	u.pid = u.next.process.Pid
+	u.pid, u.admin = u.next.process.Pid, ""
 	u.mu.Unlock()
 	next := u.next
 	heard := make(chan struct{})                                              // closed by listen
@@ -134,6 +134,9 @@ func (u *Upgrader) listen(in *inbox, pid int) {
 		}
 		if n.report != nil {
 			u.cfg.Doors.Lend(n.report.Taken)
+			u.mu.Lock()
+			u.admin = n.report.Admin
+			u.mu.Unlock()
 		}
 		ours := u.cfg.Hooks.Policy()
 		u.feed(func(m *Machine, now time.Time) {

@@ -36,6 +36,7 @@ type fate struct {
 	stopAfter time.Duration // it gets SIGTERM so long after it was permitted; 0: never
 	unsynced  bool          // its policy never comes
 	older     bool          // it has the first version in force, whatever was published
+	failAfter time.Duration // a service of it breaks so long after it took over; 0: never
 	hangAfter time.Duration // it stops to do anything so long after it admitted; 0: never
 }
 

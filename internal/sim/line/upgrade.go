@@ -1,6 +1,7 @@
 package line
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -132,6 +133,7 @@ func (p *process) heard(word byte) {
 	switch {
 	case word == 'K':
 		p.kept = true
+		p.gate = false
 	case word == 'P' && !p.permitted:
 		p.permitted = true
 		if p.fate.stopAfter > 0 {
@@ -153,6 +155,9 @@ func (p *process) heard(word byte) {
 		if p.fate.crashLate {
 			p.l.net.After(trial-p.l.net.Between(0, 25*time.Millisecond), func() { p.crash("by its fate") })
 		}
+		if p.fate.failAfter > 0 {
+			p.l.net.After(p.fate.failAfter, p.fail)
+		}
 		if s := p.tracker.State(); s == trackerOpen || s == trackerLeaving {
 			p.accept()
 		}
@@ -160,6 +165,15 @@ func (p *process) heard(word byte) {
 		p.alone = true
 		p.l.trace("generation %d is alone", p.gen)
 	}
+}
+
+// fail is a service that breaks: Manager.Failed.
+func (p *process) fail() {
+	if p.alone || p.state != lifecycle.Serving {
+		return
+	}
+	p.l.net.Count["successor fails on trial"]++
+	p.event(func(now time.Time) { p.machine.ServiceFailed(now, "proxy", errors.New("broken")) })
 }
 
 // report tells the predecessor how this process is, until it is alone.
@@ -180,7 +194,7 @@ func (p *process) tellStopping() {
 func (p *process) notify() {
 	n := handover.Notice{
 		Ready:  p.state == lifecycle.Serving,
-		Report: &handover.Report{Policy: p.policyVersion(), Stopping: p.state >= lifecycle.LameDuck, Steady: true},
+		Report: &handover.Report{Policy: p.policyVersion(), Stopping: p.state >= lifecycle.LameDuck, Failed: p.machine.Status().Failed, Steady: true},
 	}
 	if q := p.pred; q.alive {
 		p.l.net.After(p.l.net.Between(0, 2*time.Millisecond), func() {
