@@ -14,6 +14,7 @@ type conn struct {
 	closing bool
 	asked   bool          // closing, by the handler: it must not send
 	linger  time.Duration // of Close
+	acking  bool          // closing, and all that is left is the wait for the peer to have read
 	finSent bool
 	eof     bool
 	dropped int64
@@ -49,7 +50,7 @@ func (c *conn) attach(sock *Sock) {
 				return
 			}
 			if c.closing {
-				c.finish()
+				c.flushed()
 				return
 			}
 			if c.outOf != nil {
@@ -65,6 +66,7 @@ func (c *conn) attach(sock *Sock) {
 				return
 			}
 			if c.closing {
+				c.flushed()
 				return
 			}
 			if c.into != nil {
@@ -99,7 +101,8 @@ func (c *conn) bothDone() {
 	}
 }
 
-// end is the last word: the slot is free, the handler told.
+// end is the last word: the slot is free, the handler told. What the peer has is not the whole
+// where it was not flushed, and must not look like it.
 func (c *conn) end(err error) {
 	for i := range c.stops {
 		c.disarm(i)
@@ -107,7 +110,11 @@ func (c *conn) end(err error) {
 	unsent := int64(0)
 	if c.sock != nil {
 		unsent = int64(c.sock.Unacked())
-		c.sock.Close()
+		if err == ErrUnflushed {
+			c.sock.Abort()
+		} else {
+			c.sock.Close()
+		}
 	}
 	c.endMoves()
 	slot := c.id.Slot()
@@ -116,9 +123,37 @@ func (c *conn) end(err error) {
 	c.s.h.Closed(c.id, engine.End{Err: err, Unsent: unsent, Discarded: c.dropped})
 }
 
+// A close has three parts, as with the real drivers: until the kernel has what is queued, then
+// until the peer's FIN, both within linger; then until the peer has read it all.
+
+// flushed goes on with a close whose queue is empty and whose peer has said goodbye.
+func (c *conn) flushed() {
+	if c.eof && c.linger > 0 && c.sock.Queued() == 0 {
+		c.finish()
+	}
+}
+
+// lingered: the time of a close is over. Without any, whatever fits the kernel's buffer is the
+// kernel's to deliver.
+func (c *conn) lingered() {
+	switch {
+	case !c.live() || c.acking:
+	case c.sock.Queued() > c.sock.Room():
+		c.end(ErrUnflushed)
+	case c.linger <= 0:
+		c.end(nil)
+	default:
+		c.finish()
+	}
+}
+
 // finish waits until the peer has read everything, or two seconds, or twice the linger
 // that was asked for, and releases.
 func (c *conn) finish() {
+	if c.acking {
+		return
+	}
+	c.acking = true
 	deadline := c.s.n.now.Add(min(2*time.Second, 2*c.linger))
 	var check func()
 	check = func() {

@@ -177,23 +177,8 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 	}
 	c.sock.CloseWrite()
 	c.sock.Resume()
-	if c.eof {
-		c.finish()
-		return
-	}
-	if linger <= 0 {
-		s.n.After(time.Millisecond, func() {
-			if c.live() {
-				c.end(nil)
-			}
-		})
-		return
-	}
-	s.n.After(linger, func() {
-		if c.live() {
-			c.finish()
-		}
-	})
+	s.n.After(max(linger, time.Millisecond), c.lingered)
+	c.flushed()
 }
 
 // Abort implements engine.Shard.
