@@ -133,6 +133,7 @@ func (d *Driver) Crash() {
 		}
 	}
 }
+
 // Freeze stops the process for good: it reads nothing and does nothing, and its sockets
 // stay. Only Crash comes after it.
 func (d *Driver) Freeze() {
