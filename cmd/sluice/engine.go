@@ -30,7 +30,7 @@ func (a *app) secure(d engine.Driver) engine.Driver {
 	if len(a.certificates) == 0 {
 		return d
 	}
-	return tlslayer.New(d, tlslayer.Config{Handshakes: min(a.cfg.Limits.MaxConnections, maxHandshakes)})
+	return tlslayer.New(d, tlslayer.Config{Handshakes: min(a.cfg.Limits.MaxConnections, maxHandshakes), Working: d.Shards()})
 }
 
 // maxHandshakes under way at once.
