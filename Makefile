@@ -60,9 +60,13 @@ score-peers: ## the case tables against nginx, HAProxy and Caddy beside Sluice; 
 	mkdir -p bench/results
 	cd e2e && E2E_PEERS=1 E2E_PEERS_REPORT=../bench/results/$$(date +%F)-case-tables.md $(GO) test -count=1 -v -timeout 1500s -run TestPeersScore .
 
-sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it); a failing seed prints its replay command
+sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it): $(SEEDS) histories of the proxy, $(LINES) of upgrades, and so on; a failing seed prints its replay command
 	$(GO) test -c -o bin/world.test ./internal/sim/world
-	cd internal/sim/world && exec ../../../bin/world.test -test.run Histories -test.timeout 0 -test.v -forever -from $(FROM)
+	$(GO) test -c -o bin/line.test ./internal/sim/line
+	@world=$(FROM); line=$(FROM); while :; do \
+		(cd internal/sim/world && ../../../bin/world.test -test.run Histories -test.timeout 0 -test.v -from $$world -seeds $(SEEDS)) || exit 1; \
+		(cd internal/sim/line && ../../../bin/line.test -test.run Histories -test.timeout 0 -test.v -from $$line -seeds $(LINES)) || exit 1; \
+		world=$$((world + $(SEEDS))); line=$$((line + $(LINES))); done
 
 fuzz: ## every fuzz target for $(FUZZ)
 	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v '^./e2e' | xargs -n1 dirname | sort -u); do \
