@@ -133,3 +133,16 @@ func (d *Driver) Crash() {
 		}
 	}
 }
+
+// Freeze stops the process for good: it reads nothing and does nothing, and its sockets
+// stay. Only Crash comes after it.
+func (d *Driver) Freeze() {
+	for _, s := range d.shards {
+		s.down = true
+		for _, c := range s.conns {
+			if c != nil && c.sock != nil {
+				c.sock.Pause()
+			}
+		}
+	}
+}
