@@ -5,6 +5,7 @@ LINES   ?= 5000
 FROM    ?= 20001
 FUZZ    ?= 60s
 PEERS   ?=
+LAB     ?=
 RESTARTS ?= 20
 DEFAULTS ?= 0
 BIN     := bin/sluice
@@ -15,7 +16,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers lab lab-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +77,16 @@ bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in b
 	GO="$(GO)" ./bench/peers/setup.sh bin
 	mkdir -p bench/results
 	$(GO) run ./bench/peers -out auto $(PEERS)
+
+lab: build ## restart two replicas under load and see what that costs (flags: LAB="--plan surge"); docs/lab.md
+	$(GO) build -o bin/ ./cmd/sluice-lab
+	./bin/sluice-lab roll --sluice $(BIN) $(LAB)
+
+lab-peers: build ## the same for every proxy that is installed, side by side, in bench/results
+	GO="$(GO)" ./bench/peers/setup.sh bin
+	mkdir -p bench/results
+	$(GO) build -o bin/ ./cmd/sluice-lab
+	./bin/sluice-lab roll --sluice $(BIN) --proxy all --plan sequential,surge,upgrade,all-at-once $(LAB) | tee bench/results/$$(date +%F)-lab-peers.txt
 
 lossless: ## restarts with every class of client at once, each in a network namespace of its own: $(RESTARTS) a mode, $(DEFAULTS) at the shipped defaults
 	mkdir -p bench/results
