@@ -78,9 +78,9 @@ bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in b
 	mkdir -p bench/results
 	$(GO) run ./bench/peers -out auto $(PEERS)
 
-lab: build ## restart two replicas under load and see what that costs (flags: LAB="--plan surge"); docs/lab.md
+lab: build ## restart two replicas under load and see what that costs, in bin/lab.html too (flags: LAB="--plan surge")
 	$(GO) build -o bin/ ./cmd/sluice-lab
-	./bin/sluice-lab roll --sluice $(BIN) $(LAB)
+	./bin/sluice-lab roll --sluice $(BIN) --html bin/lab.html --json bin/lab.json $(LAB)
 
 lab-peers: build ## the same for every proxy that is installed, side by side, in bench/results
 	GO="$(GO)" ./bench/peers/setup.sh bin

@@ -21,6 +21,7 @@ type Config struct {
 
 	LameDuck    time.Duration // 0: 1 s
 	Drain       time.Duration // 0: 10 s
+	Long        time.Duration // how long slow requests take, and half a stream; 0: one and a half lame ducks
 	Poll        time.Duration // of the balancer; 0: 50 ms
 	Propagation time.Duration // of what it learns; negative: none; 0: 300 ms
 	Blind       bool          // the balancer does not ask for readiness
@@ -47,6 +48,9 @@ func (c Config) withDefaults() Config {
 		if *d.of == 0 {
 			*d.of = d.usual
 		}
+	}
+	if c.Long == 0 {
+		c.Long = c.LameDuck + c.LameDuck/2
 	}
 	if c.Replicas == 0 {
 		c.Replicas = 2

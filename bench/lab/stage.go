@@ -113,7 +113,7 @@ func (s *stage) begin(ctx context.Context) {
 	rec := record.New(time.Now())
 	rec.Refine = s.refine
 	s.recorder.Store(rec)
-	s.generator = load.New(load.Config{Web: s.web, Raw: s.raw, Profiles: load.Mix(s.cfg.Rate, s.cfg.LameDuck, s.cfg.Classes), Seed: s.cfg.Seed, Record: rec})
+	s.generator = load.New(load.Config{Web: s.web, Raw: s.raw, Profiles: load.Mix(s.cfg.Rate, s.cfg.Long, s.cfg.Classes), Seed: s.cfg.Seed, Record: rec})
 	ctx, s.stopLoad = context.WithCancel(ctx)
 	s.loadDone = make(chan struct{})
 	s.running.Go(func() { // ends with stopLoad, and what is under way

@@ -62,12 +62,15 @@ happened, and says what was lost, where and why. Everything is on loopback.
   sluice-lab roll                                  Sluice, one replica after the other
   sluice-lab roll --plan surge --proxy haproxy     another proxy, another plan
   sluice-lab roll --proxy all                      all that are installed, side by side
+  sluice-lab roll --html report.html --json a.json
+  sluice-lab compare a.json b.json
+  sluice-lab suggest                               the smallest times that lose nothing here
 
 Exit codes: 0 nothing lost and every restart proven, 1 something lost or a limit broken,
 2 usage, 3 a restart not proven, 4 the generator could not keep up.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newRoll(), newGoShutdown())
+	root.AddCommand(newRoll(), newCompare(), newSuggest(), newGoShutdown())
 	return root
 }

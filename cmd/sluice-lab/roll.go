@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sluiceproxy/sluice/bench/lab"
 	"github.com/sluiceproxy/sluice/bench/lab/peers"
@@ -29,6 +31,8 @@ type rollFlags struct {
 	sluice   string
 	quiet    bool
 	json     string
+	html     string
+	repeat   int
 	limits   report.Limits
 }
 
@@ -40,7 +44,11 @@ func newRoll() *cobra.Command {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	fs := c.Flags()
+	f.bind(c.Flags())
+	return c
+}
+
+func (f *rollFlags) bind(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.proxies, "proxy", []string{"sluice"}, "sluice, "+strings.Join(peers.Names(), ", ")+"; or all")
 	fs.StringSliceVar(&f.plans, "plan", []string{string(plan.Sequential)}, "how to restart: "+kinds()+"; or all")
 	fs.IntVar(&f.cfg.Replicas, "replicas", 2, "how many serve")
@@ -51,6 +59,7 @@ func newRoll() *cobra.Command {
 	fs.DurationVar(&f.cfg.LameDuck, "lame-duck", time.Second, "not ready and still accepting, of every proxy")
 	fs.DurationVar(&f.cfg.Drain, "drain", 10*time.Second, "then so long to finish")
 	fs.StringVar(&f.balancer, "balancer", "readiness", "readiness, or blind: one that does not ask")
+	fs.DurationVar(&f.cfg.Long, "long", 0, "how long slow requests take, and half a stream; 0: one and a half lame ducks")
 	fs.DurationVar(&f.cfg.Poll, "poll", 50*time.Millisecond, "how often the balancer asks a replica")
 	fs.DurationVar(&f.cfg.Propagation, "propagation", 300*time.Millisecond, "until what it learned takes effect")
 	fs.DurationVar(&f.cfg.Warm, "warm", 3*time.Second, "load before the first restart")
@@ -60,10 +69,11 @@ func newRoll() *cobra.Command {
 	fs.StringVar(&f.cfg.Dir, "dir", "", "keep configurations and logs of the replicas there")
 	fs.BoolVar(&f.quiet, "quiet", false, "only the table")
 	fs.StringVar(&f.json, "json", "", "file for everything that was measured (docs/lab.schema.json)")
+	fs.StringVar(&f.html, "html", "", "file for one page that shows it, and needs no network")
+	fs.IntVar(&f.repeat, "repeat", 1, "play each plan so often, with the next seed each time")
 	fs.IntVar(&f.limits.MaxLost, "max-lost", 0, "how many may be lost")
 	fs.DurationVar(&f.limits.MaxGap, "max-gap", 0, "the longest time without a success; 0: any")
 	fs.DurationVar(&f.limits.P99, "p99", 0, "of short, keep-alive and per-request; 0: any")
-	return c
 }
 
 func kinds() string {
@@ -141,25 +151,16 @@ func (f *rollFlags) run(ctx context.Context, out, narrate io.Writer) error {
 	for _, k := range all {
 		var runs []report.Run
 		for _, name := range f.proxies {
-			r, err := f.one(ctx, name, k, narrate)
+			r, exit, err := f.repeated(ctx, name, k, out, narrate, &file)
 			if err != nil {
 				return err
 			}
-			if v := report.Judge(r, f.limits); r.Skipped == "" {
-				r.Verdict = &v
-				if len(f.proxies) == 1 || name == "sluice" {
-					worst = max(worst, v.Exit) // side by side only ours decides
-				}
-			}
-			if runs = append(runs, r); len(f.proxies) == 1 {
-				report.Table(out, r)
-			}
+			worst, runs = max(worst, exit), append(runs, r)
 		}
-		if len(f.proxies) > 1 {
+		if len(f.proxies) > 1 || f.repeat > 1 {
 			report.PeersTable(out, runs)
 			fmt.Fprintln(out)
 		}
-		file.Runs = append(file.Runs, runs...)
 	}
 	if err := f.leave(file); err != nil {
 		return &exitError{report.ExitUsage, err}
@@ -170,19 +171,56 @@ func (f *rollFlags) run(ctx context.Context, out, narrate io.Writer) error {
 	return nil
 }
 
-// leave writes the files that were asked for.
-func (f *rollFlags) leave(file report.File) error {
-	if f.json == "" {
-		return nil
+// repeated plays a plan as often as was asked for. Side by side only ours decides the exit.
+func (f *rollFlags) repeated(ctx context.Context, name string, k plan.Kind, out, narrate io.Writer, file *report.File) (report.Run, int, error) {
+	var runs []report.Run
+	worst := 0
+	for i := range max(f.repeat, 1) {
+		r, err := f.one(ctx, name, k, uint64(i), narrate)
+		if err != nil {
+			return r, 0, err
+		}
+		if r.Skipped == "" {
+			v := report.Judge(r, f.limits)
+			r.Verdict = &v
+			if len(f.proxies) == 1 || name == "sluice" {
+				worst = max(worst, v.Exit)
+			}
+		}
+		if len(f.proxies) == 1 {
+			report.Table(out, r)
+		}
+		runs = append(runs, r)
+		file.Add(r)
+		if r.Skipped != "" {
+			break
+		}
 	}
-	text, err := json.MarshalIndent(file, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(f.json, append(text, '\n'), 0o644)
+	return report.Merge(runs), worst, nil
 }
 
-func (f *rollFlags) one(ctx context.Context, name string, k plan.Kind, narrate io.Writer) (report.Run, error) {
+// leave writes the files that were asked for.
+func (f *rollFlags) leave(file report.File) error {
+	if f.json != "" {
+		text, err := json.MarshalIndent(file, "", " ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.json, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if f.html == "" {
+		return nil
+	}
+	var page bytes.Buffer
+	if err := report.HTML(&page, file); err != nil {
+		return err
+	}
+	return os.WriteFile(f.html, page.Bytes(), 0o644)
+}
+
+func (f *rollFlags) one(ctx context.Context, name string, k plan.Kind, n uint64, narrate io.Writer) (report.Run, error) {
 	l, done, err := f.launcher(ctx, name)
 	if err != nil {
 		return report.Run{}, &exitError{report.ExitUsage, err}
@@ -190,17 +228,17 @@ func (f *rollFlags) one(ctx context.Context, name string, k plan.Kind, narrate i
 	defer done()
 	cfg := f.cfg
 	cfg.Launcher, cfg.Plan = l, k
+	cfg.Seed += n
 	if cfg.Dir != "" {
-		cfg.Dir = fmt.Sprintf("%s/%s-%s", cfg.Dir, name, k)
+		cfg.Dir = fmt.Sprintf("%s/%s-%s-%d", cfg.Dir, name, k, cfg.Seed)
 		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 			return report.Run{}, &exitError{report.ExitUsage, err}
 		}
 	}
 	if !f.quiet {
-		began := time.Now()
-		cfg.Tell = func(format string, args ...any) {
-			fmt.Fprintf(narrate, "%7.2f s  %s: %s\n", time.Since(began).Seconds(), name, fmt.Sprintf(format, args...))
-		}
+		show := &live{out: narrate, name: name, terminal: isTerminal(narrate), lameDuck: cfg.LameDuck, drain: cfg.Drain, began: time.Now()}
+		defer show.done()
+		cfg.Tell, cfg.Look = show.tell, show.look
 	}
 	r, err := lab.Roll(ctx, cfg)
 	if err != nil {

@@ -66,9 +66,8 @@ var shares = [record.NumClasses]float64{
 }
 
 // Mix divides a rate among the classes that are wanted; the others are left out, and their
-// share is not given to anybody. lame is the lame duck that slow requests must outlast.
-func Mix(rate float64, lame time.Duration, wanted []record.Class) (all []Profile) {
-	long := lame + lame/2
+// share is not given to anybody. long is how long slow requests take: longer than a lame duck.
+func Mix(rate float64, long time.Duration, wanted []record.Class) (all []Profile) {
 	hold := [record.NumClasses]time.Duration{
 		record.Slow: long, record.Upload: 300 * time.Millisecond, record.WebSocket: 2 * long, record.Events: 2 * long, record.TCP: 2 * long, record.Idle: long,
 	}

@@ -122,19 +122,28 @@ func (r *Recorder) Sum() *Summary {
 type Now struct {
 	Sent, OK, Lost, Refused, Running int
 	Gap                              time.Duration
+	P50, P99                         time.Duration // of the last seconds, quick classes
 }
+
+// lately is how many seconds the latencies of Now are of.
+const lately = 3
 
 // Now reads the totals so far.
 func (r *Recorder) Now() (n Now) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n.Running, n.Gap = len(r.running), r.gaps.longest
+	recent := Total{Latency: newHistogram()}
 	for c := range r.seconds {
-		for _, s := range r.seconds[c] {
+		for i, s := range r.seconds[c] {
 			n.Sent, n.OK = n.Sent+s.sent, n.OK+s.ok
 			t := Total{Failed: s.failed}
 			n.Lost, n.Refused = n.Lost+t.Lost(), n.Refused+t.Refused()
+			if s.latency != nil && i >= len(r.seconds[c])-lately && Class(c).Quick() {
+				recent.Latency.Merge(s.latency)
+			}
 		}
 	}
+	n.P50, n.P99 = recent.Quantile(50), recent.Quantile(99)
 	return n
 }

@@ -81,10 +81,14 @@ func (r Run) quickP99() (worst time.Duration) {
 	return worst
 }
 
-// Tell writes a verdict in a line or more.
-func Tell(out io.Writer, v Verdict) {
-	if v.Exit == ExitOK {
-		fmt.Fprintln(out, "OK: nothing lost, every restart proven")
+// tell writes a verdict in a line or more.
+func tell(out io.Writer, r Run, v Verdict) {
+	switch {
+	case v.Exit != ExitOK:
+	case r.Excused > 0:
+		fmt.Fprintf(out, "OK: %d lost, %d of them in flight on replicas that were killed; every restart proven\n", r.Total.Lost, r.Excused)
+	default:
+		fmt.Fprintf(out, "OK: %d lost of %d, every restart proven\n", r.Total.Lost, r.Total.Sent)
 	}
 	for _, why := range v.Reasons {
 		fmt.Fprintf(out, "FAIL (exit %d): %s\n", v.Exit, why)

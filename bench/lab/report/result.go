@@ -19,7 +19,28 @@ type File struct {
 
 // NewFile is one without runs.
 func NewFile() File {
-	return File{Schema: Schema, Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()}}
+	return File{Schema: Schema, Machine: Machine{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()}, Runs: []Run{}}
+}
+
+// Add adds runs. Lists that are empty are written as such, and not as null.
+func (f *File) Add(runs ...Run) {
+	for _, r := range runs {
+		fill(&r.Classes)
+		fill(&r.Restarts)
+		fill(&r.Replicas)
+		fill(&r.Timeline)
+		fill(&r.Failures)
+		for i := range r.Replicas {
+			fill(&r.Replicas[i].Phases)
+		}
+		f.Runs = append(f.Runs, r)
+	}
+}
+
+func fill[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
 }
 
 // Machine is where it ran.

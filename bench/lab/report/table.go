@@ -27,14 +27,14 @@ func Table(out io.Writer, r Run) {
 	fmt.Fprintf(out, "%s %s, plan %s: %d replicas, %.0f arrivals/s for %.0f s, lame duck %v, drain %v, balancer %s (poll %v, propagation %v), seed %d\n\n",
 		r.Proxy, r.Version, r.Plan, s.Replicas, s.Rate, r.Seconds, msd(s.LameDuckMS), msd(s.DrainMS), s.Balancer, msd(s.PollMS), msd(s.PropagationMS), s.Seed)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "class\tsent\tok\tlost\trefused\tp50\tp90\tp99\tmax\t  failed by\t")
+	fmt.Fprintln(w, "class\tsent\tok\tlost\trefused\tp50\tp90\tp99\tmax\t  failed by")
 	for _, c := range append(slices.Clone(r.Classes), r.Total) {
 		l := c.Latency
 		p := [4]string{ms(l.P50US), ms(l.P90US), ms(l.P99US), ms(l.MaxUS)}
 		if c.Class == r.Total.Class {
 			p = [4]string{} // of everything together it says nothing
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t  %s\t\n", c.Class, c.Sent, c.OK, c.Lost, c.Refused, p[0], p[1], p[2], p[3], causes(c.Causes))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t  %s\n", c.Class, c.Sent, c.OK, c.Lost, c.Refused, p[0], p[1], p[2], p[3], causes(c.Causes))
 	}
 	_ = w.Flush()
 	fmt.Fprintln(out)
@@ -42,7 +42,7 @@ func Table(out io.Writer, r Run) {
 	failureList(out, r, 12)
 	g := r.Generator
 	if r.Verdict != nil {
-		defer Tell(out, *r.Verdict)
+		defer tell(out, r, *r.Verdict)
 	}
 	fmt.Fprintf(out, "longest gap between successes %v; generator late p99 %s, at most %s\n", msd(r.Gap.MS), ms(g.LagP99US), ms(g.LagMaxUS))
 }
