@@ -68,6 +68,7 @@ func labRoll(t *testing.T, lab string, args ...string) (runs []labRun, code int)
 	if err != nil || f.Schema != "sluice-lab/1" {
 		t.Fatalf("schema %q, %v", f.Schema, err)
 	}
+	obeys(t, "../docs/lab.schema.json", file)
 	return f.Runs, cmd.ProcessState.ExitCode()
 }
 
