@@ -16,7 +16,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers lab lab-peers heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers pgo lab lab-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ run: build ## run the proxy in front of a built-in upstream, with a policy to pl
 test: setup lint race sim-test e2e ## everything that must pass; installs what it needs first
 
 check: lint ## fast: lint, short race tests, e2e smoke
-	$(GO) test -race -short -timeout 300s ./...
+	$(GO) test -race -pgo=off -short -timeout 300s ./...
 	cd e2e && $(GO) test -short -timeout 300s ./...
 
 lint: ## formatting, vet, static analysis, the arrows of the house
@@ -45,7 +45,7 @@ lint: ## formatting, vet, static analysis, the arrows of the house
 	$(GO) test -count=1 ./internal/house
 
 race: ## every package test under the race detector; allocation tests without it
-	$(GO) test -race -timeout 900s ./...
+	$(GO) test -race -pgo=off -timeout 900s ./...
 	$(GO) test -count=1 -run 'Alloc' -timeout 300s ./proxy/... ./drain ./authz/...
 
 sim-test: ## $(SEEDS) histories of the whole proxy, $(LINES) of upgrades, and every mutant, by simulation
@@ -77,6 +77,10 @@ bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in b
 	GO="$(GO)" ./bench/peers/setup.sh bin
 	mkdir -p bench/results
 	$(GO) run ./bench/peers -out auto $(PEERS)
+
+pgo: ## take the CPU profile that the compiler optimizes the binary with anew: cmd/sluice/default.pgo
+	d=$$(mktemp -d) && $(GO) run ./bench/peers -profiles $$d -rows get64,get16k,churn,tcpconn -modes off,shipped -peers '' -pairings 1 -rounds 2 -seconds 10 && \
+		$(GO) tool pprof -proto $$d/*.pprof > $$d/merged && mv $$d/merged cmd/sluice/default.pgo && rm -r $$d
 
 lab: build ## restart two replicas under load and see what that costs, in bin/lab.html too (flags: LAB="--plan surge")
 	$(GO) build -o bin/ ./cmd/sluice-lab

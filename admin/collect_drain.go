@@ -68,18 +68,14 @@ func byOutcome(n drain.OutcomeCounts) map[drain.Outcome]uint64 {
 	}
 }
 
-// collectLastDrain tells how the life before this one ended, because Prometheus seldom
-// scrapes a process that is about to exit.
+// collectLastDrain tells how the life before this one ended, or the generation that was the
+// last to drain, because Prometheus seldom scrapes a process that is about to exit.
 func (c *collector) collectLastDrain(e emitter) {
-	r := c.s.LastDrain
+	r := read(c.s.LastDrain)
 	if r == nil {
 		return
 	}
-	var ended time.Time
-	if n := len(r.Phases); n > 0 {
-		ended = r.Phases[n-1].Ended
-	}
-	e.value(lastDrainTime, unix(ended))
+	e.value(lastDrainTime, unix(r.EndedAt()))
 	e.value(lastDrainDuration, r.Took().Seconds())
 	e.value(lastDrainInitial, float64(r.Initial.Total()))
 	e.value(lastDrainCut, float64(r.CutTotal+r.StuckTotal))

@@ -57,6 +57,7 @@ type Generations struct {
 type member struct {
 	handover.Member
 	client http.Client
+	over   chan struct{} // closed by watch, once it is known how it ended
 
 	mu    sync.Mutex // guards what follows
 	state string
@@ -80,7 +81,7 @@ func NewGenerations(members []handover.Member, changed func(left int), log *slog
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", m.Control)
 		}
-		g.members = append(g.members, &member{Member: m, state: generationDraining,
+		g.members = append(g.members, &member{Member: m, state: generationDraining, over: make(chan struct{}),
 			client: http.Client{Transport: keyed{&http.Transport{DisableKeepAlives: true, DialContext: dial}, m.Secret}}})
 	}
 	return g
@@ -156,12 +157,31 @@ func (g *Generations) watch(m *member) {
 		m.last.Remaining = drain.ClassCounts{}
 	}
 	m.mu.Unlock()
+	close(m.over)
 	if err != nil {
 		g.log.Error("a draining generation ended without an account", "generation", m.Generation, "pid", m.PID, "err", err)
 	} else {
 		g.log.Info("a draining generation is done", "generation", m.Generation, "pid", m.PID, "summary", r.String())
 	}
 	g.changed(len(g.Draining()))
+}
+
+// ended is the account, in one line, of a member that does not answer: its last word may be
+// on its way. Empty: there is none.
+func (m *member) ended(ctx context.Context) string {
+	late := time.NewTimer(askGeneration)
+	defer late.Stop()
+	select {
+	case <-m.over:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state != generationDrained {
+		return ""
+	}
+	return m.sofar.String()
 }
 
 // get asks a member.
@@ -182,6 +202,21 @@ func (g *Generations) Draining() (left []handover.Member) {
 		m.mu.Unlock()
 	}
 	return left
+}
+
+// LastReceipt is the account of whoever was the last to end its drain; nil: nobody has yet.
+func (g *Generations) LastReceipt() (last *drain.Receipt) {
+	if g == nil {
+		return nil
+	}
+	for _, m := range g.members {
+		m.mu.Lock()
+		if r := m.sofar; m.state == generationDrained && r.Schema == drain.ReceiptSchema && (last == nil || r.EndedAt().After(last.EndedAt())) {
+			last = r // final: nobody writes it any more
+		}
+		m.mu.Unlock()
+	}
+	return last
 }
 
 // List asks each how it does, for at most half a second; one that does not answer in time
@@ -285,7 +320,11 @@ func (s *Server) toGeneration(w http.ResponseWriter, r *http.Request) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "localhost", "localhost"
 		},
 		ErrorLog: slog.NewLogLogger(s.guard.log.Handler(), slog.LevelDebug),
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if said := m.ended(r.Context()); said != "" {
+				refuse(w, http.StatusGone, fmt.Sprintf("generation %d is done: %s", n, said))
+				return
+			}
 			refuse(w, http.StatusBadGateway, fmt.Sprintf("generation %d does not answer: %v", n, err))
 		},
 	}).ServeHTTP(w, r)

@@ -51,8 +51,9 @@ type Sources struct {
 	// Generation is that of this process (0: unknown), and Generations those before it.
 	Generation  int
 	Generations func() []Generation
-	// LastDrain is the receipt of the drain before this start; nil: unknown.
-	LastDrain *drain.Receipt
+	// LastDrain returns the receipt of the last drain here that was not this process's own:
+	// of the life before it, or of a generation that ended since; nil: unknown.
+	LastDrain func() *drain.Receipt
 
 	// Listeners and Reasons are sets that are known at the start, so that every series of
 	// theirs exists from the first scrape on and rate() sees the first event.

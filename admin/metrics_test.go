@@ -126,7 +126,7 @@ func busy() Sources {
 		},
 		Reloads:   func() Reloads { return Reloads{Succeeded: 2, Failed: 1, LastFailed: true, LastSuccess: noon} },
 		Logs:      func() map[string]LogLoss { return map[string]LogLoss{"access": {Dropped: 13, Failed: 14}} },
-		LastDrain: &last,
+		LastDrain: func() *drain.Receipt { return &last },
 		Listeners: []proxy.ListenerConfig{{Name: "web"}, {Name: "db", Protocol: proxy.TCP}},
 		Reasons:   []string{"ok", "reject", "no-policy"},
 	}

@@ -165,6 +165,19 @@ func (s *Server) Addr() net.Addr {
 	return s.address
 }
 
+// Place is the address that is bound as a client wants it (ClientConfig.Address); empty
+// before Start.
+func (s *Server) Place() string {
+	at := s.Addr()
+	switch {
+	case at == nil:
+		return ""
+	case at.Network() == "unix":
+		return "unix:" + at.String()
+	}
+	return at.String()
+}
+
 // Admit implements lifecycle.Service: everything is answered from Start on.
 func (s *Server) Admit() error { return nil }
 
@@ -220,7 +233,7 @@ func (s *Server) progress() Progress {
 func conflict(err error) bool {
 	var beyond *lifecycle.BeyondBudgetError
 	return errors.Is(err, lifecycle.ErrTooLate) || errors.Is(err, lifecycle.ErrNotLameDuck) || errors.Is(err, lifecycle.ErrCannotUndo) ||
-		errors.Is(err, lifecycle.ErrNotDraining) || errors.As(err, &beyond) || errors.Is(err, lifecycle.ErrHandedOver)
+		errors.Is(err, lifecycle.ErrNotDraining) || errors.Is(err, lifecycle.ErrDeadlineOver) || errors.As(err, &beyond) || errors.Is(err, lifecycle.ErrHandedOver)
 }
 
 func (s *Server) pid() int { return os.Getpid() }

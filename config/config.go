@@ -99,7 +99,7 @@ type Drain struct {
 	PeerTimeout time.Duration `yaml:"peer_timeout"` // while draining: how long a client, or an end of a tunnel, may be silent or take nothing before it is not waited for; 0: until the deadline
 	Flush       time.Duration `yaml:"flush"`        // how long a close waits for the kernel to send what is queued
 	Linger      time.Duration `yaml:"linger"`       // how long the probes listener waits for a last scrape
-	Receipt     string        `yaml:"receipt"`      // file; empty: log only
+	Receipt     string        `yaml:"receipt"`      // file; empty: log only; beside it, each of the last ten has a file of its own
 }
 
 // Platform is what the process lives under.
@@ -111,7 +111,7 @@ type Platform struct {
 // Upgrade is about a successor that takes over the listening sockets.
 type Upgrade struct {
 	ReadyTimeout time.Duration `yaml:"ready_timeout"` // from its start until it is ready; then it is stopped, and this process serves on
-	TakeBack     time.Duration `yaml:"take_back"`     // how long after it took over this process takes back if it ends; 0: not at all
+	TakeBack     time.Duration `yaml:"take_back"`     // how long after it took over this process takes back if it ends or hangs; 0: not at all
 }
 
 // Probes is the open, read-only listener: probes and metrics.

@@ -214,6 +214,14 @@ func (r Receipt) Took() time.Duration {
 	return max(0, r.Phases[len(r.Phases)-1].Ended.Sub(r.Phases[0].Began))
 }
 
+// EndedAt is when the last phase ended; zero: it has not, or there was none.
+func (r Receipt) EndedAt() (at time.Time) {
+	if n := len(r.Phases); n > 0 {
+		at = r.Phases[n-1].Ended
+	}
+	return at
+}
+
 // String is the receipt in one line for people.
 func (r Receipt) String() string {
 	var b strings.Builder

@@ -108,6 +108,8 @@ func TestG8SuccessorsThatFail(t *testing.T) {
 		{"unready", "it waits for a policy that never comes", "upgrade failed"},
 		{"exit", "the successor ended", ""}, // before the switch or after it
 		{"accept", "the successor ended after it took over: exit status 0", "upgrade taken back"},
+		{"fails", "the successor took over, and stops: run proxy: it broke", "upgrade taken back"},
+		{"silent", "said nothing for 3s, and was killed", "upgrade taken back"},
 	} {
 		t.Run(tt.how, func(t *testing.T) {
 			switch tt.how {
@@ -175,11 +177,7 @@ func TestG8KilledOnTrial(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
 	h := serveHouse(t, up, setup{extra: "upgrade: {ready_timeout: 10s, take_back: 20s}"})
-	done := make(chan string, 1)
-	go func() { // ends with the upgrade
-		out, err := exec.Command(built.sluice, "upgrade", "-c", h.file("sluice.yaml")).CombinedOutput()
-		done <- fmt.Sprint(string(out), err)
-	}()
+	done := h.upgrading()
 	h.await(t, "it took over", msg("took over"))
 	pid, generation := h.current(t)
 	if generation != 2 {
@@ -189,23 +187,11 @@ func TestG8KilledOnTrial(t *testing.T) {
 		t.Errorf("an upgrade of who is on trial: exit %d: %s", code, out)
 	}
 	freeze(t, pid) // it accepts nothing any more
-	var queued []*wire
-	for range 20 {
-		w, err := connect(h.web, patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Close()
-		queued = append(queued, w)
-	}
+	queued := h.queue(t, 20)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range queued {
-		if a, err := w.ask(get("/queued")); err != nil || a.status != 200 {
-			t.Errorf("who was queued: %d %v", a.status, err)
-		}
-	}
+	queued()
 	if got := <-done; !strings.Contains(got, "signal: killed") || !strings.Contains(got, "exit status 1") {
 		t.Errorf("the operator is told %q", got)
 	}

@@ -157,7 +157,7 @@ func (f *fleet) join(o *restarted) {
 func stopAlone(t *testing.T, r restart, o *restarted) {
 	up := newUpstream(t)
 	s := serve(t, up, instanceSetup(up, r))
-	before, wire := readKernel(t), watchResets(t, s.web, s.raw)
+	before, wire := readKernel(t), watchResets(t, s.web, s.raw, s.probes)
 	f := embark(s.web, s.raw)
 	f.warm(t, 3)
 	s.stop(t, o)
@@ -194,7 +194,7 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 	b := newBalancer(t, 10*time.Millisecond, one.instance(), other.instance())
 	web := b.open(t, "[::]:0", func(in *instance) string { return in.web })
 	raw := b.open(t, "[::]:0", func(in *instance) string { return in.raw })
-	wire := watchResets(t, web, raw, one.web, one.raw, other.web, other.raw, up.web, up.raw)
+	wire := watchResets(t, web, raw, one.web, one.raw, one.probes, other.web, other.raw, other.probes, up.web, up.raw)
 	f := embark(web, raw)
 	f.warm(t, 3)
 	one.stop(t, o)
@@ -218,7 +218,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 		c.extra = "# nothing else"
 	}
 	h := serveHouse(t, up, c)
-	before, wire := readKernel(t), watchResets(t, h.web, h.raw, up.web, up.raw)
+	before, wire := readKernel(t), watchResets(t, h.web, h.raw, h.probes, up.web, up.raw)
 	f := embark(h.web, h.raw)
 	f.warm(t, 3)
 	if out, code := h.upgrade(t); code != 0 {

@@ -26,6 +26,7 @@ type Status struct {
 	Latest     time.Time // how far the deadline of the drain may be moved; zero: any time, or none runs
 	Holding    string    // the call under way: "drain proxy"; empty: none
 	NextSignal string    // what one more signal would do
+	Failed     bool      // something went wrong
 	Exits      bool      // a stop is under way that ends with the exit of the process, and nobody may undo it
 	Unready    []Unmet   // targets, while starting
 }
@@ -39,7 +40,7 @@ type Unmet struct {
 
 // Status returns how the life goes.
 func (m *Machine) Status() Status {
-	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal(), Exits: m.exits()}
+	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal(), Failed: len(m.errs) > 0, Exits: m.exits()}
 	if m.out != nil {
 		s.Holding = m.out.verb.String() + " " + m.out.service.name
 	}

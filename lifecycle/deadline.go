@@ -14,6 +14,9 @@ import (
 // ErrNotDraining refuses a new deadline when no drain runs.
 var ErrNotDraining = errors.New("not draining: there is no deadline to move")
 
+// ErrDeadlineOver refuses a new deadline once the old one is over.
+var ErrDeadlineOver = errors.New("too late: the drain is over, or what is left is being cut")
+
 // BeyondBudgetError refuses a deadline that the platform would not wait for.
 type BeyondBudgetError struct {
 	Latest time.Duration // from now on: how far it may be moved
@@ -27,19 +30,19 @@ func (e *BeyondBudgetError) Error() string {
 }
 
 // MoveDeadline gives the drain that runs until at; a time that has passed cuts what is
-// left. ErrNotDraining before, ErrTooLate once what is left is being cut, *BeyondBudgetError if a signal began the
+// left. ErrNotDraining before, ErrDeadlineOver once what is left is being cut, *BeyondBudgetError if a signal began the
 // clock of the platform and it would end sooner. Without a signal nobody kills the process,
 // and any time is allowed.
 func (m *Machine) MoveDeadline(now, at time.Time) error {
 	switch m.at {
 	case stageDraining:
 	case stageClosing, stageOver, stageParked:
-		return ErrTooLate
+		return ErrDeadlineOver
 	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit, stageLameDuck:
 		return ErrNotDraining
 	}
 	if !now.Before(m.drainBy) {
-		return ErrTooLate // what is left is being cut
+		return ErrDeadlineOver
 	}
 	if latest := m.latestDeadline(); !latest.IsZero() && at.After(latest) {
 		return &BeyondBudgetError{latest.Sub(now), m.cfg.Budget}

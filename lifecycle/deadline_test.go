@@ -67,7 +67,7 @@ func TestMoveDeadline(t *testing.T) {
 		if err := <-w.result; err != nil || *ended != 9*time.Second {
 			t.Errorf("%v; the drain ended after %v, want 9s", err, *ended)
 		}
-		if err := w.m.MoveDeadline(time.Now().Add(time.Second)); !errors.Is(err, ErrTooLate) {
+		if err := w.m.MoveDeadline(time.Now().Add(time.Second)); !errors.Is(err, ErrDeadlineOver) {
 			t.Errorf("over: %v", err)
 		}
 	})

@@ -30,6 +30,9 @@
 //	SIGHUP              reload; changes nothing else
 //	SIGQUIT             left to the Go runtime, which prints the goroutines
 //
+// When Run returns they have their default again, which ends the process: who has something
+// to do after it catches them too, before Run (os/signal tells everybody who asks).
+//
 // As PID 1 (Linux) orphans are reaped. See [Config] for what that means to os/exec.
 //
 // # Limits

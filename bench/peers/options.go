@@ -26,6 +26,7 @@ type options struct {
 	out      string // Markdown; empty: standard output only
 	raw      string // one JSON line per sample
 	label    string
+	profiles string // folder for a CPU profile of each sample of sluice; empty: none
 }
 
 const usage = `usage: go run ./bench/peers [flags]
@@ -55,6 +56,7 @@ func parse(args []string, w io.Writer) (options, error) {
 	fs.StringVar(&o.out, "out", "", "write the Markdown here as well, \"auto\": bench/results/DATE-peers-ENGINE.md")
 	fs.StringVar(&o.raw, "raw", "", "append each sample to this file as a line of JSON")
 	fs.StringVar(&o.label, "label", "", "a remark for the head of the result")
+	fs.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each sample of sluice into this folder; profiling costs, so do not read the table")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -112,6 +114,8 @@ func (o options) validate() error {
 		return fmt.Errorf("-rounds: %d; want 1 to 50", o.rounds)
 	case o.seconds < 0.1 || o.seconds > 30:
 		return fmt.Errorf("-seconds: %v; want 0.1 to 30", o.seconds)
+	case o.profiles != "" && o.seconds != float64(int(o.seconds)), o.profiles != "" && o.seconds > 20:
+		return fmt.Errorf("-profiles: -seconds %v; want whole seconds, at most 20", o.seconds)
 	case o.loops < 0 || o.loops > 64:
 		return fmt.Errorf("-loops: %d; want 0 to 64", o.loops)
 	}

@@ -123,8 +123,8 @@ func (a *arena) work(ctx context.Context, s *sample, proxy *process, cfg load.Co
 			return err
 		}
 	}
-	res, err := client.measure()
-	if err != nil {
+	var res load.Result
+	if err = a.profiled(ctx, s, set, func() (err error) { res, err = client.measure(); return err }); err != nil {
 		return err
 	}
 	if r.quota {

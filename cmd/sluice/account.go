@@ -2,12 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -92,7 +87,7 @@ func (a *app) store(r drain.Receipt) {
 		panic("BUG: a receipt is always JSON: " + err.Error())
 	}
 	if name := a.cfg.Drain.Receipt; name != "" {
-		if err := writeFile(name, append(raw, '\n')); err != nil {
+		if err := keepReceipt(name, ownReceipt(name, r, a.hand.generation), append(raw, '\n')); err != nil {
 			a.log.Error("the receipt file was not written", "err", err)
 		}
 	}
@@ -101,80 +96,4 @@ func (a *app) store(r drain.Receipt) {
 			a.log.Error("the termination log was not written", "err", err)
 		}
 	}
-}
-
-// receiptHasAPlace reports a receipt file that could never be written: the end of the
-// process is too late to learn that.
-func receiptHasAPlace(name string) error {
-	if name == "" {
-		return nil
-	}
-	dir := filepath.Dir(name)
-	fi, err := os.Stat(dir)
-	if err == nil && !fi.IsDir() {
-		err = fmt.Errorf("%s is no directory", dir)
-	}
-	if err != nil {
-		return fmt.Errorf("drain.receipt: %w", err)
-	}
-	return nil
-}
-
-// maxReceipt bounds what is read of an old receipt: two lists of 1,000 holders fit.
-const maxReceipt = 4 << 20
-
-// lastDrain reads the receipt that the life before this one left, for sluice_last_drain_*.
-// None and a broken one are nil: a start does not depend on how the last one ended.
-func (a *app) lastDrain() *drain.Receipt {
-	if a.cfg.Drain.Receipt == "" {
-		return nil
-	}
-	f, err := os.Open(a.cfg.Drain.Receipt)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var r drain.Receipt
-	if err == nil {
-		defer f.Close()
-		err = json.NewDecoder(io.LimitReader(f, maxReceipt)).Decode(&r)
-	}
-	if err == nil && r.Schema != drain.ReceiptSchema {
-		err = fmt.Errorf("schema %d, this program reads %d", r.Schema, drain.ReceiptSchema)
-	}
-	if err != nil {
-		a.log.Warn("the last receipt cannot be read; its metrics stay empty", "file", a.cfg.Drain.Receipt, "err", err)
-		return nil
-	}
-	return &r
-}
-
-// writeFile replaces a file in one step, so that nobody reads half a receipt. What is there
-// and no file (a device, a pipe) is written to and stays what it is.
-func writeFile(name string, data []byte) error {
-	if fi, err := os.Stat(name); err == nil && !fi.Mode().IsRegular() {
-		if err := os.WriteFile(name, data, 0o644); err != nil {
-			return fmt.Errorf("drain.receipt: %w", err)
-		}
-		return nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".receipt-*")
-	if err != nil {
-		if errors.Is(err, fs.ErrPermission) { // a directory that only lets us write the file itself
-			return os.WriteFile(name, data, 0o644)
-		}
-		return fmt.Errorf("drain.receipt: %w", err)
-	}
-	defer os.Remove(f.Name())
-	if _, err := f.Write(data); err != nil {
-		f.Close()
-		return fmt.Errorf("drain.receipt: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		f.Close()
-		return fmt.Errorf("drain.receipt: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("drain.receipt: %w", err)
-	}
-	return os.Rename(f.Name(), name)
 }

@@ -215,10 +215,11 @@ func (a *app) progress() []slog.Attr {
 // run lives until the process may exit, and returns the exit code.
 func (a *app) run(ctx context.Context) int {
 	a.banner()
+	last := catchSignals()
 	ignore := onUpgradeSignal(a.upgradeSignalled)
 	err := a.manager.Run(ctx)
 	ignore()
-	code := a.account(err) // first: nothing may come between the end and its account
+	code := last.account(func() int { return a.account(err) }, a.log) // first: nothing may come between the end and its account
 	if a.access != nil {
 		a.access.CloseWithin(logFlush)
 	}

@@ -39,7 +39,8 @@ until a signal comes. Every other flag looks at a drain or steers one, and begin
                 no longer than platform.stop_timeout, and more than that is refused
   --close ID    end one connection, by the ID that --watch shows
   --watch       who holds the drain: protocol, route, identity, peer, age, bytes, why, and when
-                it is expected to be gone; it goes on until nothing is left or the proxy is gone.
+                it is expected to be gone; it goes on until nothing is left or the proxy is gone,
+                or the generation that it was asked for (--generation).
                 Before a drain it shows who would hold one. After another of these flags: first
                 that, then watch. --once: look once
   --dry-run     what a drain would cut if it began to wait now, for several budgets (--at)

@@ -71,7 +71,7 @@ func (a *app) wireUpgrade() {
 	}
 	a.manager.Register(t)
 	a.hand.upgrader = handover.New(handover.Config{
-		Times:   handover.Times{Ready: a.cfg.Upgrade.ReadyTimeout, TakeBack: a.cfg.Upgrade.TakeBack, Stop: a.cfg.Platform.StopTimeout},
+		Times:   handover.Times{Ready: a.cfg.Upgrade.ReadyTimeout, TakeBack: a.cfg.Upgrade.TakeBack, Stop: a.cfg.Platform.StopTimeout, Silence: handover.Silence},
 		Command: a.hand.command, Doors: a.hand.doors, Generation: a.hand.generation, Log: a.log,
 		Members: func() []handover.Member {
 			return append(a.hand.generations.Draining(), a.hand.control.Member())
@@ -136,7 +136,7 @@ func (a *app) upgraded() handover.Progress {
 	if p.Result != handover.None || l == nil {
 		return p
 	}
-	p = handover.Progress{Generation: a.hand.generation, PID: os.Getpid(), Since: a.started, Result: handover.Underway}
+	p = handover.Progress{Generation: a.hand.generation, PID: os.Getpid(), Since: a.started, Result: handover.Underway, Admin: a.private.Place()}
 	select {
 	case <-l.Alone():
 		p.Result = handover.Succeeded
@@ -215,6 +215,16 @@ func (a *app) confirm(pid int) {
 // servingAgain bounds how long probes wait for the services to admit again.
 const servingAgain = 2 * time.Second
 
+// kept says that the predecessor serves again, though this process has taken over: it goes,
+// and no probe is answered by who goes.
+func (a *app) kept() {
+	a.probes.Yield()
+	a.private.Yield()
+	for _, gate := range a.hand.gates {
+		gate.Shut()
+	}
+}
+
 // takeBack serves again, and only then answers probes.
 func (a *app) takeBack() {
 	if err := a.manager.TakeBack(); err != nil {
@@ -239,14 +249,19 @@ func (a *app) takeBack() {
 
 // report is what a successor says of itself.
 func (a *app) report() handover.Report {
+	st := a.manager.Status()
+	r := handover.Report{Taken: a.hand.doors.Inherited(), Policy: a.policyVersion(), Steady: true, Admin: a.private.Place()}
 	var waiting []string
-	for _, u := range a.manager.Status().Unready {
+	for _, u := range st.Unready {
 		if u.Name != "upgrade.policy" {
 			waiting = append(waiting, u.String())
 		}
 	}
-	stopping := a.manager.State() >= lifecycle.LameDuck
-	return handover.Report{Taken: a.hand.doors.Inherited(), Policy: a.policyVersion(), Waiting: strings.Join(waiting, "; "), Stopping: stopping}
+	r.Waiting = strings.Join(waiting, "; ")
+	if st.State >= lifecycle.LameDuck {
+		r.Stopping, r.Failed, r.Reason = true, st.Failed, st.Reason
+	}
+	return r
 }
 
 // final waits for the account of the drain.

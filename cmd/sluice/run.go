@@ -20,7 +20,8 @@ func newRun() *cobra.Command {
 
   first signal    not ready at once, goes on accepting (lame duck), then drains
   second signal   skips the lame duck
-  third signal    cuts what is left
+  third signal    cuts what is left; none keeps the receipt from being written, which has
+                  5 s from a signal that comes when everything is closed
   SIGINT          at a terminal counts as the first and the second
   SIGHUP          reads policy and keys again
   SIGUSR2         upgrades, as sluice upgrade does

@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/lifecycle"
+	"github.com/sluiceproxy/sluice/lifecycle/handover"
 )
-
-// reportEvery is how often a successor tells its predecessor how it is.
-const reportEvery = 200 * time.Millisecond
 
 // takeover follows a predecessor until this process is alone, which it is from the start if
 // there is none. It is a service of package lifecycle by its shape, and the last to start.
@@ -45,10 +43,10 @@ func (t *takeover) Start(context.Context) error {
 // follow does what the predecessor says. What it says is latched and in this order.
 func (t *takeover) follow(ctx context.Context) {
 	defer close(t.done)
-	tick := time.NewTicker(reportEvery)
+	tick := time.NewTicker(handover.ReportEvery)
 	defer tick.Stop()
 	h := &t.app.hand
-	permitted, switched := h.given.Link.Permitted(), h.given.Link.Switched()
+	permitted, switched, kept := h.given.Link.Permitted(), h.given.Link.Switched(), h.given.Link.Kept()
 	for {
 		select {
 		case <-permitted:
@@ -64,6 +62,11 @@ func (t *takeover) follow(ctx context.Context) {
 				gate.Open()
 			}
 			t.app.log.Info("took over", "generation", h.generation, "predecessor", h.given.Offer.PID)
+		case <-kept:
+			kept = nil
+			if switched == nil {
+				t.app.kept()
+			}
 		case <-h.given.Link.Alone():
 			if permitted != nil || switched != nil {
 				continue // those first

@@ -20,8 +20,11 @@ func newUpgrade() *cobra.Command {
 		Long: `Have a running proxy start its successor: the program that is at its path now, with the same
 arguments and environment, the configuration as it is now, and the listening sockets. When the
 successor is ready with a policy at least as new, it takes over and the old process drains.
-If the successor fails (upgrade.ready_timeout), or ends soon after (upgrade.take_back), the old
-process serves on. SIGUSR2 does the same. As PID 1 it is refused.
+If the successor fails (upgrade.ready_timeout), or fails, ends or hangs soon after
+(upgrade.take_back), the old process serves on. SIGUSR2 does the same. As PID 1 it is refused.
+
+Where the new configuration has another admin.address, --admin-address is the one of the process
+that runs.
 
 Waits until the upgrade is confirmed. Exit codes: 0 confirmed, 1 failed or refused; the reason
 is printed.`,
@@ -30,11 +33,12 @@ is printed.`,
 			if err != nil {
 				return fail(exitUsage, err)
 			}
-			p, err := runUpgrade(cmd.Context(), client, func(p admin.UpgradeProgress) {
+			u := &upgradeRun{client: client, reach: t.reach, tell: func(p admin.UpgradeProgress) {
 				if !t.asJSON {
 					tellUpgrade(cmd.OutOrStdout(), p)
 				}
-			})
+			}}
+			p, err := u.run(cmd.Context())
 			if t.asJSON && p.Result != "" {
 				if err := printJSON(cmd.OutOrStdout(), p); err != nil {
 					return err
@@ -58,53 +62,81 @@ func failed(p admin.UpgradeProgress, err error) error {
 	return nil
 }
 
-// Times of runUpgrade.
+// Times of upgradeRun.
 const (
 	askUpgrade   = 100 * time.Millisecond
 	silentFor    = 10 * time.Second // nobody answers: the switch takes milliseconds
 	answerWithin = 5 * time.Second
 )
 
-// runUpgrade starts an upgrade and asks until its end; tell hears of each step once. The
-// process that answers changes on the way: it is the generation that says which upgrade is
-// meant.
-func runUpgrade(ctx context.Context, client *admin.Client, tell func(admin.UpgradeProgress)) (admin.UpgradeProgress, error) {
-	begun, err := client.Upgrade(ctx)
+// upgradeRun starts an upgrade and asks until its end. The process that answers changes on
+// the way: it is the generation that says which upgrade is meant.
+type upgradeRun struct {
+	client *admin.Client
+	reach  func(address string) (*admin.Client, error)
+	tell   func(admin.UpgradeProgress) // hears of each step once
+
+	last     admin.UpgradeProgress
+	answered time.Time // when anybody did, the last time
+	followed bool      // client is the one of the successor's own address
+}
+
+func (u *upgradeRun) run(ctx context.Context) (admin.UpgradeProgress, error) {
+	begun, err := u.client.Upgrade(ctx)
+	if refused := (*admin.RefusedError)(nil); err != nil && !errors.As(err, &refused) {
+		return begun, fmt.Errorf("%w If the configuration has a new admin.address, give the one of the process that runs (--admin-address)", err)
+	}
 	if err != nil {
 		return begun, err
 	}
-	last, answered := begun, time.Now()
-	tell(begun)
+	u.last, u.answered = begun, time.Now()
+	u.tell(begun)
 	tick := time.NewTicker(askUpgrade)
 	defer tick.Stop()
-	for !last.Result.Final() {
+	for !u.last.Result.Final() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return last, ctx.Err()
+			return u.last, ctx.Err()
 		}
-		p, err := ask(ctx, client)
-		switch {
-		case err != nil && time.Since(answered) > silentFor:
-			return last, err
-		case err != nil:
-			continue
-		case p.Generation != begun.Generation:
-			return last, errors.New("another upgrade began meanwhile: ask `sluice status`")
+		if err := u.ask(ctx, begun.Generation); err != nil {
+			return u.last, err
 		}
-		answered = time.Now()
-		if p.Result != last.Result {
-			tell(p)
-		}
-		last = p
 	}
-	return last, nil
+	return u.last, nil
 }
 
-func ask(ctx context.Context, client *admin.Client) (admin.UpgradeProgress, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+// ask asks once. An error ends the run.
+func (u *upgradeRun) ask(ctx context.Context, generation int) error {
+	within, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	return client.Upgraded(ctx)
+	p, err := u.client.Upgraded(within)
+	switch {
+	case err != nil && time.Since(u.answered) > silentFor:
+		return fmt.Errorf("generation %d was last seen %s, and now: %w", generation, u.last.Result, err)
+	case err != nil:
+		u.follow()
+		return nil
+	case p.Generation != generation:
+		return errors.New("another upgrade began meanwhile: ask `sluice status`")
+	}
+	u.answered = time.Now()
+	if p.Result != u.last.Result {
+		u.tell(p)
+	}
+	u.last = p
+	return nil
+}
+
+// follow goes on where the successor says that it is: the new configuration may have another
+// admin.address, and then nobody answers here once the predecessor has drained.
+func (u *upgradeRun) follow() {
+	if u.followed || u.last.Admin == "" {
+		return
+	}
+	if client, err := u.reach(u.last.Admin); err == nil {
+		u.client, u.followed = client, true
+	}
 }
 
 // tellUpgrade prints one step.
@@ -118,6 +150,13 @@ func tellUpgrade(out io.Writer, p admin.UpgradeProgress) {
 		fmt.Fprintf(out, "confirmed: generation %d stands, pid %d\n", p.Generation, p.PID)
 	case handover.None, handover.Refused, handover.TakenBack: // the exit says why
 	}
+}
+
+// reach is a client of another address, with everything else as it was asked for.
+func (t *target) reach(address string) (*admin.Client, error) {
+	there := *t
+	there.addr = address
+	return there.client()
 }
 
 // newListenExec becomes a successor: only a process itself knows the LISTEN_PID that it

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
@@ -36,8 +37,13 @@ func (w *watcher) run(ctx context.Context) error {
 	for {
 		v, err := w.client.Watch(ctx, w.flags.max, w.flags.peers)
 		switch refused := (*admin.RefusedError)(nil); {
+		case errors.As(err, &refused) && w.passed(refused.Code):
+			_, err = fmt.Fprintln(w.sayTo(), refused.Text)
+			return err
 		case errors.As(err, &refused) || err != nil && !w.stopping:
 			return err
+		case err != nil && w.flags.generation != 0: // it is the one that serves who does not answer
+			return fmt.Errorf("how generation %d ends is not known here: %w", w.flags.generation, err)
 		case err != nil: // it answered while it drained, and does not any more: that was the end
 			_, err = fmt.Fprintln(w.sayTo(), "the proxy is gone; its receipt says how it ended")
 			return err
@@ -55,6 +61,12 @@ func (w *watcher) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// passed reports whether a refusal is the end of the generation that is watched: it has given
+// its account, or did so before whoever answers now was started.
+func (w *watcher) passed(code int) bool {
+	return w.flags.generation != 0 && (code == http.StatusGone || code == http.StatusNotFound && w.stopping)
 }
 
 // sayTo is where a last word goes: not between objects of JSON.

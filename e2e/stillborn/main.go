@@ -1,4 +1,4 @@
-// Command stillborn is a successor that fails in one of three ways, so that the tests of
+// Command stillborn is a successor that fails in one of several ways, so that the tests of
 // the hand-over can show that the service goes on. Which one, a file beside it says, since
 // its arguments are those of the product.
 //
@@ -6,6 +6,9 @@
 //	unready    says that it waits for a policy, for ever
 //	exit       says READY with a policy of its own, and exits in good order
 //	accept     says READY, and exits the moment that it is told to take over
+//	fails      says READY, and once it is told to take over that something broke; then it waits
+//	           until it hears that its predecessor keeps the sockets, and exits
+//	silent     says READY and that it reports, and nothing ever again; it ignores SIGTERM
 package main
 
 import (
@@ -44,8 +47,23 @@ func fail(how string) error {
 			return err
 		}
 		return heard('S')
+	case "fails":
+		err := say("READY=1\n"+policy, 0)
+		if err == nil {
+			err = heard('S')
+		}
+		if err == nil {
+			err = say("STOPPING=1\n"+strings.Replace(policy, "{", `{"stopping":true,"failed":true,"reason":"run proxy: it broke",`, 1), 0)
+		}
+		if err == nil {
+			err = heard('K')
+		}
+		return err
+	case "silent":
+		signal.Ignore(syscall.SIGTERM)
+		return say("READY=1\n"+strings.Replace(policy, "{", `{"steady":true,`, 1), time.Minute)
 	default:
-		return fmt.Errorf("%q is none of hang, unready, exit, accept", how)
+		return fmt.Errorf("%q is none of hang, unready, exit, accept, fails, silent", how)
 	}
 	return nil
 }

@@ -34,7 +34,10 @@
 //   - A successor admits nothing before its policy is at least as new as that of its
 //     predecessor ([Version.AtLeast]). If it dies, hangs or never gets there, the
 //     predecessor serves on as if nothing had happened. If it exits within the time of
-//     trial, the predecessor takes back what it still holds.
+//     trial, fails, or hangs, the predecessor takes back what it still holds.
+//   - A successor on trial hangs if none of its reports comes for [Silence]. It is killed
+//     then, because it could wake up and serve beside who has taken back. Its trial ends
+//     with a report after its time is over, so that no hang within the trial is missed.
 //   - Invariant 10: a socket that somebody else may hold ([Doors.Shared]) is never given a
 //     filter, and one that was inherited loses any filter before it is used.
 //   - Invariant 11: descriptors are duplicated before a driver gets them; no duplicate is
@@ -44,7 +47,10 @@
 // # Limits
 //
 // Linux. Connections are not moved: those that are open end in the process that has them.
-// A successor that hangs after READY without exiting is not noticed here; a supervisor's
-// watchdog does that. Connections that a successor accepted and lost with itself are lost. Whoever may read the environment of the process may control it: that
-// is the same user.
+// What is judged on trial is that the process runs: one whose loops alone hang goes on
+// reporting, and is for a supervisor's watchdog, as is one that hangs after the trial. A
+// build that neither says that it reports ([Report].Steady) nor has reported since the
+// switch is taken to stand when its time is over. Connections that a successor accepted and
+// lost with itself, because it ended or was killed, are lost. Whoever may read the
+// environment of the process may control it: that is the same user.
 package handover

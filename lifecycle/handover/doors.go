@@ -24,7 +24,8 @@ type Doors struct {
 
 	mu      sync.Mutex // guards what follows
 	sockets []*door    // in the order of Open
-	taken   []string   // by a successor that lives
+	lent    []string   // a successor that lives has copies of these
+	gone    bool       // to the successor: it accepts from them, and we do not
 	ours    bool       // the predecessor accepts nothing any more
 	left    bool       // by the predecessor: it holds nothing any more
 }
@@ -100,7 +101,7 @@ func (d *Doors) Shared(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.door(name)
-	return s != nil && (s.Supervised || s.inherited && !d.left || slices.Contains(d.taken, name))
+	return s != nil && (s.Supervised || s.inherited && !d.left || slices.Contains(d.lent, name))
 }
 
 // Supervised reports whether systemd holds the socket: whoever comes next gets it, queue
@@ -167,18 +168,26 @@ func (d *Doors) Left() {
 	d.left = true
 }
 
-// TakenBy notes which sockets a successor uses; none: there is no successor.
-func (d *Doors) TakenBy(names []string) {
+// Lend notes of which sockets a successor has copies; none: there is no successor.
+func (d *Doors) Lend(names []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.taken = slices.Clone(names)
+	d.lent = slices.Clone(names)
 }
 
-// Taken reports whether a successor uses the socket.
+// Give notes whether a successor accepts from what it has, and we do not.
+func (d *Doors) Give(given bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.gone = given
+}
+
+// Taken reports whether a successor accepts from the socket, and we do not. One that starts
+// accepts from none: who is told to stop meanwhile goes on accepting in its lame duck.
 func (d *Doors) Taken(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Contains(d.taken, name)
+	return d.gone && slices.Contains(d.lent, name)
 }
 
 // Inherited lists the sockets that came from a predecessor or from systemd and are used.

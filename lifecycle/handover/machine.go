@@ -12,10 +12,11 @@ import (
 //
 //	        Begin              READY, policy as new          take_back over
 //	Idle ──────────▶ Starting ─────────────────────▶ Trial ────────────────▶ Confirmed
-//	 ▲                 │ hangs, never syncs            │ exits
-//	 │   exits         ▼                               │
-//	 ├────────────── Ending ◀── we are told to stop    │
-//	 └─────────────────────────────────────────────────┘ taken back
+//	 ▲                 │ hangs, never syncs,           │ │ exits
+//	 │   exits         ▼ or we are told to stop        │ │
+//	 ├────────────── Ending ◀──────────────────────────┘ │
+//	 │                          hangs: killed, taken back│
+//	 └───────────────────────────────────────────────────┘ taken back
 //
 // Confirmed is final: there is nothing left to hand over.
 type Stage int
@@ -24,7 +25,7 @@ type Stage int
 const (
 	Idle      Stage = iota // no successor
 	Starting               // it runs, we serve
-	Ending                 // it was told to go, we serve
+	Ending                 // it was told to go, or killed, and we serve
 	Trial                  // it serves, we hold the sockets still
 	Confirmed              // it serves alone
 )
@@ -68,12 +69,20 @@ var (
 	ErrHandedOver = errors.New("this process has handed over already: ask its successor")
 )
 
-// Times of an upgrade. All must be positive but TakeBack, which may be 0.
+// Times of an upgrade. All must be positive but TakeBack, which may be 0, and Silence.
 type Times struct {
 	Ready    time.Duration // from the start of the successor to READY
 	TakeBack time.Duration // for how long the sockets are held after that
 	Stop     time.Duration // for a successor that was told to go, before it is killed
+	Silence  time.Duration // without a report on trial: it hangs; 0: that is not looked at
 }
+
+// looks is in how many pieces a silence is counted. Each look counts one, however late it
+// comes: when it is we who were stopped, what was said meanwhile is heard before it counts.
+const looks = 6
+
+// Trial is how long a trial lasts at most: one that is to end waits for one more report.
+func (t Times) Trial() time.Duration { return t.TakeBack + t.Silence + t.Silence/looks }
 
 // ActionKind says what to do.
 type ActionKind int
@@ -84,7 +93,7 @@ const (
 	Permit                      // tell it that its policy will do
 	Refresh                     // look whether our own policy is the old one; report by Heard
 	Switch                      // yield, tell it to take over, stop accepting
-	Verify                      // look whether the successor lives at this moment; report by Verified
+	Verify                      // look whether the successor is there at this moment; report by Verified
 	Confirm                     // let go of the sockets, tell it, drain
 	TakeBack                    // accept again
 	Terminate                   // tell the successor that we keep the sockets, and SIGTERM
@@ -106,6 +115,7 @@ type Faults struct {
 	SwitchEarly    bool // READY is not waited for
 	ConfirmBlindly bool // a successor that is dead is confirmed
 	ForgetTakeBack bool // a successor that fails on trial is not replaced
+	IgnoreSilence  bool // a successor that says nothing on trial is confirmed
 }
 
 // Machine is an upgrade as its predecessor goes through it, without process, clock or I/O.
@@ -116,11 +126,15 @@ type Machine struct {
 	times Times
 	stage Stage
 
-	by        time.Time // end of Starting, Ending or Trial; zero: none
+	by        time.Time // end of Starting, Ending or Trial; zero: none, or it is over
 	permitted bool
 	ready     bool
+	steady    bool   // it says that it reports again and again
 	unlike    string // why its policy will not do; empty: it does, or nothing is known
 	waiting   string // for what it waits, in its own words
+
+	lookAt time.Time // on trial: the next look whether it has reported; zero: it is not held to that
+	missed int       // looks that found nothing since the last report
 
 	result  Result
 	reason  string
@@ -151,7 +165,7 @@ func (m *Machine) Begin(now time.Time) error {
 		return ErrHandedOver
 	}
 	m.stage, m.by = Starting, now.Add(m.times.Ready)
-	m.permitted, m.ready, m.unlike, m.waiting = false, false, "", ""
+	m.permitted, m.ready, m.steady, m.unlike, m.waiting = false, false, false, "", ""
 	m.pending = append(m.pending, Action{Kind: Spawn})
 	m.tell(Underway, "")
 	return nil
@@ -160,7 +174,7 @@ func (m *Machine) Begin(now time.Time) error {
 // Spawned reports that the successor could not be started. There is nothing to wait for.
 func (m *Machine) Spawned(err error) {
 	if m.stage == Starting && err != nil {
-		m.stage, m.by = Idle, time.Time{}
+		m.turn(Idle)
 		m.tell(Refused, "the successor could not be started: "+err.Error())
 	}
 }
@@ -170,11 +184,19 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 	stopping := (n.Stopping || n.Report != nil && n.Report.Stopping)
 	switch {
 	case stopping && m.stage == Starting:
-		m.end(now, "the successor was told to stop")
+		m.end(now, "the successor stops: "+why(n.Report))
+		return
+	case stopping && m.stage == Trial && n.Report != nil && n.Report.Failed:
+		m.pending = append(m.pending, Action{Kind: Terminate})
+		m.takeBack(Ending, "the successor took over, and stops: "+why(n.Report))
+		m.by = now.Add(m.times.Stop)
 		return
 	case stopping && m.stage == Trial:
-		// It closes the sockets in good order, and for that it has to be alone.
-		m.verify("the successor was told to stop, and does so by itself")
+		// It was told to: it closes the sockets in good order, and for that it has to be alone.
+		m.verify("the successor stops, by itself: " + why(n.Report))
+		return
+	case m.stage == Trial && n.Report != nil:
+		m.reported(now)
 		return
 	}
 	if m.stage != Starting {
@@ -182,6 +204,7 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 	}
 	m.ready = m.ready || n.Ready
 	if n.Report != nil {
+		m.steady = m.steady || n.Report.Steady
 		m.waiting = n.Report.Waiting
 		before := m.unlike
 		m.unlike = ""
@@ -197,10 +220,21 @@ func (m *Machine) Heard(now time.Time, n Notice) {
 		}
 	}
 	if m.permitted && (m.ready || m.Faults.SwitchEarly) && m.unlike == "" {
-		m.stage, m.by = Trial, now.Add(m.times.TakeBack)
+		m.stage, m.by, m.lookAt = Trial, now.Add(m.times.TakeBack), time.Time{}
+		if m.steady {
+			m.listen(now)
+		}
 		m.pending = append(m.pending, Action{Kind: Switch})
 		m.tell(Switched, "")
 	}
+}
+
+// why is the reason of a successor that stops.
+func why(r *Report) string {
+	if r == nil || r.Reason == "" {
+		return "its log says why"
+	}
+	return r.Reason
 }
 
 // Notice is what was heard.
@@ -214,19 +248,24 @@ type Notice struct {
 func (m *Machine) Exited(how string) {
 	switch m.stage {
 	case Starting:
-		m.stage, m.by = Idle, time.Time{}
+		m.turn(Idle)
 		m.tell(Refused, "the successor ended before it was ready: "+how+"; its log says why")
 	case Ending:
-		m.stage, m.by = Idle, time.Time{}
+		m.turn(Idle)
 	case Trial:
-		m.stage, m.by = Idle, time.Time{}
-		if m.Faults.ForgetTakeBack {
-			return
-		}
-		why := "the successor ended after it took over: " + how
+		m.takeBack(Idle, "the successor ended after it took over: "+how)
+	case Idle, Confirmed:
+	}
+}
+
+// turn goes to a stage that has no end of its own.
+func (m *Machine) turn(to Stage) { m.stage, m.by, m.lookAt = to, time.Time{}, time.Time{} }
+
+func (m *Machine) takeBack(to Stage, why string) {
+	m.turn(to)
+	if !m.Faults.ForgetTakeBack {
 		m.pending = append(m.pending, Action{Kind: TakeBack})
 		m.tell(TakenBack, why)
-	case Idle, Confirmed:
 	}
 }
 
@@ -241,7 +280,7 @@ func (m *Machine) verify(reason string) {
 // waited for no longer than it takes to notice.
 func (m *Machine) Verified(lives bool) {
 	if m.stage == Trial && (lives || m.Faults.ConfirmBlindly) {
-		m.stage, m.by = Confirmed, time.Time{}
+		m.turn(Confirmed)
 		m.pending = append(m.pending, Action{Kind: Confirm})
 		m.tell(Succeeded, m.reason)
 	}
@@ -258,8 +297,13 @@ func (m *Machine) Abandon(now time.Time, why string) {
 const hurryWithin = time.Second
 
 // Hurry says that we are about to close our sockets: whoever does not serve may hold none.
+// The trial of one that does is over: nobody could replace it any more.
 func (m *Machine) Hurry(now time.Time, why string) {
 	m.Abandon(now, why)
+	if m.stage == Trial {
+		m.lookAt = time.Time{}
+		m.verify("")
+	}
 	if by := now.Add(hurryWithin); m.stage == Ending && by.Before(m.by) {
 		m.by = by
 	}
@@ -276,11 +320,15 @@ func (m *Machine) Step(now time.Time) (actions []Action, next time.Time) {
 			m.by = time.Time{}
 			m.pending = append(m.pending, Action{Kind: Kill})
 		case Trial:
-			m.verify("")
+			m.trialOver()
 		case Idle, Confirmed:
 		}
 	}
+	m.look(now)
 	actions, m.pending = m.pending, nil
+	if !m.lookAt.IsZero() && (m.by.IsZero() || m.lookAt.Before(m.by)) {
+		return actions, m.lookAt
+	}
 	return actions, m.by
 }
 

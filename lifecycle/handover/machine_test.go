@@ -10,7 +10,7 @@ import (
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
-var times = Times{Ready: 30 * time.Second, TakeBack: 10 * time.Second, Stop: 5 * time.Second}
+var times = Times{Ready: 30 * time.Second, TakeBack: 10 * time.Second, Stop: 5 * time.Second, Silence: 3 * time.Second}
 
 // player drives a machine and writes down what it wants done.
 type player struct {
@@ -18,6 +18,9 @@ type player struct {
 	dead bool // what Verify finds
 	now  time.Time
 	log  []string
+
+	word  string // that is played
+	ended string // the word that confirmed
 }
 
 func newPlayer(t Times) *player { return &player{m: NewMachine(t), now: epoch} }
@@ -34,6 +37,9 @@ func (p *player) step() {
 		if a.Kind == Tell {
 			name = string(a.Result)
 		}
+		if a.Kind == Confirm {
+			p.ended = p.word
+		}
 		p.log = append(p.log, name)
 	}
 }
@@ -41,6 +47,7 @@ func (p *player) step() {
 // play takes a script: one word for each event.
 func (p *player) play(script string) {
 	for _, word := range strings.Fields(script) {
+		p.word = word
 		report := func(hash string) *Report { return &Report{Policy: Version{Source: "dir", Hash: hash}} }
 		ours := Version{Source: "dir", Hash: "v2"}
 		switch word {
@@ -53,6 +60,17 @@ func (p *player) play(script string) {
 			p.m.Spawned(errors.New("no such file"))
 		case "synced":
 			p.m.Heard(p.now, Notice{Report: report("v2"), Ours: ours})
+		case "steady":
+			r := report("v2")
+			r.Steady = true
+			p.m.Heard(p.now, Notice{Report: r, Ours: ours})
+		case "look":
+			p.now = p.now.Add(times.Silence / looks)
+		case "silence":
+			for range looks {
+				p.now = p.now.Add(times.Silence / looks)
+				p.step()
+			}
 		case "old":
 			p.m.Heard(p.now, Notice{Report: report("v1"), Ours: ours})
 		case "unsynced":
@@ -61,6 +79,10 @@ func (p *player) play(script string) {
 			p.m.Heard(p.now, Notice{Ready: true, Ours: ours})
 		case "stopping":
 			p.m.Heard(p.now, Notice{Stopping: true, Ours: ours})
+		case "fails":
+			p.m.Heard(p.now, Notice{Report: &Report{Stopping: true, Failed: true, Reason: "run proxy: broken"}, Ours: ours})
+		case "told":
+			p.m.Heard(p.now, Notice{Report: &Report{Stopping: true, Reason: "SIGTERM"}, Ours: ours})
 		case "crash":
 			p.m.Exited("exit status 1")
 		case "exit":
@@ -103,6 +125,19 @@ func TestUpgrades(t *testing.T) {
 		{"we are told to stop", "begin abandon exit", "spawn, starting, term, failed"},
 		{"we go", "begin hurry 1s", "spawn, starting, term, failed, kill"},
 		{"we are told to stop on trial", "begin synced ready abandon hurry 10s", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"hangs on trial", "begin steady ready silence exit begin", "spawn, starting, permit, switch, switched, kill, take back, taken_back, spawn, starting"},
+		{"hangs on trial, and dies slowly", "begin steady ready silence begin", "spawn, starting, permit, switch, switched, kill, take back, taken_back"},
+		{"hangs at the end of the trial", "begin steady ready steady 10s look look look look look", "spawn, starting, permit, switch, switched, kill, take back, taken_back"},
+		{"a report ends the trial", "begin steady ready 10s look steady", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"is slow", "begin steady ready look look look look look steady look look look look look steady 10s steady", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"it was we who were stopped", "begin steady ready 30s steady", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"an old build says nothing of reports", "begin synced ready silence 10s", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"an old build reports all the same", "begin synced ready synced silence", "spawn, starting, permit, switch, switched, kill, take back, taken_back"},
+		{"hangs, and we are told to stop", "begin steady ready abandon silence", "spawn, starting, permit, switch, switched, kill, take back, taken_back"},
+		{"we go while it is on trial", "begin steady ready hurry silence", "spawn, starting, permit, switch, switched, confirm, confirmed"},
+		{"fails by itself on trial", "begin steady ready fails exit begin", "spawn, starting, permit, switch, switched, term, take back, taken_back, spawn, starting"},
+		{"fails by itself on trial, and does not go", "begin steady ready fails 5s crash", "spawn, starting, permit, switch, switched, term, take back, taken_back, kill"},
+		{"fails before it serves", "begin steady fails exit", "spawn, starting, permit, term, failed"},
 		{"again after a failure", "begin crash begin synced ready 10s", "spawn, starting, failed, spawn, starting, permit, switch, switched, confirm, confirmed"},
 	} {
 		p := newPlayer(times)
@@ -114,8 +149,8 @@ func TestUpgrades(t *testing.T) {
 }
 
 func TestNoTimeOfTrial(t *testing.T) {
-	p := newPlayer(Times{Ready: time.Second, Stop: time.Second})
-	p.play("begin synced ready")
+	p := newPlayer(Times{Ready: time.Second, Stop: time.Second, Silence: time.Second})
+	p.play("begin steady ready")
 	p.step()
 	if got := strings.Join(p.log, ", "); !strings.Contains(got, "switch, switched, confirm, confirmed") || p.m.Stage() != Confirmed {
 		t.Error(p.m.Stage(), got)
@@ -131,6 +166,11 @@ func TestWhyAnUpgradeFailed(t *testing.T) {
 		"begin crash":                "before it was ready: exit status 1",
 		"begin spawnfails":           "no such file",
 		"begin synced ready 1s exit": "after it took over: exit status 0",
+		"begin steady ready silence": "said nothing for 3s",
+		"begin steady ready fails":   "took over, and stops: run proxy: broken",
+		"begin fails":                "the successor stops: run proxy: broken",
+		"begin steady ready told":    "stops, by itself: SIGTERM",
+		"begin stopping":             "the successor stops: its log says why",
 	} {
 		p := newPlayer(times)
 		p.play(script)
@@ -142,7 +182,7 @@ func TestWhyAnUpgradeFailed(t *testing.T) {
 
 // Every history of up to nine events, breadth first: what must hold, holds in all.
 func TestEveryHistory(t *testing.T) {
-	words := []string{"begin", "synced", "old", "ready", "stopping", "dies", "crash", "exit", "hurry", "10s", "30s"}
+	words := []string{"begin", "synced", "steady", "old", "ready", "stopping", "fails", "dies", "crash", "exit", "hurry", "look", "silence", "10s", "30s"}
 	depth := 7
 	if testing.Short() {
 		depth = 5
@@ -158,7 +198,8 @@ func TestEveryHistory(t *testing.T) {
 				p.play(script)
 				checkHistory(t, script, p)
 				// Two histories that leave the same machine have the same future.
-				state := fmt.Sprintf("%v %v %v %v %v %q %v", p.dead, p.m.stage, p.m.by.Sub(p.now), p.m.permitted, p.m.ready, p.m.unlike, p.m.result)
+				state := fmt.Sprintf("%v %v %v %v %v %q %v %v %v %d", p.dead, p.m.stage, p.m.by.Sub(p.now), p.m.permitted, p.m.ready, p.m.unlike, p.m.result,
+					p.m.steady, p.m.lookAt.Sub(p.now), p.m.missed)
 				if !seen[state] {
 					seen[state] = true
 					next = append(next, script)
@@ -175,7 +216,7 @@ func TestEveryHistory(t *testing.T) {
 func checkHistory(t *testing.T, script string, p *player) {
 	t.Helper()
 	alive, permitted, switched, gone := false, false, false, false
-	for _, a := range p.log {
+	for i, a := range p.log {
 		switch a {
 		case "spawn":
 			if gone {
@@ -200,12 +241,16 @@ func checkHistory(t *testing.T, script string, p *player) {
 			}
 			switched, alive = false, false
 		case "term", "kill":
-			if switched {
+			if switched && (i+1 == len(p.log) || p.log[i+1] != "take back") {
 				t.Fatalf("%s: ended a successor that serves: %v", script, p.log)
 			}
 		}
 	}
-	if p.m.Stage() == Starting && p.m.by.IsZero() || p.m.Stage() == Trial && p.m.by.IsZero() && !p.dead {
+	if p.m.Stage() == Starting && p.m.by.IsZero() || p.m.Stage() == Trial && p.m.by.IsZero() && p.m.lookAt.IsZero() && !p.dead {
 		t.Fatalf("%s: waits for ever", script)
+	}
+	// Invariant: time alone confirms nobody who said that it reports.
+	if p.m.Stage() == Confirmed && p.m.steady && (p.ended == "look" || p.ended == "silence" || p.ended == "10s" || p.ended == "30s") {
+		t.Fatalf("%s: let go for one that may hang: %v", script, p.log)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // offerVariable holds the Offer in the environment of a successor.
@@ -56,10 +57,25 @@ type Report struct {
 	Taken   []string `json:"taken"` // sockets of the offer that it uses
 	Policy  Version  `json:"policy"`
 	Waiting string   `json:"waiting,omitempty"` // for what, while it is not ready
-	// Stopping says that it was told to stop. One that may serve already leaves no socket
-	// before it heard who keeps it.
-	Stopping bool `json:"stopping,omitempty"`
+	// Stopping says that it stops, Reason why, and Failed that something went wrong: it was
+	// not told to. One that may serve already leaves no socket before it heard who keeps it.
+	Stopping bool   `json:"stopping,omitempty"`
+	Failed   bool   `json:"failed,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	// Admin is where its private listener is, as a client wants it.
+	Admin string `json:"admin,omitempty"`
+	// Steady says that it reports every ReportEvery until it is alone, so that it hangs if
+	// it does not. Builds before that did so too, and did not say it.
+	Steady bool `json:"steady,omitempty"`
 }
+
+// ReportEvery is how often a successor tells its predecessor how it is, and Silence how
+// long none comes before a successor on trial is taken to hang: long enough for a machine
+// that is busy, because the connections of who is killed are lost.
+const (
+	ReportEvery = 200 * time.Millisecond
+	Silence     = 15 * ReportEvery
+)
 
 // encode makes the assignment of a notification. JSON has no line ends.
 func (r Report) encode() string {

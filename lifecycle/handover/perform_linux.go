@@ -19,24 +19,25 @@ func (u *Upgrader) perform(a Action) {
 	case Refresh:
 		h.Refresh(u.ctx)
 	case Switch:
+		u.cfg.Doors.Give(true)
 		h.Evict()
 		h.Yield()
 		u.next.say(linkSwitch)
-		h.Leave(time.Now().Add(u.cfg.Times.TakeBack))
+		h.Leave(time.Now().Add(u.cfg.Times.Trial()))
 	case Verify:
 		lives := u.next.lives()
 		u.feed(func(m *Machine, _ time.Time) { m.Verified(lives) })
 	case Confirm:
 		u.confirm()
 	case TakeBack:
-		u.cfg.Doors.TakenBy(nil)
+		u.cfg.Doors.Give(false)
 		h.TakeBack()
 		h.Share(len(u.cfg.Members()))
 	case Terminate:
 		u.next.say(linkKeep)
 		u.signal(syscall.SIGTERM)
 	case Kill:
-		u.cfg.Log.Warn("the successor does not go; it is killed", "pid", u.next.process.Pid)
+		u.cfg.Log.Warn("the successor does not go by itself; it is killed", "pid", u.next.process.Pid)
 		u.signal(syscall.SIGKILL)
 	case Tell:
 		u.tell(a.Result, a.Reason)
@@ -83,7 +84,7 @@ func (u *Upgrader) spawn() {
 		for i, h := range held {
 			names[i] = h.Name
 		}
-		u.cfg.Doors.TakenBy(names) // until it says otherwise, or is gone
+		u.cfg.Doors.Lend(names) // until it says otherwise, or is gone
 		u.cfg.Hooks.Share(len(members) + 1)
 		u.next, err = u.cfg.Command.start(Offer{Generation: u.cfg.Generation + 1, PID: u.cfg.PID, Supervisor: u.cfg.Supervisor,
 			Sockets: held, Members: members}, fds, inbox.name)
@@ -95,7 +96,7 @@ func (u *Upgrader) spawn() {
 		return
 	}
 	u.mu.Lock()
-	u.pid = u.next.process.Pid
+	u.pid, u.admin = u.next.process.Pid, ""
 	u.mu.Unlock()
 	next := u.next
 	heard := make(chan struct{})                                              // closed by listen
@@ -105,7 +106,7 @@ func (u *Upgrader) spawn() {
 
 // forsake notes that there is no successor.
 func (u *Upgrader) forsake() {
-	u.cfg.Doors.TakenBy(nil)
+	u.cfg.Doors.Lend(nil)
 	u.cfg.Hooks.Share(len(u.cfg.Members()))
 }
 
@@ -132,7 +133,10 @@ func (u *Upgrader) listen(in *inbox, pid int) {
 			continue
 		}
 		if n.report != nil {
-			u.cfg.Doors.TakenBy(n.report.Taken)
+			u.cfg.Doors.Lend(n.report.Taken)
+			u.mu.Lock()
+			u.admin = n.report.Admin
+			u.mu.Unlock()
 		}
 		ours := u.cfg.Hooks.Policy()
 		u.feed(func(m *Machine, now time.Time) {
@@ -148,10 +152,8 @@ func (u *Upgrader) await(in *inbox, next *successor, heard <-chan struct{}) {
 	in.last()
 	<-heard
 	u.feed(func(m *Machine, _ time.Time) {
-		switch m.Stage() {
-		case Starting, Ending:
-			u.cfg.Doors.TakenBy(nil) // on trial the machine takes them back first
-		case Idle, Trial, Confirmed:
+		if m.Stage() != Confirmed { // after that they are not ours to speak of
+			u.cfg.Doors.Lend(nil)
 		}
 		m.Exited(how)
 	})

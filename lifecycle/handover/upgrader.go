@@ -59,7 +59,8 @@ type Upgrader struct {
 
 	mu      sync.Mutex // guards what follows
 	machine *Machine
-	pid     int // of the latest successor; 0: none
+	pid     int    // of the latest successor; 0: none
+	admin   string // where its private listener is; empty: not known
 	since   time.Time
 	stopped bool          // Close was called
 	turned  chan struct{} // closed and replaced by run when the machine may have moved
@@ -89,13 +90,14 @@ type Progress struct {
 	Result     Result    `json:"result"`
 	Reason     string    `json:"reason,omitempty"` // why it failed, or what is waited for
 	Since      time.Time `json:"since,omitzero"`
+	Admin      string    `json:"admin,omitempty"` // where the private listener of the successor is; empty: not known
 }
 
 // Progress returns how the latest upgrade goes.
 func (u *Upgrader) Progress() Progress {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	p := Progress{Generation: u.cfg.Generation + 1, PID: u.pid, Since: u.since}
+	p := Progress{Generation: u.cfg.Generation + 1, PID: u.pid, Since: u.since, Admin: u.admin}
 	p.Result, p.Reason = u.machine.Result()
 	return p
 }

@@ -47,7 +47,10 @@ func (v *Voice) Send(message string) (sent bool, err error) {
 		return v.first != "", nil
 	}
 	if v.trial {
-		message += "\n" + v.report().encode()
+		// A predecessor that cannot be told is gone. The link says so, and whoever supervises
+		// hears then what was missed: see Alone.
+		_ = sendNotice(v.target, message+"\n"+v.report().encode())
+		return true, nil
 	}
 	return true, sendNotice(v.target, message)
 }

@@ -29,6 +29,7 @@ func Mutants() []Mutant {
 		{Name: "permit_any", Breaks: "a successor's policy is at least as new", Shows: []string{"older than its own"}, Upgrade: handover.Faults{PermitAny: true}},
 		{Name: "confirm_blindly", Breaks: "nobody lets go for a successor that is dead", Shows: []string{"lost", "a handshake was reset", "a dial failed"}, Upgrade: handover.Faults{ConfirmBlindly: true}},
 		{Name: "forget_take_back", Breaks: "a successor that fails on trial is replaced", Shows: []string{"lost", "did not end", "a dial failed", "in its queue", "left a queue"}, Upgrade: handover.Faults{ForgetTakeBack: true}},
+		{Name: "ignore_silence", Breaks: "a successor on trial that says nothing is replaced", Shows: []string{"which hangs since"}, Upgrade: handover.Faults{IgnoreSilence: true}},
 		{Name: "switch_early", Breaks: "the successor is READY before the predecessor leaves", Shows: []string{"answers probes and is"}, Upgrade: handover.Faults{SwitchEarly: true}},
 		{Name: "leave_unasked", Breaks: "a successor leaves no socket before it heard who keeps it", Shows: []string{"lost", "in its queue", "left a queue", "a handshake was reset"}, LeaveUnasked: true},
 	}

@@ -23,7 +23,10 @@ const (
 	trial       = time.Second
 	stopWithin  = 8 * time.Second
 	reportEvery = 200 * time.Millisecond
+	silence     = 600 * time.Millisecond
 )
+
+var upgradeTimes = handover.Times{Ready: readyWithin, TakeBack: trial, Stop: stopWithin, Silence: silence}
 
 // fate is what becomes of a process. The zero value is a long life.
 type fate struct {
@@ -33,6 +36,8 @@ type fate struct {
 	stopAfter time.Duration // it gets SIGTERM so long after it was permitted; 0: never
 	unsynced  bool          // its policy never comes
 	older     bool          // it has the first version in force, whatever was published
+	failAfter time.Duration // a service of it breaks so long after it took over; 0: never
+	hangAfter time.Duration // it stops to do anything so long after it admitted; 0: never
 }
 
 // process is one generation.
@@ -43,6 +48,7 @@ type process struct {
 	pred    *process // who started it; nil: nobody
 	succ    *process // the latest that it started; nil: none
 	alive   bool
+	hungAt  time.Time // it does nothing any more; zero: it does
 	state   lifecycle.State
 	version int // of the policy in force; 0: none
 
@@ -91,7 +97,7 @@ func (l *line) start(pred *process, f fate) *process {
 		LameDuckMin: 200 * time.Millisecond, LameDuckMax: 500 * time.Millisecond, LameDuckQuiet: 100 * time.Millisecond,
 		Timeout: 4 * time.Second, Budget: stopWithin, Interactive: true, Now: n.Now, Health: health.NewRegistry(health.Config{Now: n.Now}),
 	})
-	p.up = handover.NewMachine(handover.Times{Ready: readyWithin, TakeBack: trial, Stop: stopWithin})
+	p.up = handover.NewMachine(upgradeTimes)
 	p.up.Faults = l.opt.Mutant.Upgrade
 	p.machine.AddTarget(n.Now(), "policy")
 	if pred != nil {
@@ -111,7 +117,7 @@ func (l *line) start(pred *process, f fate) *process {
 		return p
 	}
 	n.After(n.Between(0, 20*time.Millisecond), func() {
-		if p.alive {
+		if p.runs() {
 			p.perform(p.machine.Begin(n.Now()))
 		}
 	})
@@ -141,7 +147,7 @@ func (o owned) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 
 // sync puts the newest version in force, and looks again after a while.
 func (p *process) sync() {
-	if !p.alive {
+	if !p.runs() {
 		return
 	}
 	v := p.l.last
@@ -168,6 +174,26 @@ func (p *process) policyVersion() handover.Version {
 
 // shared reports whether somebody else may hold the sockets, as far as this process knows.
 func (p *process) shared() bool { return !p.alone || p.taken }
+
+// runs reports whether it does anything.
+func (p *process) runs() bool { return p.alive && p.hungAt.IsZero() }
+
+// hang is SIGSTOP: everything that it holds stays, and it takes nothing from any queue.
+func (p *process) hang() {
+	if !p.runs() || p.alone || p.state != lifecycle.Serving {
+		return
+	}
+	p.l.trace("generation %d hangs", p.gen)
+	p.l.net.Count["successor hangs on trial"]++
+	p.hungAt = p.l.net.Now()
+	p.driver.Freeze()
+	for i := range doors {
+		if p.accepting[i] {
+			p.door[i].Leave()
+		}
+	}
+	p.l.bereft()
+}
 
 // crash is SIGKILL: the kernel closes everything.
 func (p *process) crash(why string) {

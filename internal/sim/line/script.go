@@ -57,7 +57,7 @@ func (l *line) killed(p *process) {
 // and nothing is owed any more.
 func (l *line) bereft() {
 	for _, p := range l.all {
-		if p.alive && p.dup[0] != nil && !p.fate.mute && !p.fate.unsynced && (p.state <= lifecycle.Serving || p.state == lifecycle.LameDuck && p.taken) {
+		if p.runs() && p.dup[0] != nil && !p.fate.mute && !p.fate.unsynced && (p.state <= lifecycle.Serving || p.state == lifecycle.LameDuck && p.taken) {
 			return
 		}
 	}
@@ -69,7 +69,7 @@ func (l *line) bereft() {
 // askUpgrade asks whoever serves.
 func (l *line) askUpgrade() {
 	p := l.serving()
-	if p == nil || p.state != lifecycle.Serving || !p.alone || !l.up() {
+	if p == nil || p.state != lifecycle.Serving || !p.alone || !l.up() || p.dup[0] == nil { // the last: by a mutant
 		return
 	}
 	p.upgrade(func(now time.Time) { _ = p.up.Begin(now) })
@@ -78,7 +78,7 @@ func (l *line) askUpgrade() {
 // drawFate chooses what becomes of a successor.
 func (l *line) drawFate() (f fate) {
 	n := l.net
-	switch n.Rand.IntN(9) {
+	switch n.Rand.IntN(11) {
 	case 0:
 		f.crashAt = n.Between(0, 500*time.Millisecond)
 		n.Count["successor dies early"]++
@@ -99,6 +99,10 @@ func (l *line) drawFate() (f fate) {
 		n.Count["successor has an old policy"]++
 	case 5:
 		f.stopAfter = n.Between(1, 400*time.Millisecond)
+	case 7:
+		f.failAfter = n.Between(1, trial+reportEvery)
+	case 6:
+		f.hangAfter = n.Between(1, trial+reportEvery)
 	}
 	return f
 }
@@ -132,7 +136,7 @@ func (l *line) stopAgain() {
 	}
 	for _, p := range l.all {
 		p.event(func(now time.Time) { p.machine.Signal(now, lifecycle.Terminate) })
-		if p.alive && p.fate.mute {
+		if p.alive && (p.fate.mute || !p.hungAt.IsZero()) {
 			p.crash("by its operator")
 		}
 	}
@@ -147,6 +151,9 @@ func (l *line) probe() {
 	answering := 0
 	for _, p := range l.all {
 		if p.alive && p.gate {
+			if p.machine.Status().Failed { // for as long as it takes its predecessor to say so
+				continue
+			}
 			answering++
 			if p.state == lifecycle.Starting && !p.pred.alive { // nobody else is left, and it says so
 				continue

@@ -12,14 +12,14 @@ import (
 
 // event feeds the lifecycle and carries out what follows.
 func (p *process) event(f func(now time.Time)) {
-	if p.alive && !p.fate.mute {
+	if p.runs() && !p.fate.mute {
 		f(p.l.net.Now())
 		p.step()
 	}
 }
 
 func (p *process) step() {
-	if p.alive {
+	if p.runs() {
 		p.perform(p.machine.Step(p.l.net.Now()))
 	}
 }
@@ -50,6 +50,9 @@ func (p *process) perform(actions []lifecycle.Action, next time.Time) {
 func (p *process) publish(a lifecycle.Action) {
 	p.l.trace("generation %d: %s => %s (%s)", p.gen, a.From, a.State, a.Reason)
 	p.state = a.State
+	if a.State == lifecycle.Serving && p.fate.hangAfter > 0 {
+		p.l.net.After(p.fate.hangAfter, p.hang)
+	}
 	if a.State == lifecycle.LameDuck || a.State == lifecycle.Draining {
 		p.tellStopping()
 	}
@@ -144,7 +147,7 @@ func (p *process) leave() {
 // settle waits for a successor that does not serve to be gone, as Upgrader.Drain, and then
 // closes the listeners.
 func (p *process) settle(a lifecycle.Action, returned func()) {
-	if !p.alive {
+	if !p.runs() {
 		return
 	}
 	if s := p.up.Stage(); (s == startingStage || s == endingStage) && p.l.net.Now().Before(a.Deadline) {
@@ -212,7 +215,7 @@ func (p *process) drain(a lifecycle.Action, returned func()) {
 }
 
 func (p *process) stepTracker() {
-	if !p.alive {
+	if !p.runs() {
 		return
 	}
 	next, done := p.tracker.Step(p.l.net.Now())

@@ -1,6 +1,7 @@
 package line
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -18,14 +19,14 @@ const (
 
 // upgrade feeds the upgrade and carries out what follows.
 func (p *process) upgrade(f func(now time.Time)) {
-	if p.alive {
+	if p.runs() {
 		f(p.l.net.Now())
 		p.stepUpgrade()
 	}
 }
 
 func (p *process) stepUpgrade() {
-	if !p.alive {
+	if !p.runs() {
 		return
 	}
 	actions, next := p.up.Step(p.l.net.Now())
@@ -58,12 +59,17 @@ func (p *process) act(a handover.Action) {
 		l.net.Count["confirmed"]++
 		if s := p.succ; s.state >= lifecycle.LameDuck {
 			l.stopping = true // whoever told it to stop stops the service
+		} else if !s.hungAt.IsZero() {
+			p.letGo(s)
 		}
 		for i := range doors {
 			p.drop(i)
 		}
 		p.event(p.machine.Confirm)
 		p.say('C')
+		if !p.succ.hungAt.IsZero() {
+			l.bereft()
+		}
 	case handover.TakeBack:
 		l.net.Count["taken back"]++
 		p.taken = false
@@ -89,6 +95,15 @@ func (p *process) act(a handover.Action) {
 	}
 }
 
+// letGo looks at a confirmation of somebody who hangs: the report that made it may have been
+// on its way, and then only a supervisor can help.
+func (p *process) letGo(s *process) {
+	if since := p.l.net.Now().Sub(s.hungAt); since > 10*time.Millisecond && !p.l.stopping {
+		p.l.violate("generation %d lets go for generation %d, which hangs since %v", p.gen, s.gen, since)
+	}
+	p.l.net.Count["hung in the moment of confirmation"]++
+}
+
 // handOver is the switch.
 func (p *process) handOver() {
 	s := p.succ
@@ -98,7 +113,7 @@ func (p *process) handOver() {
 	p.gate = false
 	p.say('S')
 	p.event(func(now time.Time) {
-		if err := p.machine.HandOver(now, now.Add(trial+time.Second)); err != nil {
+		if err := p.machine.HandOver(now, now.Add(upgradeTimes.Trial()+time.Second)); err != nil {
 			p.l.trace("generation %d: %v", p.gen, err)
 		}
 	})
@@ -112,12 +127,13 @@ func (p *process) say(word byte) {
 
 // heard is Link and takeover: what is said is latched, in order.
 func (p *process) heard(word byte) {
-	if !p.alive || p.fate.mute {
+	if !p.runs() || p.fate.mute {
 		return
 	}
 	switch {
 	case word == 'K':
 		p.kept = true
+		p.gate = false
 	case word == 'P' && !p.permitted:
 		p.permitted = true
 		if p.fate.stopAfter > 0 {
@@ -139,6 +155,9 @@ func (p *process) heard(word byte) {
 		if p.fate.crashLate {
 			p.l.net.After(trial-p.l.net.Between(0, 25*time.Millisecond), func() { p.crash("by its fate") })
 		}
+		if p.fate.failAfter > 0 {
+			p.l.net.After(p.fate.failAfter, p.fail)
+		}
 		if s := p.tracker.State(); s == trackerOpen || s == trackerLeaving {
 			p.accept()
 		}
@@ -148,9 +167,18 @@ func (p *process) heard(word byte) {
 	}
 }
 
+// fail is a service that breaks: Manager.Failed.
+func (p *process) fail() {
+	if p.alone || p.state != lifecycle.Serving {
+		return
+	}
+	p.l.net.Count["successor fails on trial"]++
+	p.event(func(now time.Time) { p.machine.ServiceFailed(now, "proxy", errors.New("broken")) })
+}
+
 // report tells the predecessor how this process is, until it is alone.
 func (p *process) report() {
-	if p.alive && !p.alone {
+	if p.runs() && !p.alone {
 		p.notify()
 		p.l.net.After(reportEvery, p.report)
 	}
@@ -166,7 +194,7 @@ func (p *process) tellStopping() {
 func (p *process) notify() {
 	n := handover.Notice{
 		Ready:  p.state == lifecycle.Serving,
-		Report: &handover.Report{Policy: p.policyVersion(), Stopping: p.state >= lifecycle.LameDuck},
+		Report: &handover.Report{Policy: p.policyVersion(), Stopping: p.state >= lifecycle.LameDuck, Failed: p.machine.Status().Failed, Steady: true},
 	}
 	if q := p.pred; q.alive {
 		p.l.net.After(p.l.net.Between(0, 2*time.Millisecond), func() {
