@@ -8,10 +8,11 @@ import (
 	"github.com/sluiceproxy/sluice/bench/lab/replica"
 )
 
-// Config is one run. Launcher and Plan must be set.
+// Config is one run. Launcher and Plan must be set, or Attach.
 type Config struct {
 	Launcher replica.Launcher
 	Plan     plan.Kind
+	Attach   *Attach
 
 	Replicas int            // 0: 2
 	Rate     float64        // arrivals a second, all classes; 0: 1000
@@ -58,7 +59,13 @@ func (c Config) withDefaults() Config {
 	if c.Rate == 0 {
 		c.Rate = 1000
 	}
-	if c.Classes == nil {
+	if c.Attach != nil {
+		c.Plan, c.Replicas = plan.Attached, len(c.Attach.Targets)
+	}
+	switch {
+	case c.Attach != nil && c.Attach.UpstreamWeb == "": // somebody else's upstream knows no more
+		c.Classes = []record.Class{record.Short, record.KeepAlive, record.PerRequest}
+	case c.Classes == nil:
 		c.Classes = record.Classes()
 	}
 	if c.Tell == nil {

@@ -132,6 +132,9 @@ func TestKill(t *testing.T) {
 	}
 	slow := 0
 	for _, f := range r.Failures {
+		if !f.Excused && f.Cause != record.Refused.String() {
+			t.Errorf("not excused: %+v; %+v", f, r.Restarts)
+		}
 		if f.Class == record.Slow.String() && f.Excused {
 			// One that was sent in the moment of the kill is not in the list.
 			if slow++; !inFlight[f.ID] && f.TookMS > 200 {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -20,7 +23,28 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == peers.GoShutdownCommand {
 		os.Exit(serve(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == askCommand {
+		os.Exit(ask(os.Args[2], strings.Join(os.Args[3:], " ")))
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// askCommand makes this program say a line to a supervisor and print its answer.
+const askCommand = "ask-supervisor"
+
+func ask(addr, line string) int {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return 1
+	}
+	defer c.Close()
+	fmt.Fprintln(c, line)
+	answer, err := io.ReadAll(c)
+	fmt.Print(string(answer))
+	if err != nil || strings.HasPrefix(string(answer), "no: ") {
+		return 1
+	}
+	return 0
 }
 
 func serve(args []string) int {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -12,9 +13,9 @@ import (
 // lost, stands in the run.
 func Roll(ctx context.Context, cfg Config) (report.Run, error) {
 	cfg = cfg.withDefaults()
-	run := report.Run{Proxy: cfg.Launcher.Name(), Plan: cfg.Plan, Settings: settings(cfg)}
-	version, err := cfg.Launcher.Version(ctx)
-	if err != nil {
+	run := report.Run{Plan: cfg.Plan, Settings: settings(cfg)}
+	var err error
+	if run.Proxy, run.Version, err = who(ctx, cfg); err != nil {
 		run.Skipped = err.Error()
 		return run, nil
 	}
@@ -31,16 +32,28 @@ func Roll(ctx context.Context, cfg Config) (report.Run, error) {
 		return run, context.Cause(ctx)
 	}
 	built := report.Build(s.input())
-	built.Proxy, built.Version, built.Plan, built.Settings = run.Proxy, version, run.Plan, run.Settings
+	built.Proxy, built.Version, built.Plan, built.Settings = run.Proxy, run.Version, run.Plan, run.Settings
 	if s.failed != nil {
 		built.Error = s.failed.Error()
 	}
 	return built, nil
 }
 
+// who is under test. An error: it is not installed.
+func who(ctx context.Context, cfg Config) (name, version string, err error) {
+	if cfg.Attach != nil {
+		return cmp.Or(cfg.Attach.Name, "attached"), "", nil
+	}
+	version, err = cfg.Launcher.Version(ctx)
+	return cfg.Launcher.Name(), version, err
+}
+
 func settings(cfg Config) report.Settings {
 	b := "readiness"
-	if cfg.Blind {
+	switch {
+	case cfg.Attach != nil && len(cfg.Attach.Targets) > 0 && !cfg.Attach.Balanced():
+		b = "none"
+	case cfg.Blind:
 		b = "blind"
 	}
 	return report.Settings{Replicas: cfg.Replicas, Rate: cfg.Rate, LameDuckMS: cfg.LameDuck.Milliseconds(), DrainMS: cfg.Drain.Milliseconds(),

@@ -23,7 +23,7 @@ type stage struct {
 	origin   *origin.Origin
 	balancer *balance.Balancer
 	web, raw string // doors of the balancer
-	world    *plan.World
+	world    actor
 
 	recorder  atomic.Pointer[record.Recorder] // nil until the load begins
 	generator *load.Generator
@@ -39,6 +39,14 @@ type stage struct {
 	ended    time.Time
 }
 
+// actor is who restarts.
+type actor interface {
+	Begin(ctx context.Context, n int) error
+	Play(ctx context.Context, k plan.Kind) ([]plan.Restart, error)
+	Members() []*plan.Member
+	Close()
+}
+
 func newStage(cfg Config) (s *stage, err error) {
 	s = &stage{cfg: cfg, dir: cfg.Dir}
 	defer func() {
@@ -51,17 +59,14 @@ func newStage(cfg Config) (s *stage, err error) {
 			return s, err
 		}
 	}
+	if cfg.Attach != nil {
+		return s, s.attach()
+	}
 	if s.origin, err = origin.Start(origin.Config{Web: "127.0.0.1:0", Raw: "127.0.0.1:0"}); err != nil {
 		return s, err
 	}
-	s.balancer = balance.New(balance.Config{Poll: cfg.Poll, Propagation: max(cfg.Propagation, 0), Blind: cfg.Blind, Observe: s.observe, Fault: s.fault})
-	if s.web, err = s.balancer.Open("127.0.0.1:0", balance.Web); err != nil {
+	if err = s.balance(cfg.Launcher.Raw()); err != nil {
 		return s, err
-	}
-	if cfg.Launcher.Raw() {
-		if s.raw, err = s.balancer.Open("127.0.0.1:0", balance.Raw); err != nil {
-			return s, err
-		}
 	}
 	s.world = plan.New(plan.Config{Launcher: cfg.Launcher, Balancer: s.balancer, Origin: s.origin, Dir: s.dir, InFlight: s.inFlight, Tell: cfg.Tell,
 		Settings: replica.Settings{UpstreamWeb: s.origin.Web(), UpstreamRaw: s.origin.Raw(), LameDuck: cfg.LameDuck, Drain: cfg.Drain,
@@ -69,7 +74,43 @@ func newStage(cfg Config) (s *stage, err error) {
 	return s, nil
 }
 
+// balance puts the lab's balancer before the replicas.
+func (s *stage) balance(raw bool) (err error) {
+	s.balancer = balance.New(balance.Config{Poll: s.cfg.Poll, Propagation: max(s.cfg.Propagation, 0), Blind: s.cfg.Blind, Observe: s.observe, Fault: s.fault})
+	if s.web, err = s.balancer.Open("127.0.0.1:0", balance.Web); err != nil || !raw {
+		return err
+	}
+	s.raw, err = s.balancer.Open("127.0.0.1:0", balance.Raw)
+	return err
+}
+
+// attach stands around a fleet that somebody else runs.
+func (s *stage) attach() (err error) {
+	a := s.cfg.Attach
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	if a.UpstreamWeb != "" {
+		if s.origin, err = origin.Start(origin.Config{Web: a.UpstreamWeb, Raw: a.UpstreamRaw}); err != nil {
+			return err
+		}
+	}
+	s.web, s.raw = a.Targets[0].Web, a.Targets[0].Raw
+	actor := &attached{cfg: a, tell: s.cfg.Tell}
+	if a.Balanced() {
+		if err := s.balance(a.Targets[0].Raw != ""); err != nil {
+			return err
+		}
+		actor.balancer = s.balancer
+	}
+	s.world = actor
+	return nil
+}
+
 func (s *stage) observe(c balance.Change) {
+	if a, ok := s.world.(*attached); ok {
+		a.observe(c)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes = append(s.changes, c)
@@ -97,6 +138,9 @@ func (s *stage) inFlight(name string) []string {
 // refine knows what the balancer knows: where a connection went, and that a reset was its way
 // to say that nobody was there.
 func (s *stage) refine(e record.Exchange, c record.Cause) (record.Cause, string) {
+	if s.balancer == nil {
+		return c, ""
+	}
 	r, ok := s.balancer.Route(e.Conn.Local)
 	switch {
 	case !ok || c != record.ResetBefore && c != record.ClosedBefore:
@@ -113,7 +157,11 @@ func (s *stage) begin(ctx context.Context) {
 	rec := record.New(time.Now())
 	rec.Refine = s.refine
 	s.recorder.Store(rec)
-	s.generator = load.New(load.Config{Web: s.web, Raw: s.raw, Profiles: load.Mix(s.cfg.Rate, s.cfg.Long, s.cfg.Classes), Seed: s.cfg.Seed, Record: rec})
+	path := ""
+	if s.origin == nil {
+		path = s.cfg.Attach.Path
+	}
+	s.generator = load.New(load.Config{Web: s.web, Raw: s.raw, Path: path, Profiles: load.Mix(s.cfg.Rate, s.cfg.Long, s.cfg.Classes), Seed: s.cfg.Seed, Record: rec})
 	ctx, s.stopLoad = context.WithCancel(ctx)
 	s.loadDone = make(chan struct{})
 	s.running.Go(func() { // ends with stopLoad, and what is under way
@@ -150,8 +198,11 @@ func (s *stage) end() {
 func (s *stage) input() report.Input {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return report.Input{Summary: s.recorder.Load().Sum(), Restarts: s.restarts, Members: s.world.Members(), Changes: s.changes,
-		Executed: s.origin.Executed, Twice: s.origin.Twice(), Ended: s.ended, MaxLag: s.cfg.MaxLag}
+	in := report.Input{Summary: s.recorder.Load().Sum(), Restarts: s.restarts, Members: s.world.Members(), Changes: s.changes, Ended: s.ended, MaxLag: s.cfg.MaxLag}
+	if s.origin != nil {
+		in.Executed, in.Twice = s.origin.Executed, s.origin.Twice()
+	}
+	return in
 }
 
 // close ends everything.

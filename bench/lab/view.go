@@ -26,7 +26,10 @@ type ReplicaView struct {
 func (s *stage) view() View {
 	now := time.Now()
 	v := View{At: now.Sub(s.recorder.Load().Start()), Now: s.recorder.Load().Now(), Open: s.generator.Open()}
-	open := s.balancer.Connections()
+	open := map[string]int{}
+	if s.balancer != nil {
+		open = s.balancer.Connections()
+	}
 	for _, m := range s.world.Members() {
 		t := m.Instance.Timeline()
 		r := ReplicaView{Name: m.Name, Phase: t.At(now), Connections: open[m.Name]}

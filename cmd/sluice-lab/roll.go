@@ -34,6 +34,7 @@ type rollFlags struct {
 	html     string
 	repeat   int
 	limits   report.Limits
+	attachFlags
 }
 
 func newRoll() *cobra.Command {
@@ -45,6 +46,7 @@ func newRoll() *cobra.Command {
 		},
 	}
 	f.bind(c.Flags())
+	f.attachFlags.bind(c.Flags())
 	return c
 }
 
@@ -121,6 +123,12 @@ func (f *rollFlags) prepare() (all []plan.Kind, err error) {
 		f.cfg.Blind = true
 	default:
 		return nil, fmt.Errorf("no balancer %q: there are readiness and blind", f.balancer)
+	}
+	if f.cfg.Attach, err = f.parse(); err != nil {
+		return nil, err
+	}
+	if f.cfg.Attach != nil {
+		f.proxies, all = []string{"attached"}, []plan.Kind{plan.Attached}
 	}
 	if f.cfg.Propagation == 0 {
 		f.cfg.Propagation = -1 // in lab.Config, 0 is the default
@@ -221,13 +229,16 @@ func (f *rollFlags) leave(file report.File) error {
 }
 
 func (f *rollFlags) one(ctx context.Context, name string, k plan.Kind, n uint64, narrate io.Writer) (report.Run, error) {
-	l, done, err := f.launcher(ctx, name)
-	if err != nil {
-		return report.Run{}, &exitError{report.ExitUsage, err}
-	}
-	defer done()
 	cfg := f.cfg
-	cfg.Launcher, cfg.Plan = l, k
+	cfg.Plan = k
+	if cfg.Attach == nil {
+		l, done, err := f.launcher(ctx, name)
+		if err != nil {
+			return report.Run{}, &exitError{report.ExitUsage, err}
+		}
+		defer done()
+		cfg.Launcher = l
+	}
 	cfg.Seed += n
 	if cfg.Dir != "" {
 		cfg.Dir = fmt.Sprintf("%s/%s-%s-%d", cfg.Dir, name, k, cfg.Seed)

@@ -20,6 +20,7 @@ const (
 	Kill9        Kind = "kill-9"        // one after the other, without notice
 	PolicyOutage Kind = "policy-outage" // the source of the policy is away; a new replica waits for it
 	SlowSync     Kind = "slow-sync"     // surge, with a policy that comes late
+	Attached     Kind = "attached"      // by a command of the user's; not one of Kinds
 )
 
 // Kinds are all of them.
