@@ -83,11 +83,8 @@ func (c *conn) cause(err error) record.Cause {
 
 // dialCause says what an error of a dial means.
 func dialCause(err error) record.Cause {
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) { // nothing was sent
 		return record.Refused
-	}
-	if errors.Is(err, syscall.ECONNRESET) {
-		return record.ResetBefore
 	}
 	return record.Timeout
 }
