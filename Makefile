@@ -5,6 +5,7 @@ LINES   ?= 5000
 FROM    ?= 20001
 FUZZ    ?= 60s
 PEERS   ?=
+LAB     ?=
 RESTARTS ?= 20
 DEFAULTS ?= 0
 BIN     := bin/sluice
@@ -15,7 +16,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers pgo heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers pgo lab lab-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,9 +82,20 @@ bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in b
 	mkdir -p bench/results
 	$(GO) run ./bench/peers -out auto $(PEERS)
 
+# Without sha256: what the compiler inlines of it for a profile makes its sum escape to the heap, twice for each API key.
 pgo: ## take the CPU profile that the compiler optimizes the binary with anew: cmd/sluice/default.pgo
 	d=$$(mktemp -d) && $(GO) run ./bench/peers -profiles $$d -rows get64,get16k,churn,tcpconn -modes off,shipped -peers '' -pairings 1 -rounds 2 -seconds 10 && \
-		$(GO) tool pprof -proto $$d/*.pprof > $$d/merged && mv $$d/merged cmd/sluice/default.pgo && rm -r $$d
+		$(GO) tool pprof -proto -ignore 'crypto/.*sha256' $$d/*.pprof > $$d/merged && mv $$d/merged cmd/sluice/default.pgo && rm -r $$d
+
+lab: build ## restart two replicas under load and see what that costs, in bin/lab.html too (flags: LAB="--plan surge")
+	$(GO) build -o bin/ ./cmd/sluice-lab
+	./bin/sluice-lab roll --sluice $(BIN) --html bin/lab.html --json bin/lab.json $(LAB)
+
+lab-peers: build ## the same for every proxy that is installed, side by side, in bench/results
+	GO="$(GO)" ./bench/peers/setup.sh bin
+	mkdir -p bench/results
+	$(GO) build -o bin/ ./cmd/sluice-lab
+	./bin/sluice-lab roll --sluice $(BIN) --proxy all --plan sequential,surge,upgrade,all-at-once $(LAB) | tee bench/results/$$(date +%F)-lab-peers.txt
 
 lossless: ## restarts with every class of client at once, each in a network namespace of its own: $(RESTARTS) a mode, $(DEFAULTS) at the shipped defaults
 	mkdir -p bench/results
@@ -95,6 +107,7 @@ httpdrain-compare: ## stops of a Go server by http.Server.Shutdown and by drain/
 
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results
+	./e2e/setup.sh browser
 	EXPLORE_DEPTH=9 $(GO) test -count=1 -v -run TestEveryState ./drain ./lifecycle
 	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
 

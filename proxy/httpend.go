@@ -7,10 +7,11 @@ import (
 
 // How a downstream connection ends: told to, timed out, cut, or left.
 
-// peerLeft closes a connection whose peer will send no more and is owed nothing.
+// peerLeft closes a connection whose peer will send no more and is owed nothing but what is
+// still leaving: a client may end its half behind its last request, and read slowly.
 func (c *httpConn) peerLeft() {
 	c.decide(drain.ClientClosed)
-	c.shut()
+	c.flushThenShut()
 }
 
 // decide fixes what closed will report. The first decision stands.

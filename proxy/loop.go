@@ -44,6 +44,7 @@ type loop struct {
 
 	stats loopStats
 	log   accessLog
+	date  dateField
 	rnd   *rand.ChaCha8
 
 	// Of Progressing: asked for, and given.

@@ -193,6 +193,9 @@ func (c *httpConn) respond(r *h1.Response) {
 	}
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
 	l.out = appendFields(l.out, r.Fields, r.Status == 204)
+	if !hasDate(r.Fields) {
+		l.out = append(l.out, l.date.at(l.now())...)
+	}
 	if x.respChunk {
 		l.out = append(l.out, "Transfer-Encoding: chunked\r\n"...)
 	}

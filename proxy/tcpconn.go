@@ -151,7 +151,11 @@ func (c *tcpConn) shut(o drain.Outcome) {
 }
 
 func (c *tcpConn) evict(cause drain.Cause) {
-	if cause.Cuts() {
+	switch {
+	case !cause.Cuts():
+	case c.closing: // it is on its way; there is no more time for politeness
+		c.l.sh.Abort(c.id)
+	default:
 		c.cut = true
 		c.shut(drain.Cut)
 	}

@@ -20,7 +20,8 @@ type tunnelPair struct {
 	handle  *drain.Conn
 	slot    slot // of the upstream connection
 	outcome tunnel.Outcome
-	left    int // ends whose Closed has not come
+	left    int  // ends whose Closed has not come
+	hurried bool // asked to go at the deadline when it was over, and its end still on its way
 }
 
 // tunnelEnd is the role of both connections of a tunnel.
@@ -173,8 +174,18 @@ func (e *tunnelEnd) fired(t engine.Timer) {
 
 // evict: a tunnel has no idle moment that we could know of, so it ends at the deadline only.
 func (e *tunnelEnd) evict(cause drain.Cause) {
-	if cause.Cuts() {
-		e.p.do(e.p.t.Evict())
+	p := e.p
+	switch {
+	case !cause.Cuts():
+	case p.t.State() == tunnel.Finished: // it is on its way; there is no more time for politeness
+		p.hurried = true
+		for _, end := range p.ends {
+			if !end.gone {
+				p.l.sh.Abort(end.id)
+			}
+		}
+	default:
+		p.do(p.t.Evict())
 	}
 }
 
@@ -186,6 +197,9 @@ func (e *tunnelEnd) closed(end engine.End) {
 		e.l.upstreamEnded()
 	} else {
 		p.handle.Unsent(end.Unsent)
+		if p.hurried && end.Unsent > 0 { // the end of it did not arrive
+			p.outcome.Cause = tunnel.Cut
+		}
 	}
 	defer p.release() // even if the walk panics
 	p.do(p.t.Closed(e.side, end.Err, e.l.now()))

@@ -313,3 +313,40 @@ func TestUnlistenResetsNobody(t *testing.T) {
 		}
 	}
 }
+
+// A close that cannot flush within its linger ends then, and what the peer has does not look
+// like the whole; one whose bytes fit the kernel's buffer leaves them to the kernel.
+func TestCloseFlushesWithinLinger(t *testing.T) {
+	for seed := range uint64(50) {
+		for _, linger := range []time.Duration{0, 50 * time.Millisecond, time.Second} {
+			n, d, rec, p := serve(t, seed)
+			p.Pause()
+			began := n.Now()
+			d.Post(0, func(sh engine.Shard) {
+				sh.Send(rec.ids[0], random(seed, n.Window+300_000))
+				sh.Close(rec.ids[0], linger)
+			})
+			n.Run(time.Hour, func() bool { return len(rec.ends) == 1 })
+			took := n.Now().Sub(began)
+			if end := rec.ends[0]; !errors.Is(end.Err, ErrUnflushed) || end.Unsent == 0 || took < linger || took > linger+10*time.Millisecond {
+				t.Fatalf("seed %d: linger %v: end %+v after %v", seed, linger, end, took)
+			}
+			p.Resume()
+			n.Run(time.Hour, func() bool { return p.reset || p.eof })
+			if !p.reset {
+				t.Fatalf("seed %d: linger %v: what was cut short ends with FIN", seed, linger)
+			}
+
+			n, d, rec, p = serve(t, seed)
+			p.Pause()
+			small := random(seed, n.Window/2)
+			d.Post(0, func(sh engine.Shard) { sh.Send(rec.ids[0], small); sh.Close(rec.ids[0], linger) })
+			n.Run(time.Hour, func() bool { return len(rec.ends) == 1 })
+			p.Resume()
+			n.Run(time.Hour, func() bool { return p.reset || p.eof })
+			if rec.ends[0].Err != nil || !slices.Equal(p.got, small) || !p.eof {
+				t.Fatalf("seed %d: linger %v: end %+v, the peer got %d of %d bytes, EOF %v", seed, linger, rec.ends[0], len(p.got), len(small), p.eof)
+			}
+		}
+	}
+}

@@ -11,6 +11,8 @@ var (
 	ErrReset   = errors.New("connection reset by peer")
 	ErrRefused = errors.New("connection refused")
 	ErrTimeout = errors.New("connection timed out")
+	// ErrUnflushed is the end of a Close whose linger was too short for what was queued.
+	ErrUnflushed = errors.New("the peer did not take what was queued in time")
 )
 
 // Events are what happens to a socket. Nil fields are ignored.
@@ -103,6 +105,12 @@ func (s *Sock) Alive() bool { return s.alive }
 
 // Queued is the number of written bytes that are not on their way yet.
 func (s *Sock) Queued() int { return s.out.len() }
+
+// Room is how much more the window takes before a writer must wait.
+func (s *Sock) Room() int { return max(0, s.n.Window-s.inFlight) }
+
+// Unread is the number of bytes that arrived and wait to be read.
+func (s *Sock) Unread() int { return s.in.len() }
 
 // Acked is the number of written bytes that the peer has read.
 func (s *Sock) Acked() int64 { return s.wrote - int64(s.Unacked()) }

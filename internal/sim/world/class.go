@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -19,6 +20,12 @@ func (w *world) classed() bool { return w.opt.Seed/uint64(len(variants))%4 == 0 
 // the TCP listener. What began later has as long from then on, which is not judged here.
 func (w *world) pastClass(path string) bool {
 	return w.classed() && !w.admittedAt.IsZero() && (path == "pub" || path == "") && !w.drainBegan.IsZero() && !w.net.Now().Before(w.drainBegan.Add(classLimit))
+}
+
+// pastClass reports whether a connection may have been cut by the deadline of a route: one of
+// its requests is on it, and what waits with that ends with it.
+func (c *client) pastClass() bool {
+	return slices.ContainsFunc(c.pending, func(r *request) bool { return c.w.pastClass(r.path) })
 }
 
 // judgeClass: nothing on those routes lasts until the deadline of the drain.

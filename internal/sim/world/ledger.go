@@ -140,6 +140,16 @@ func (w *world) cutNow() bool {
 	return !w.cancelled.IsZero() || !w.deadline.IsZero() && !w.net.Now().Before(w.deadline.Add(-drain.DefaultSettle))
 }
 
+// crossed reports whether what a client sent last was on its way when its connection was cut, or
+// when the process was gone: it may read of that late.
+func (w *world) crossed(c *client) bool {
+	cut := w.net.Now()
+	if !w.exited.IsZero() {
+		cut = w.exited
+	}
+	return c.wroteAt.Add(4 * w.net.MaxDelay).After(cut)
+}
+
 // linger is how long the proxy reads on for a client that it sent away.
 const linger = time.Second
 
@@ -151,8 +161,8 @@ func (w *world) lost(c *client, r *request, how string) {
 		if at := w.steered.evicted[c.sock.Addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
 			w.claimEvicted(claim{c.sock.Addr, requestName(r), !c.writing})
 		} // otherwise its last byte crossed with that
-	case w.pastClass(r.path) && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
-	case w.pastClass(r.path):
+	case c.pastClass() && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
+	case c.pastClass():
 		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
 	case w.mayGiveUp(c.sock.Addr) && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
 	case w.mayGiveUp(c.sock.Addr):
@@ -160,7 +170,7 @@ func (w *world) lost(c *client, r *request, how string) {
 	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
 		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name
-	case w.cutNow() && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()):
+	case w.cutNow() && w.crossed(c):
 		// Its last byte crossed with the cut: no proxy could know of it.
 	case w.cutNow():
 		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
