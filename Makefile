@@ -5,6 +5,7 @@ LINES   ?= 5000
 FROM    ?= 20001
 FUZZ    ?= 60s
 PEERS   ?=
+LAB     ?=
 RESTARTS ?= 20
 DEFAULTS ?= 0
 BIN     := bin/sluice
@@ -15,7 +16,7 @@ EXHAUSTIVE  := github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
 EXHAUSTIVE_FLAGS := -d -constignore '\.num[A-Z]\w*$$' -typeonly '\.(State|Class|Cause|Verdict|Status|Process|Probe|ActionKind|connState|upState|stage|Outcome)$$'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers pgo heavy cover clean
+.PHONY: help setup build run test check lint race sim-test e2e score-peers sim lossless httpdrain-compare fuzz bench bench-peers pgo lab lab-peers heavy cover clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,9 +61,13 @@ score-peers: ## the case tables against nginx, HAProxy and Caddy beside Sluice; 
 	mkdir -p bench/results
 	cd e2e && E2E_PEERS=1 E2E_PEERS_REPORT=../bench/results/$$(date +%F)-case-tables.md $(GO) test -count=1 -v -timeout 1500s -run TestPeersScore .
 
-sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it); a failing seed prints its replay command
+sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it): $(SEEDS) histories of the proxy, $(LINES) of upgrades, and so on; a failing seed prints its replay command
 	$(GO) test -c -o bin/world.test ./internal/sim/world
-	cd internal/sim/world && exec ../../../bin/world.test -test.run Histories -test.timeout 0 -test.v -forever -from $(FROM)
+	$(GO) test -c -o bin/line.test ./internal/sim/line
+	@world=$(FROM); line=$(FROM); while :; do \
+		(cd internal/sim/world && ../../../bin/world.test -test.run Histories -test.timeout 0 -test.v -from $$world -seeds $(SEEDS)) || exit 1; \
+		(cd internal/sim/line && ../../../bin/line.test -test.run Histories -test.timeout 0 -test.v -from $$line -seeds $(LINES)) || exit 1; \
+		world=$$((world + $(SEEDS))); line=$$((line + $(LINES))); done
 
 fuzz: ## every fuzz target for $(FUZZ)
 	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v '^./e2e' | xargs -n1 dirname | sort -u); do \
@@ -82,6 +87,16 @@ pgo: ## take the CPU profile that the compiler optimizes the binary with anew: c
 	d=$$(mktemp -d) && $(GO) run ./bench/peers -profiles $$d -rows get64,get16k,churn,tcpconn -modes off,shipped -peers '' -pairings 1 -rounds 2 -seconds 10 && \
 		$(GO) tool pprof -proto -ignore 'crypto/.*sha256' $$d/*.pprof > $$d/merged && mv $$d/merged cmd/sluice/default.pgo && rm -r $$d
 
+lab: build ## restart two replicas under load and see what that costs, in bin/lab.html too (flags: LAB="--plan surge")
+	$(GO) build -o bin/ ./cmd/sluice-lab
+	./bin/sluice-lab roll --sluice $(BIN) --html bin/lab.html --json bin/lab.json $(LAB)
+
+lab-peers: build ## the same for every proxy that is installed, side by side, in bench/results
+	GO="$(GO)" ./bench/peers/setup.sh bin
+	mkdir -p bench/results
+	$(GO) build -o bin/ ./cmd/sluice-lab
+	./bin/sluice-lab roll --sluice $(BIN) --proxy all --plan sequential,surge,upgrade,all-at-once $(LAB) | tee bench/results/$$(date +%F)-lab-peers.txt
+
 lossless: ## restarts with every class of client at once, each in a network namespace of its own: $(RESTARTS) a mode, $(DEFAULTS) at the shipped defaults
 	mkdir -p bench/results
 	cd e2e && E2E_LOSSLESS=$(RESTARTS) E2E_LOSSLESS_DEFAULTS=$(DEFAULTS) E2E_LOSSLESS_REPORT=../bench/results/$$(date +%F)-lossless.md \
@@ -92,6 +107,7 @@ httpdrain-compare: ## stops of a Go server by http.Server.Shutdown and by drain/
 
 heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; results in bench/results
 	mkdir -p bench/results
+	./e2e/setup.sh browser
 	EXPLORE_DEPTH=9 $(GO) test -count=1 -v -run TestEveryState ./drain ./lifecycle
 	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
 

@@ -47,7 +47,7 @@ func TestTerminationLogInside(t *testing.T) {
 	if n := r.CutTotal + r.StuckTotal; n != tunnels || len(r.Cut)+len(r.Stuck) == 0 || len(r.Cut)+len(r.Stuck) >= tunnels {
 		t.Errorf("it counts %d and names %d of %d", n, len(r.Cut)+len(r.Stuck), tunnels)
 	}
-	obeys(t, file)
+	obeys(t, receiptSchema, file)
 }
 
 // ownDev replaces /dev, in this mount namespace, by one with a termination log.

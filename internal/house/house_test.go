@@ -129,6 +129,45 @@ func TestStandardLibraryOnly(t *testing.T) {
 	}
 }
 
+// The edge binary carries no load generator, and nothing of the benchmarks.
+func TestTheEdgeCarriesNoGenerator(t *testing.T) {
+	imports := map[string][]string{}
+	for _, p := range packages(t) {
+		imports[p.ImportPath] = p.Imports
+	}
+	reached := func(from string) map[string]bool {
+		seen := map[string]bool{}
+		var walk func(string)
+		walk = func(path string) {
+			if !seen[path] {
+				seen[path] = true
+				for _, next := range imports[path] {
+					walk(next)
+				}
+			}
+		}
+		walk(from)
+		return seen
+	}
+	generator := func(path string) bool {
+		return strings.HasPrefix(path, module+"/bench") || strings.Contains(path, "hdrhistogram")
+	}
+	for path := range reached(module + "/cmd/sluice") {
+		if generator(path) {
+			t.Errorf("cmd/sluice reaches %s", path)
+		}
+	}
+	found := 0
+	for path := range reached(module + "/cmd/sluice-lab") {
+		if generator(path) {
+			found++
+		}
+	}
+	if found < 5 {
+		t.Errorf("the walk finds only %d packages of the lab's own program: it looks at the wrong place", found)
+	}
+}
+
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {
 		if len(p.GoFiles) > 0 && len(p.Doc) < 20 {
