@@ -88,8 +88,8 @@ func TestVersionOf(t *testing.T) {
 	for out, want := range map[string]string{
 		"nginx version: nginx/1.22.1\n":                        "1.22.1",
 		"HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https:": "2.6.12-1+deb12u4",
-		"v2.11.9 h1:abc=": "2.11.9",
-		"something":       "",
+		"v2.11.9 h1:abc=":                                      "2.11.9",
+		"something":                                            "",
 	} {
 		if got := versionOf(out); got != want {
 			t.Errorf("%q: %q, want %q", out, got, want)
