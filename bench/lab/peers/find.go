@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -93,7 +94,7 @@ func (l launcher) Version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if l.version == nil {
-		return "built in", nil
+		return runtime.Version(), nil // built in
 	}
 	out, err := exec.CommandContext(ctx, program, l.version...).CombinedOutput()
 	if err != nil {
