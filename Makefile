@@ -89,13 +89,13 @@ pgo: ## take the CPU profile that the compiler optimizes the binary with anew: c
 
 lab: build ## restart two replicas under load and see what that costs, in bin/lab.html too (flags: LAB="--plan surge")
 	$(GO) build -o bin/ ./cmd/sluice-lab
-	./bin/sluice-lab roll --sluice $(BIN) --html bin/lab.html --json bin/lab.json $(LAB)
+	./bin/sluice-lab roll --sluice $(BIN) --html bin/lab.html --json bin/lab.json --requests 30000 $(LAB)
 
 lab-peers: build ## the same for every proxy that is installed, side by side, in bench/results
 	GO="$(GO)" ./bench/peers/setup.sh bin
 	mkdir -p bench/results
 	$(GO) build -o bin/ ./cmd/sluice-lab
-	./bin/sluice-lab roll --sluice $(BIN) --proxy all --plan sequential,surge,upgrade,all-at-once $(LAB) | tee bench/results/$$(date +%F)-lab-peers.txt
+	./bin/sluice-lab roll --sluice $(BIN) --proxy all --plan sequential,upgrade --repeat 2 $(LAB) | tee bench/results/$$(date +%F)-lab-peers.txt
 
 lossless: ## restarts with every class of client at once, each in a network namespace of its own: $(RESTARTS) a mode, $(DEFAULTS) at the shipped defaults
 	mkdir -p bench/results

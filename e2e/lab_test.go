@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,6 +114,37 @@ func TestLabUsage(t *testing.T) {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "nonsense") {
 			t.Errorf("%v: %v: %s", args, err, out)
+		}
+	}
+}
+
+// TestLabBehindNginx: a real balancer with its own retries loses nothing either.
+func TestLabBehindNginx(t *testing.T) {
+	lab := buildLab(t)
+	tool(t, "nginx")
+	runs, code := labRoll(t, lab, "--plan", "surge", "--front", "nginx")
+	if code != 0 || len(runs) != 1 || runs[0].Total.Sent < 100 || runs[0].Total.Lost+runs[0].Total.Refused > 0 {
+		t.Errorf("exit %d, %+v", code, runs)
+	}
+}
+
+// TestLabCompare: a file is no worse than itself, and the other way round it shows.
+func TestLabCompare(t *testing.T) {
+	lab, dir := buildLab(t), t.TempDir()
+	file := func(name string, lost int) string {
+		path := filepath.Join(dir, name)
+		write(t, path, fmt.Sprintf(`{"schema": "sluice-lab/1", "runs": [{"proxy": "sluice", "plan": "surge", "total": {"lost": %d}, "restarts": [{}], "generator": {"valid": true}}]}`, lost))
+		return path
+	}
+	good, bad := file("good", 0), file("bad", 3)
+	write(t, filepath.Join(dir, "other"), `{"schema": "other"}`)
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{good, good, 0}, {good, bad, 1}, {bad, good, 0}, {good, filepath.Join(dir, "other"), 2}, {good, filepath.Join(dir, "none"), 2}} {
+		cmd := exec.Command(lab, "compare", c.a, c.b)
+		if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != c.want {
+			t.Errorf("%s %s: exit %d, want %d: %s", c.a, c.b, cmd.ProcessState.ExitCode(), c.want, out)
 		}
 	}
 }

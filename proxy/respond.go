@@ -54,7 +54,7 @@ func (u *upConn) consume(b []byte) {
 		u.body.Reset(l.resp.Body, l.resp.Length)
 		if l.resp.Status >= 500 && u.ep.Cluster().Config().Outlier.ServerErrors {
 			u.fault()
-		} else {
+		} else if !l.cfg.Faults.StayEjected {
 			u.ep.Answered(l.now())
 		}
 		c.respond(&l.resp)

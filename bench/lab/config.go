@@ -25,6 +25,7 @@ type Config struct {
 	Long        time.Duration // how long slow requests take, and half a stream; 0: one and a half lame ducks
 	Poll        time.Duration // of the balancer; 0: 50 ms
 	Propagation time.Duration // of what it learns; negative: none; 0: 300 ms
+	Front       string        // haproxy, nginx: a real balancer in place of ours; Sluice only
 	Blind       bool          // the balancer does not ask for readiness
 
 	Warm   time.Duration // load before the first restart; 0: 3 s

@@ -19,7 +19,7 @@ func Roll(ctx context.Context, cfg Config) (report.Run, error) {
 		run.Skipped = err.Error()
 		return run, nil
 	}
-	s, err := newStage(cfg)
+	s, err := newStage(ctx, cfg)
 	if err != nil {
 		return run, err
 	}
@@ -53,6 +53,8 @@ func settings(cfg Config) report.Settings {
 	switch {
 	case cfg.Attach != nil && len(cfg.Attach.Targets) > 0 && !cfg.Attach.Balanced():
 		b = "none"
+	case cfg.Front != "":
+		b = cfg.Front
 	case cfg.Blind:
 		b = "blind"
 	}

@@ -3,11 +3,13 @@ package lab
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluiceproxy/sluice/bench/lab/balance"
+	"github.com/sluiceproxy/sluice/bench/lab/front"
 	"github.com/sluiceproxy/sluice/bench/lab/load"
 	"github.com/sluiceproxy/sluice/bench/lab/origin"
 	"github.com/sluiceproxy/sluice/bench/lab/plan"
@@ -21,8 +23,9 @@ type stage struct {
 	cfg      Config
 	dir      string
 	origin   *origin.Origin
-	balancer *balance.Balancer
-	web, raw string // doors of the balancer
+	balancer *balance.Balancer // nil: a front, or nobody
+	front    *front.Front      // nil: there is none
+	web, raw string            // doors of the balancer
 	world    actor
 
 	recorder  atomic.Pointer[record.Recorder] // nil until the load begins
@@ -47,7 +50,7 @@ type actor interface {
 	Close()
 }
 
-func newStage(cfg Config) (s *stage, err error) {
+func newStage(ctx context.Context, cfg Config) (s *stage, err error) {
 	s = &stage{cfg: cfg, dir: cfg.Dir}
 	defer func() {
 		if err != nil {
@@ -65,12 +68,21 @@ func newStage(cfg Config) (s *stage, err error) {
 	if s.origin, err = origin.Start(origin.Config{Web: "127.0.0.1:0", Raw: "127.0.0.1:0"}); err != nil {
 		return s, err
 	}
-	if err = s.balance(cfg.Launcher.Raw()); err != nil {
-		return s, err
-	}
-	s.world = plan.New(plan.Config{Launcher: cfg.Launcher, Balancer: s.balancer, Origin: s.origin, Dir: s.dir, InFlight: s.inFlight, Tell: cfg.Tell,
+	world := plan.Config{Launcher: cfg.Launcher, Origin: s.origin, Dir: s.dir, InFlight: s.inFlight, Tell: cfg.Tell,
 		Settings: replica.Settings{UpstreamWeb: s.origin.Web(), UpstreamRaw: s.origin.Raw(), LameDuck: cfg.LameDuck, Drain: cfg.Drain,
-			Upgrades: cfg.Plan == plan.Upgrade}})
+			Upgrades: cfg.Plan == plan.Upgrade, Hold: cfg.Front == "nginx" || cfg.Blind}}
+	if cfg.Front != "" {
+		if s.front, err = front.Start(ctx, front.Config{Kind: cfg.Front, Dir: filepath.Join(s.dir, "front"), Slots: cfg.Replicas, Ready: "/readyz", Poll: cfg.Poll}); err != nil {
+			return s, err
+		}
+		s.web, s.raw, world.Balancer, world.Addresses = s.front.Web(), s.front.Raw(), s.front, s.front.Addresses
+	} else {
+		if err = s.balance(cfg.Launcher.Raw()); err != nil {
+			return s, err
+		}
+		world.Balancer = s.balancer
+	}
+	s.world = plan.New(world)
 	return s, nil
 }
 
@@ -126,7 +138,7 @@ func (s *stage) fault(err error) {
 // inFlight lists what is under way through a replica.
 func (s *stage) inFlight(name string) []string {
 	rec := s.recorder.Load()
-	if rec == nil {
+	if rec == nil || s.balancer == nil {
 		return nil
 	}
 	return rec.InFlight(func(local string) bool {
@@ -212,6 +224,9 @@ func (s *stage) close() {
 	}
 	if s.balancer != nil {
 		s.balancer.Close()
+	}
+	if s.front != nil {
+		s.front.Close()
 	}
 	if s.origin != nil {
 		s.origin.Close()

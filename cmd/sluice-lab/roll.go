@@ -62,6 +62,7 @@ func (f *rollFlags) bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.cfg.Drain, "drain", 10*time.Second, "then so long to finish")
 	fs.StringVar(&f.balancer, "balancer", "readiness", "readiness, or blind: one that does not ask")
 	fs.DurationVar(&f.cfg.Long, "long", 0, "how long slow requests take, and half a stream; 0: one and a half lame ducks")
+	fs.StringVar(&f.cfg.Front, "front", "", "a real balancer in place of the lab's, for Sluice: haproxy or nginx")
 	fs.DurationVar(&f.cfg.Poll, "poll", 50*time.Millisecond, "how often the balancer asks a replica")
 	fs.DurationVar(&f.cfg.Propagation, "propagation", 300*time.Millisecond, "until what it learned takes effect")
 	fs.DurationVar(&f.cfg.Warm, "warm", 3*time.Second, "load before the first restart")
@@ -123,6 +124,9 @@ func (f *rollFlags) prepare() (all []plan.Kind, err error) {
 		f.cfg.Blind = true
 	default:
 		return nil, fmt.Errorf("no balancer %q: there are readiness and blind", f.balancer)
+	}
+	if f.cfg.Front != "" && (len(f.proxies) != 1 || f.proxies[0] != "sluice" || f.cfg.Front != "haproxy" && f.cfg.Front != "nginx") {
+		return nil, fmt.Errorf("--front %s: it is haproxy or nginx, and for Sluice only", f.cfg.Front)
 	}
 	if f.cfg.Attach, err = f.parse(); err != nil {
 		return nil, err

@@ -1,11 +1,14 @@
 package peers
 
 import (
+	"cmp"
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -91,21 +94,38 @@ func (l launcher) Version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if l.version == nil {
-		return "built in", nil
+		return runtime.Version(), nil // built in
 	}
 	out, err := exec.CommandContext(ctx, program, l.version...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: %.200s", l.name, err, out)
 	}
-	return versionOf(string(out)), nil
+	if v := versionOf(string(out)); v != "" {
+		return v, nil
+	}
+	return cmp.Or(moduleVersion(program), "of unknown version"), nil
 }
 
-// versionOf is the first word that begins with a digit, behind "v" or a slash.
+// moduleVersion is what a program that the Go proxy's sources were built into says of itself; empty: nothing.
+func moduleVersion(program string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return ""
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		if strings.HasPrefix(m.Path, "github.com/caddyserver/caddy/") {
+			return strings.TrimPrefix(m.Version, "v")
+		}
+	}
+	return ""
+}
+
+// versionOf is the first word that begins with a digit, behind "v" or a slash; empty: none.
 func versionOf(out string) string {
 	for _, w := range strings.FieldsFunc(out, func(r rune) bool { return strings.ContainsRune(" \n\t/:", r) }) {
 		if w = strings.TrimPrefix(w, "v"); w != "" && '0' <= w[0] && w[0] <= '9' {
 			return w
 		}
 	}
-	return "of unknown version"
+	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,9 +20,11 @@ import (
 type Config struct {
 	Launcher replica.Launcher
 	Settings replica.Settings
-	Balancer *balance.Balancer
-	Origin   *origin.Origin
-	Dir      string // for the folders of the replicas
+	Balancer Balancer
+	// Addresses says where the n-th replica of a slot listens; nil: wherever there is room.
+	Addresses func(slot string, n int) (web, raw, probe string)
+	Origin    *origin.Origin
+	Dir       string // for the folders of the replicas
 	// InFlight lists what is in flight through a replica now; nil: nobody knows.
 	InFlight func(replica string) []string
 	// Tell narrates; nil: nobody listens.
@@ -30,6 +33,14 @@ type Config struct {
 	SyncDelay time.Duration
 	// Patience bounds each step beyond lame duck and drain; 0: 20 s.
 	Patience time.Duration
+}
+
+// Balancer stands before the replicas: the lab's own, or a real one.
+type Balancer interface {
+	Add(balance.Backend)
+	In(name string) (in bool, changed <-chan struct{})
+	Gone(name string)
+	Carried(name string) int
 }
 
 // Member is a replica, running or gone.
@@ -149,6 +160,11 @@ func (w *World) start(ctx context.Context, slot string, syncDelay time.Duration)
 
 // addresses gives a replica its doors. Called with the lock.
 func (w *World) addresses(s *replica.Spec) (err error) {
+	if w.cfg.Addresses != nil {
+		slot, _, _ := strings.Cut(s.Name, ".")
+		s.Web, s.Raw, s.Probe = w.cfg.Addresses(slot, w.started[slot])
+		return nil
+	}
 	doors := []*string{&s.Web, &s.Probe}
 	if w.cfg.Launcher.Raw() && s.UpstreamRaw != "" {
 		doors = append(doors, &s.Raw)

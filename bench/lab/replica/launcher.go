@@ -18,6 +18,9 @@ type Settings struct {
 	LameDuck    time.Duration
 	Drain       time.Duration // then the rest is cut
 	Upgrades    bool          // it will be upgraded in place
+	// Hold lets connections wait in the kernel while it starts, where it can, and not be refused:
+	// for balancers that do not ask whether it is ready.
+	Hold bool
 }
 
 // Spec is one replica to start.

@@ -82,6 +82,9 @@ func (in *sluice) config() string {
 	if s.Raw != "" {
 		fmt.Fprintf(&b, "- {name: raw, address: %q, protocol: tcp}\n", s.Raw)
 	}
+	if s.Hold {
+		b.WriteString("start: {mode: hold}\n")
+	}
 	stop := 2*s.LameDuck + s.Drain + 10*time.Second
 	fmt.Fprintf(&b, `policy: {dir: %q, poll: 1s}
 probes: {address: %q}

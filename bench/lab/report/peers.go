@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/sluiceproxy/sluice/bench/lab/plan"
 	"github.com/sluiceproxy/sluice/bench/lab/record"
 )
 
@@ -21,7 +22,7 @@ func PeersTable(out io.Writer, runs []Run) {
 		s := played[0].Settings
 		fmt.Fprintf(out, "plan %s: %d replicas, %.0f arrivals/s, lame duck %v, drain %v, balancer %s (poll %v, propagation %v), seed %d\n",
 			played[0].Plan, s.Replicas, s.Rate, msd(s.LameDuckMS), msd(s.DrainMS), s.Balancer, msd(s.PollMS), msd(s.PropagationMS), s.Seed)
-		fmt.Fprintln(out, "lost and refused per restart; - : it has no such thing")
+		fmt.Fprintln(out, "by class: lost per restart; - : it has no such thing")
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "proxy\trestarts\tsent\tlost\tper restart\t")
@@ -30,7 +31,9 @@ func PeersTable(out io.Writer, runs []Run) {
 	}
 	fmt.Fprint(w, "refused\tp99 short\tgap\tlongest stop\t\n")
 	for _, r := range played {
-		row(w, r)
+		if r.Error == "" { // otherwise it is said below why there is no row
+			row(w, r)
+		}
 	}
 	_ = w.Flush()
 	for _, r := range runs {
@@ -79,8 +82,14 @@ func per(lost int, restarts float64) string {
 	return fmt.Sprintf("%.1f", float64(lost)/restarts)
 }
 
-// longestStop is the longest time from when a replica was told to go to when it was gone.
+// longestStop is the longest time from when a replica was told to go to when it was gone; of
+// upgrades in place, from the command until the old process was gone.
 func longestStop(r Run) (longest float64) {
+	if r.Plan == plan.Upgrade {
+		for _, one := range r.Restarts {
+			longest = max(longest, one.Ended.Sub(one.Began).Seconds())
+		}
+	}
 	for _, one := range r.Replicas {
 		told := int64(-1)
 		for _, p := range one.Phases {
