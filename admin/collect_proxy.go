@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/edgetls"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
@@ -22,6 +23,12 @@ func (c *collector) collectProxy(e emitter) {
 		for outcome, n := range ln.Closed {
 			e.value(connectionsClosed, float64(n), ln.Name, outcome)
 		}
+		for result, n := range ln.Handshakes {
+			e.value(tlsHandshakes, float64(n), ln.Name, result)
+		}
+	}
+	for listener, certs := range read(c.s.Certificates) {
+		c.collectCertificates(e, listener, certs)
 	}
 	c.collectGroups(e, connectionsActive, t.Groups)
 	e.value(connectionsTold, float64(t.Told))
@@ -41,6 +48,18 @@ func (c *collector) collectProxy(e emitter) {
 	c.collectDecisions(e, s.Decisions)
 	c.collectUpstreams(e, s.Upstreams)
 	c.collectClusters(e, s)
+}
+
+func (c *collector) collectCertificates(e emitter, listener string, s edgetls.Stats) {
+	first := s.Certificates[0].NotAfter
+	for _, one := range s.Certificates[1:] {
+		if one.NotAfter.Before(first) {
+			first = one.NotAfter
+		}
+	}
+	e.value(tlsExpiry, float64(first.Unix()), listener)
+	e.value(tlsReloads, float64(s.Reloads), listener, "succeeded")
+	e.value(tlsReloads, float64(s.Failed), listener, "failed")
 }
 
 // collectGroups sends connections by listener, protocol and class; those that a listener

@@ -57,6 +57,9 @@ const (
 	checkStatus
 	checkSince
 	refused
+	tlsHandshakes
+	tlsExpiry
+	tlsReloads
 	connectionsActive
 	connectionsAccepted
 	connectionsClosed
@@ -141,6 +144,10 @@ var families = [numFamilies]family{
 	connectionsClosed:   {"sluice_connections_closed_total", counter, "Closed downstream connections, by how they ended.", []string{"listener", "reason"}},
 	connectionsTold:     {"sluice_connections_told_total", counter, "Downstream connections told to leave.", nil},
 	idleTimeouts:        {"sluice_idle_timeouts_total", counter, "Downstream connections closed because they idled for too long.", nil},
+
+	tlsHandshakes: {"sluice_tls_handshakes_total", counter, "TLS handshakes of downstream connections, by how they ended.", []string{"listener", "result"}},
+	tlsExpiry:     {"sluice_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which the first certificate of a listener expires.", []string{"listener"}},
+	tlsReloads:    {"sluice_tls_certificate_reloads_total", counter, "Times that changed certificates of a listener were put in force, or refused.", []string{"listener", "result"}},
 
 	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},
 	panics:         {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},

@@ -14,6 +14,7 @@ import (
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/edgetls"
 )
 
 // Build says what runs.
@@ -45,9 +46,11 @@ type Sources struct {
 	Tracker     func() drain.Stats
 	Receipt     func() drain.Receipt // of the drain under way, or the final one
 	Proxy       func() proxy.Stats
-	Policy      func() Policy
-	Reloads     func() Reloads
-	Logs        func() map[string]LogLoss // by log: "access", "process"
+	// Certificates by listener; nil: no listener speaks TLS.
+	Certificates func() map[string]edgetls.Stats
+	Policy       func() Policy
+	Reloads      func() Reloads
+	Logs         func() map[string]LogLoss // by log: "access", "process"
 	// Generation is that of this process (0: unknown), and Generations those before it.
 	Generation  int
 	Generations func() []Generation

@@ -19,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/edgetls"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
@@ -104,13 +105,18 @@ func busy() Sources {
 				Exchanges: drain.ExchangeCounts{Interrupted: 1},
 			}
 		},
+		Certificates: func() map[string]edgetls.Stats {
+			return map[string]edgetls.Stats{"web": {Reloads: 3, Failed: 1, Certificates: []edgetls.Certificate{
+				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}}}}
+		},
 		Proxy: func() proxy.Stats {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
 			return proxy.Stats{
 				Active: 2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
 				Listeners: []proxy.ListenerStats{{Name: "web", Accepted: 11, Failed: 8,
-					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1}}},
+					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1},
+					Handshakes: map[string]uint64{"done": 5, "failed": 2}}},
 				Decisions: []proxy.DecisionStats{{Decision: "deny", Reason: "reject", Count: 3}},
 				Requests:  []proxy.RequestStats{request, {Method: "_OTHER"}},
 				Upstreams: []proxy.EndpointStats{

@@ -40,7 +40,25 @@ type Listener struct {
 	ProxyFrom []Prefix `yaml:"proxy_protocol_from"`      // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
 	// MaxConnections is one more bound, for this listener alone.
 	MaxConnections int `yaml:"max_connections"` // downstream, of this listener; 0: only limits.max_connections
+	TLS            TLS `yaml:"tls"`             // with certificates, or a folder of them, the listener speaks TLS
 }
+
+// TLS of a listener.
+type TLS struct {
+	Certificates []Certificate `yaml:"certificates"`
+	Dir          string        `yaml:"dir"`                        // of certificates: NAME.crt or NAME.pem beside NAME.key, also one folder deeper (tls.crt, tls.key)
+	MinVersion   string        `yaml:"min_version" enum:"1.2,1.3"` // default 1.2
+	TicketKeys   string        `yaml:"ticket_keys_file"`           // keys of session tickets, 64 hexadecimal digits a line, the first seals; empty: this process's own
+}
+
+// Certificate is a pair of PEM files.
+type Certificate struct {
+	Cert string `yaml:"cert_file"` // the server's own certificate first, then what leads to the root
+	Key  string `yaml:"key_file"`
+}
+
+// On reports whether the listener speaks TLS.
+func (t TLS) On() bool { return len(t.Certificates) > 0 || t.Dir != "" }
 
 // Prefix is a range of addresses: "10.0.0.0/8", or one address without the slash.
 type Prefix struct{ netip.Prefix }

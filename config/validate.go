@@ -76,8 +76,23 @@ func (l *loader) listeners() {
 		if ln.Address == "" {
 			l.fault(at+".address", "is required, for example \":8080\"")
 		}
+		l.tls(at+".tls", ln.TLS)
 		if n := ln.MaxConnections; n < 0 || n > maxConnections {
 			l.fault(at+".max_connections", "%d is not from 0 to %d", n, maxConnections)
+		}
+	}
+}
+
+func (l *loader) tls(at string, t TLS) {
+	if !t.On() && (t.MinVersion != "" || t.TicketKeys != "") {
+		l.fault(at, "there is no certificate: name some in certificates, or a folder of them in dir")
+	}
+	for i, c := range t.Certificates {
+		if c.Cert == "" {
+			l.fault(fmt.Sprintf("%s.certificates[%d].cert_file", at, i), "is required")
+		}
+		if c.Key == "" {
+			l.fault(fmt.Sprintf("%s.certificates[%d].key_file", at, i), "is required")
 		}
 	}
 }

@@ -31,6 +31,7 @@ type setup struct {
 	drain    string // value of drain; "default" leaves it out
 	extra    string // more top-level lines
 	poll     string // policy.poll; empty: 1s
+	ofRaw    string // the same of the listener raw
 	ofWeb    string // more keys of the listener web: ", max_connections: 3"
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	env      []string
@@ -60,8 +61,8 @@ func prepare(t *testing.T, c setup) string {
 	t.Helper()
 	dir := t.TempDir()
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q%s}\n- {name: raw, address: %q, protocol: tcp}\n",
-		cmp.Or(c.web, "127.0.0.1:0"), c.ofWeb, cmp.Or(c.raw, "127.0.0.1:0"))
+	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q%s}\n- {name: raw, address: %q, protocol: tcp%s}\n",
+		cmp.Or(c.web, "127.0.0.1:0"), c.ofWeb, cmp.Or(c.raw, "127.0.0.1:0"), c.ofRaw)
 	fmt.Fprintf(&b, "policy: {dir: %q, poll: %s}\n", filepath.Join(dir, "policy"), cmp.Or(c.poll, "1s"))
 	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}}\n", filepath.Join(dir, "keys.yaml"))
 	for _, section := range []struct{ name, value, usual string }{

@@ -12,6 +12,7 @@ type stop struct {
 	load    load
 	tunnels bool          // the load is tunnels: it ends by itself
 	raw     bool          // aimed at the tcp listener
+	tls     bool          // by TLS
 	warm    int           // exchanges before the signal
 	min     time.Duration // lame_duck.min
 	within  time.Duration // exit at the latest
@@ -35,12 +36,16 @@ func (s stop) play(t *testing.T, up *upstream) outcome {
 	if s.raw {
 		addr = p.raw
 	}
+	side := p.web
+	if s.tls {
+		addr, side = overTLS+addr, overTLS+side
+	}
 	o := observe(t, p.probes, p.web)
 	l, quit := newLedger(), make(chan struct{})
 	wait := clients(s.clients, addr, l, quit, s.load)
-	var side func()
+	var door func()
 	if s.tunnels { // somebody must show that the door still serves
-		side = clients(1, p.web, l, quit, getsOfTheirOwn)
+		door = clients(1, side, l, quit, getsOfTheirOwn)
 	}
 	joined := false
 	join := func() {
@@ -50,8 +55,8 @@ func (s stop) play(t *testing.T, up *upstream) outcome {
 		joined = true
 		close(quit)
 		wait()
-		if side != nil {
-			side()
+		if door != nil {
+			door()
 		}
 	}
 	t.Cleanup(join) // for a test that fails before

@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -22,6 +25,7 @@ var errRefused = errors.New("the dial was refused or timed out")
 
 // connect dials; its error is errRefused where nothing was established.
 func connect(addr string, timeout time.Duration) (*wire, error) {
+	addr, secure := strings.CutPrefix(addr, overTLS)
 	c, err := net.DialTimeout("tcp", addr, timeout)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrDeadlineExceeded) || isTimeout(err) {
 		return nil, errRefused
@@ -30,6 +34,12 @@ func connect(addr string, timeout time.Duration) (*wire, error) {
 		return nil, err
 	}
 	_ = c.SetDeadline(time.Now().Add(patience))
+	if secure {
+		c = tls.Client(c, trusting())
+		if err := c.(*tls.Conn).Handshake(); err != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+	}
 	return &wire{c, bufio.NewReader(c)}, nil
 }
 

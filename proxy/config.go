@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"time"
 
@@ -46,6 +47,18 @@ type ListenerConfig struct {
 	ProxyFrom []netip.Prefix
 	// MaxConnections bounds the admitted connections of this listener; 0: Config's bounds it.
 	MaxConnections int
+	// TLS ends TLS here (behind a PROXY header, where one is expected); nil: what comes is
+	// plaintext. The driver's shards have to be [engine.Securer]s.
+	TLS TLS
+}
+
+// TLS is what a listener needs to know to be a TLS server.
+type TLS interface {
+	// Config is what each handshake begins with. It may choose another by GetConfigForClient.
+	Config() *tls.Config
+	// Covers reports whether a certificate that was chosen for the server name of a handshake
+	// ("" if the client sent none) stands for host as well; both in lower case.
+	Covers(serverName, host string) bool
 }
 
 // Config of a Server. The zero value of each field means its default; a negative

@@ -189,6 +189,10 @@ func (c *httpConn) locate(head []byte) {
 		c.reply(response{status: 400, reason: "host", text: err.Error(), close: true})
 		return
 	}
+	if c.misdirected(host) {
+		c.reply(response{status: 421, reason: "misdirected", text: "the certificate of this connection does not stand for that host"})
+		return
+	}
 	path, err := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	if err != nil {
 		c.reply(response{status: 400, reason: "path", text: err.Error(), close: true})
@@ -292,7 +296,10 @@ func (c *httpConn) sendOut(b []byte) {
 
 // answer implements role.
 func (c *httpConn) answer(v any) {
-	if a, ok := v.(stageAnswer); ok {
-		c.answerStage(a)
+	switch v := v.(type) {
+	case stageAnswer:
+		c.answerStage(v)
+	case engine.Secured:
+		c.secured(v)
 	}
 }

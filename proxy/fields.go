@@ -195,7 +195,7 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 	if len(proto) > 0 {
 		dst = append(dst, proto...)
 	} else {
-		dst = append(dst, "http"...)
+		dst = append(dst, c.ln.scheme()...)
 	}
 	dst = append(dst, "\r\n"...)
 	if len(host) == 0 {

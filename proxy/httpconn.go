@@ -63,13 +63,14 @@ type httpConn struct {
 	linger time.Duration // of the close
 
 	// Small fields together: thousands of connections wait, and this is what they cost.
-	seq      uint32 // of exchanges: tells what comes late for an earlier one from what is for x
-	state    connState
-	unknown  bool // a PROXY header is awaited, which names the ends; in holds the part of it that came
-	partial  bool // in holds the beginning of a head
-	pumping  bool // feed is on the stack
-	behind   bool // while pumping: input follows the head that was just read
-	finished bool // the peer's FIN came
+	serverName string // of the TLS handshake
+	seq        uint32 // of exchanges: tells what comes late for an earlier one from what is for x
+	state      connState
+	opening    opening
+	partial    bool // in holds the beginning of a head
+	pumping    bool // feed is on the stack
+	behind     bool // while pumping: input follows the head that was just read
+	finished   bool // the peer's FIN came
 	// undelivered: the last exchange ended, but its response has not left in full.
 	undelivered bool
 	outcome     drain.Outcome // how closed reports it, if decided is set
@@ -83,11 +84,12 @@ func (c *httpConn) open() {
 	l := c.l
 	err := l.admit(c)
 	if err == nil {
-		if c.unknown {
+		if c.opening != ready {
 			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
 		} else {
 			c.arm(engine.TimerState, l.cfg.IdleTimeout)
 		}
+		c.secure(nil)
 		return
 	}
 	l.unadmitted.add()
@@ -98,6 +100,7 @@ func (c *httpConn) open() {
 		return
 	}
 	c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+	c.secure(nil)
 }
 
 // admit gets a handle. A connection that came before admission tries again with its
@@ -114,7 +117,7 @@ func (c *httpConn) received(b []byte) {
 	if c.handle != nil {
 		c.handle.Bytes(int64(len(b)), 0)
 	}
-	if c.unknown {
+	if c.opening == preamble {
 		if b = c.readPreamble(b); len(b) == 0 {
 			return
 		}
@@ -226,7 +229,7 @@ func (c *httpConn) eof() {
 	c.finished = true
 	switch c.state {
 	case awaitHead:
-		if c.unknown {
+		if c.opening != ready {
 			c.peerLeft()
 			return
 		}
@@ -270,7 +273,7 @@ func (c *httpConn) admitLate() {
 	if c.x.running {
 		c.handle.Active()
 	}
-	if c.state == awaitHead && !c.partial && !c.unknown {
+	if c.state == awaitHead && !c.partial && c.opening == ready {
 		c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
 	}
 }

@@ -104,8 +104,10 @@ func (c *httpConn) stateTimeout() {
 	switch c.state {
 	case awaitHead:
 		switch {
-		case c.unknown:
+		case c.opening == preamble:
 			c.badPreamble()
+		case c.opening == securing:
+			c.unsecured(errHandshakeTimeout)
 		case c.partial:
 			c.startExchange()
 			c.partial = false

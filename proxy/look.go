@@ -80,8 +80,8 @@ func (c *httpConn) detail() Detail {
 	switch c.state {
 	case awaitHead:
 		switch {
-		case c.unknown:
-			d.Waits = "for its PROXY header"
+		case c.opening != ready:
+			d.Waits = c.opening.awaits()
 		case c.partial:
 			d.Waits = "for the rest of a request head"
 		case c.undelivered:
@@ -135,8 +135,8 @@ func (p *tunnelPair) detail() (d Detail) {
 
 func (c *tcpConn) detail() (d Detail) {
 	switch {
-	case c.unknown:
-		d.Waits = "for its PROXY header"
+	case c.opening != ready:
+		d.Waits = c.opening.awaits()
 	case c.waits:
 		d.Waits = "for a connection of cluster " + c.route.Cluster.Name()
 	case c.dial != nil:

@@ -91,10 +91,10 @@ func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 		c := &tcpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer)}
 		l.setRole(id, c)
 		defer l.contain(id, c)
-		c.begin(expected)
+		c.begin(ln.opening(expected))
 		return
 	}
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer), unknown: expected, linger: l.cfg.Linger, x: &l.none}
+	c := &httpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer), opening: ln.opening(expected), linger: l.cfg.Linger, x: &l.none}
 	l.setRole(id, c)
 	defer l.contain(id, c)
 	c.open()

@@ -89,15 +89,26 @@ func (c *httpConn) readPreamble(b []byte) []byte {
 	case err != nil:
 		c.badPreamble()
 	case done:
-		c.unknown, c.in = false, nil
-		wait := c.l.cfg.IdleTimeout
-		if c.handle == nil {
-			wait = c.l.cfg.HeaderTimeout
+		c.in = nil
+		if c.ln.cfg.TLS != nil {
+			c.opening = securing
+			c.secure(rest)
+			return nil
 		}
-		c.arm(engine.TimerState, wait)
+		c.opened()
 		return rest
 	}
 	return nil
+}
+
+// opened: from here on it is the client's bytes that come.
+func (c *httpConn) opened() {
+	c.opening = ready
+	wait := c.l.cfg.IdleTimeout
+	if c.handle == nil {
+		wait = c.l.cfg.HeaderTimeout
+	}
+	c.arm(engine.TimerState, wait)
 }
 
 // badPreamble closes a connection that nothing is known about; no answer, for there was no
@@ -115,8 +126,14 @@ func (c *tcpConn) badPreamble() {
 	c.shut(drain.Errored)
 }
 
+func (c *tcpConn) opened() {
+	c.arm(engine.TimerState, 0)
+	c.opening = ready
+	c.admitted()
+}
+
 func (c *tcpConn) received(b []byte) {
-	if c.closing || !c.unknown {
+	if c.closing || c.opening != preamble {
 		return
 	}
 	c.early = append(c.early, b...)
@@ -125,14 +142,17 @@ func (c *tcpConn) received(b []byte) {
 	case err != nil:
 		c.badPreamble()
 	case done:
-		c.arm(engine.TimerState, 0)
-		c.unknown, c.early = false, rest
-		c.admitted()
+		if c.early = rest; c.ln.cfg.TLS != nil {
+			c.opening, c.early = securing, nil
+			c.secure(rest)
+			return
+		}
+		c.opened()
 	}
 }
 
 func (c *tcpConn) eof() {
-	if c.unknown {
+	if c.opening != ready {
 		c.shut(drain.ClientClosed)
 	}
 }

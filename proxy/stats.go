@@ -52,6 +52,8 @@ type listener struct {
 	failed   atomic.Uint64 // accepts
 	refused  [numRefusals]atomic.Uint64
 	ended    [8]atomic.Uint64 // by drain.Outcome
+
+	handshakes [numHandshakes]atomic.Uint64
 }
 
 func (ln *listener) closed(o drain.Outcome) { ln.ended[o].Add(1) }
@@ -134,6 +136,8 @@ type ListenerStats struct {
 	Failed   uint64            // attempts to accept
 	Refused  map[string]uint64 // by reason
 	Closed   map[string]uint64 // by outcome
+	// Handshakes of TLS by how they ended; nil: the listener does not speak it.
+	Handshakes map[string]uint64
 }
 
 // DecisionStats counts decisions of the authorize stage.
@@ -232,6 +236,12 @@ func (ln *listener) read() ListenerStats {
 	}
 	for _, o := range []drain.Outcome{drain.Completed, drain.ClientClosed, drain.IdleClosed, drain.Cut, drain.Errored} {
 		s.Closed[o.String()] = ln.ended[o].Load()
+	}
+	if ln.cfg.TLS != nil {
+		s.Handshakes = map[string]uint64{}
+		for h := range numHandshakes {
+			s.Handshakes[h.String()] = ln.handshakes[h].Load()
+		}
 	}
 	return s
 }

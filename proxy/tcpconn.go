@@ -14,8 +14,8 @@ type tcpConn struct {
 	half
 	ln      *listener
 	ends    ends
-	unknown bool        // a PROXY header is awaited, which names the ends
-	early   []byte      // the part of it that came; then what came behind it
+	opening opening
+	early   []byte      // the part of a PROXY header that came; then what came behind it
 	handle  *drain.Conn // nil: refused
 	route   *tcpRoute
 	dial    *tcpDial
@@ -30,19 +30,20 @@ type tcpConn struct {
 }
 
 // begin asks the same two questions as an exchange: is the policy in force, and does it
-// allow this connection? expected: it begins with a PROXY header.
-func (c *tcpConn) begin(expected bool) {
+// allow this connection? It may have to begin with something else.
+func (c *tcpConn) begin(how opening) {
 	l, ln := c.l, c.ln
 	h, err := l.track(c.id, ln, c.ends.remote)
 	switch {
 	case err == nil:
 		c.handle = h
 		h.Tunnel()
-		if c.unknown = expected; expected {
-			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
-		} else {
+		if c.opening = how; how == ready {
 			c.admitted()
+			return
 		}
+		c.arm(engine.TimerState, l.cfg.HeaderTimeout)
+		c.secure(nil)
 		return
 	case l.tracker.State() >= drain.Draining:
 		l.refused(ln, refusedDraining)
@@ -185,14 +186,15 @@ func (c *tcpConn) closed(engine.End) {
 
 func (c *tcpConn) sent()             {}
 func (c *tcpConn) dialed(error)      {}
-func (c *tcpConn) answer(any)        {}
 func (c *tcpConn) moved(int64, bool) {}
 
 func (c *tcpConn) fired(t engine.Timer) {
 	switch {
 	case t != engine.TimerState:
-	case c.unknown && !c.closing:
+	case c.opening == preamble && !c.closing:
 		c.badPreamble()
+	case c.opening == securing && !c.closing:
+		c.unsecured(errHandshakeTimeout)
 	case c.waits:
 		c.l.stats.pendingTimeouts.Add(1)
 		c.shut(drain.Errored)

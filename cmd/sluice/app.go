@@ -32,20 +32,21 @@ type app struct {
 	log     *slog.Logger
 	started time.Time
 
-	registry *health.Registry
-	manager  *lifecycle.Manager
-	tracker  *drain.Tracker
-	server   *proxy.Server
-	witness  *witnessed         // of server
-	syncer   *policysync.Syncer // nil with --public
-	keys     *authn.APIKeys     // nil without authenticate.api_key
-	notifier *sdnotify.Notifier
-	access   *proxy.AccessWriter // nil without an access log
-	process  *proxy.AccessWriter // of log; nil: it goes elsewhere
-	shortage *shortage
-	probes   *admin.Probes
-	private  *admin.Server
-	hand     handing
+	registry     *health.Registry
+	manager      *lifecycle.Manager
+	tracker      *drain.Tracker
+	server       *proxy.Server
+	witness      *witnessed         // of server
+	syncer       *policysync.Syncer // nil with --public
+	keys         *authn.APIKeys     // nil without authenticate.api_key
+	certificates []certificates     // of the listeners that speak TLS
+	notifier     *sdnotify.Notifier
+	access       *proxy.AccessWriter // nil without an access log
+	process      *proxy.AccessWriter // of log; nil: it goes elsewhere
+	shortage     *shortage
+	probes       *admin.Probes
+	private      *admin.Server
+	hand         handing
 
 	mu      sync.Mutex // guards reloads
 	reloads admin.Reloads
@@ -65,6 +66,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 		return nil, err
 	}
 	a.wireKeys()
+	if len(a.certificates) > 0 {
+		a.manager.Register(&certWatcher{app: a})
+	}
 	a.wirePolicy()
 	a.manager.Register(a.shortage)
 	a.witness = &witnessed{Server: a.server, log: log}
@@ -92,10 +96,14 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access
 	}
+	if err := a.wireCertificates(&cfg); err != nil {
+		return err
+	}
 	driver, err := a.newDriver()
 	if err != nil {
 		return err
 	}
+	driver = a.secure(driver)
 	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Doors: a.hand.doors, Log: a.log})
 	return nil
 }
@@ -169,7 +177,7 @@ func (a *app) policy() admin.Policy {
 	return p
 }
 
-// reload reads policy and keys again. What was in force stays where something is wrong.
+// reload reads policy, keys and certificates again. What was in force stays where something is wrong.
 func (a *app) reload(ctx context.Context) error {
 	var errs []error
 	err := a.notifier.Reload(func() error {
@@ -177,6 +185,9 @@ func (a *app) reload(ctx context.Context) error {
 			if _, err := a.keys.Load(); err != nil {
 				errs = append(errs, err)
 			}
+		}
+		if err := a.reloadCertificates(); err != nil {
+			errs = append(errs, err)
 		}
 		if a.syncer != nil {
 			if err := a.syncer.Reload(ctx); err != nil {

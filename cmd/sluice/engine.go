@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/engine/portable"
+	"github.com/sluiceproxy/sluice/proxy/engine/tlslayer"
 )
 
 // newDriver makes what moves the bytes: what engine.driver says, or the best there is.
@@ -23,6 +24,17 @@ func (a *app) newDriver() (engine.Driver, error) {
 	}
 	return portable.New(portable.Config{Shards: a.cfg.Engine.Loops, Flush: a.cfg.Drain.Flush, AcceptError: a.acceptFailed}), nil
 }
+
+// secure puts TLS on a driver, if a listener speaks it.
+func (a *app) secure(d engine.Driver) engine.Driver {
+	if len(a.certificates) == 0 {
+		return d
+	}
+	return tlslayer.New(d, tlslayer.Config{Handshakes: min(a.cfg.Limits.MaxConnections, maxHandshakes), Working: d.Shards()})
+}
+
+// maxHandshakes under way at once.
+const maxHandshakes = 4096
 
 func (a *app) acceptFailed(listener int, err error) {
 	a.server.AcceptFailed(listener)

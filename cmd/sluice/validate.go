@@ -11,16 +11,17 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/proxy/edgetls"
 )
 
-// newValidate checks everything that a start would: configuration, policy, keys.
+// newValidate checks everything that a start would: configuration, policy, keys, certificates.
 func newValidate() *cobra.Command {
 	o := &options{}
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate",
-		Short: "Check configuration, policy and keys without starting anything",
-		Long: `Check the configuration, the policy that it names and the key file, and report
+		Short: "Check configuration, policy, keys and certificates without starting anything",
+		Long: `Check the configuration, the policy, the key file and the certificates that it names, and report
 every fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,6 +55,13 @@ func validateRest(cfg *config.Config) (errs []error) {
 	if name := cfg.Authenticate.APIKey.File; name != "" {
 		if err := authn.CheckFile(name); err != nil {
 			errs = append(errs, err)
+		}
+	}
+	for i, ln := range cfg.Listeners {
+		if ln.TLS.On() {
+			if _, err := edgetls.New(edgeConfig(ln.TLS)); err != nil {
+				errs = append(errs, fmt.Errorf("listeners[%d].tls: %w", i, err))
+			}
 		}
 	}
 	if cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {

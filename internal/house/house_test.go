@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
-	"admin":                       {"health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/upstream", "authz/policysync"},
+	"admin":                       {"health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/policysync"},
 	"internal/sim":                {"proxy/engine"},
 	"internal/synshed":            {"internal/netstat"},
 	"internal/sim/world":          {"*"}, // tests of the whole

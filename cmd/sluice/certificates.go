@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/proxy"
+	"github.com/sluiceproxy/sluice/proxy/edgetls"
+)
+
+// certificates are those of one listener.
+type certificates struct {
+	listener string
+	*edgetls.Store
+}
+
+func edgeConfig(t config.TLS) edgetls.Config {
+	cfg := edgetls.Config{Dir: t.Dir, TicketKeys: t.TicketKeys, MinVersion: tls.VersionTLS12}
+	if t.MinVersion == "1.3" {
+		cfg.MinVersion = tls.VersionTLS13
+	}
+	for _, c := range t.Certificates {
+		cfg.Pairs = append(cfg.Pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
+	}
+	return cfg
+}
+
+// wireCertificates reads the certificates of every listener that has some. A listener without
+// good ones never opens.
+func (a *app) wireCertificates(cfg *proxy.Config) error {
+	var errs []error
+	for i, ln := range a.cfg.Listeners {
+		if !ln.TLS.On() {
+			continue
+		}
+		s, err := edgetls.New(edgeConfig(ln.TLS))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listeners[%d].tls: %w", i, err))
+			continue
+		}
+		cfg.Listeners[i].TLS = s
+		a.certificates = append(a.certificates, certificates{ln.Name, s})
+	}
+	return errors.Join(errs...)
+}
+
+// reloadCertificates reads them all again, says what changed, and puts what is wrong into health.
+func (a *app) reloadCertificates() error {
+	if len(a.certificates) == 0 {
+		return nil
+	}
+	var errs, warnings []error
+	for _, c := range a.certificates {
+		changed, err := c.Reload()
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("listener %s: %w", c.listener, err))
+		case changed:
+			a.log.Info("certificates in force", "listener", c.listener, "certificates", len(c.Stats().Certificates))
+		}
+		for _, one := range c.Stats().Certificates {
+			if left := time.Until(one.NotAfter); left < expiresSoon {
+				warnings = append(warnings, fmt.Errorf("listener %s: certificate %s for %v expires at %s", c.listener, one.File, one.Names, one.NotAfter.UTC().Format(time.RFC3339)))
+			}
+		}
+	}
+	err := errors.Join(errs...)
+	if all := errors.Join(append(errs, warnings...)...); all != nil {
+		a.registry.Set(health.TLSCertificates, health.Degraded, all)
+	} else {
+		a.registry.Set(health.TLSCertificates, health.Running, nil)
+	}
+	return err
+}
+
+// expiresSoon is when health begins to speak of an expiry.
+const expiresSoon = 72 * time.Hour
+
+// certPoll is how often the files are looked at.
+const certPoll = 5 * time.Second
+
+// certWatcher looks at the files for as long as anybody may shake hands.
+type certWatcher struct {
+	app    *app
+	cancel context.CancelFunc
+	done   chan struct{} // closed by watch
+	last   string        // error that was logged
+}
+
+func (w *certWatcher) Name() string { return "certificates" }
+
+func (w *certWatcher) Start(context.Context) error {
+	w.app.registry.Declare(health.TLSCertificates, health.Degradable)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel, w.done = cancel, make(chan struct{})
+	w.look()
+	go w.watch(ctx) // ends with Close
+	return nil
+}
+
+func (w *certWatcher) watch(ctx context.Context) {
+	defer close(w.done)
+	t := time.NewTicker(certPoll)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			w.look()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look reads again; an error is logged when it is a new one.
+func (w *certWatcher) look() {
+	err := w.app.reloadCertificates()
+	if now := fmt.Sprint(err); err != nil && now != w.last {
+		w.app.log.Error("certificates refused; those in force stay", "err", err)
+	}
+	w.last = fmt.Sprint(err)
+}
+
+func (w *certWatcher) Admit() error                { return nil }
+func (w *certWatcher) LameDuck()                   {}
+func (w *certWatcher) Drain(context.Context) error { return nil }
+
+func (w *certWatcher) Close() error {
+	w.cancel()
+	<-w.done
+	return nil
+}
+
+func (a *app) certificateStats() map[string]edgetls.Stats {
+	all := map[string]edgetls.Stats{}
+	for _, c := range a.certificates {
+		all[c.listener] = c.Stats()
+	}
+	return all
+}
