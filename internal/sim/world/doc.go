@@ -15,6 +15,8 @@
 // time is bounded. ledger.go holds what may excuse a loss, and no excuse is wider than
 // one request on one connection: the world is omniscient, because it taps the network.
 // mutants.go breaks one rule at a time to show that the simulation notices, and why.
+// Where histories seldom lead, a [Scenario] does: clients and upstreams laid out for one
+// purpose, in the same world.
 //
 //	go test ./internal/sim/world -run Histories -seeds 20000        // what make test plays
 //	go test ./internal/sim/world -run Histories -seed 42 -v         // the story of one
