@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -85,11 +88,7 @@ func (p *Probes) handler() http.Handler {
 	probes := httpprobe.New(p.cfg.Health, p.cfg.Names)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/metrics" || p.cfg.Metrics == nil {
-			if p.isYielded() && r.URL.Path != "/status" {
-				handedOver(w)
-				return
-			}
-			probes.ServeHTTP(w, r)
+			p.probe(probes, w, r)
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -103,6 +102,45 @@ func (p *Probes) handler() http.Handler {
 			p.sawScrape()
 		}
 	})
+}
+
+// probe answers a probe. Whether a successor answers at this address is looked at when the
+// verdict is known: in between this process may have yielded, and then what it is says
+// nothing about the address.
+func (p *Probes) probe(probes http.Handler, w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/status" {
+		probes.ServeHTTP(w, r)
+		return
+	}
+	held := &heldAnswer{header: http.Header{}}
+	probes.ServeHTTP(held, r)
+	if p.isYielded() {
+		handedOver(w)
+		return
+	}
+	held.send(w)
+}
+
+// heldAnswer keeps an answer back. It is small: a verdict in some lines.
+type heldAnswer struct {
+	header http.Header
+	code   int // 0: 200
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (a *heldAnswer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *heldAnswer) WriteHeader(code int) { a.code = cmp.Or(a.code, code) }
+
+// Write implements http.ResponseWriter.
+func (a *heldAnswer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+func (a *heldAnswer) send(w http.ResponseWriter) {
+	maps.Copy(w.Header(), a.header)
+	w.WriteHeader(cmp.Or(a.code, http.StatusOK))
+	_, _ = w.Write(a.body.Bytes())
 }
 
 // handedOver answers a probe on a connection that was made before the successor took over:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/health/httpprobe"
 	"github.com/sluiceproxy/sluice/lifecycle"
 )
 
@@ -292,6 +294,27 @@ func TestBodiesThatNeverComeKeepNoProbeOut(t *testing.T) {
 		_ = c.SetReadDeadline(time.Now().Add(readTimeout / 2)) // less than the body is waited for
 		if all, err := io.ReadAll(c); err != nil || !strings.Contains(string(all), "200 OK") {
 			t.Fatalf("%q, %v", all, err)
+		}
+	}
+}
+
+// A probe that was being answered at the switch must not tell that this process is not ready:
+// readiness belongs to the address.
+func TestAProbeAcrossTheSwitch(t *testing.T) {
+	registry := health.NewRegistry(health.Config{})
+	p := NewProbes(ProbesConfig{Health: registry})
+	registry.SetProcess(health.ProcessServing, "admitted")
+	probes := httpprobe.New(registry, health.OurNames)
+	for _, c := range []struct{ path, want string }{{"/readyz", "ok: handed over"}, {"/status", "lame_duck"}} {
+		p.Resume()
+		w := httptest.NewRecorder()
+		p.probe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p.Yield() // as a hand-over does, before the state changes
+			registry.SetProcess(health.ProcessLameDuck, "handed over")
+			probes.ServeHTTP(w, r)
+		}), w, httptest.NewRequest("GET", c.path, nil))
+		if !strings.Contains(w.Body.String(), c.want) || c.path == "/readyz" && w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", c.path, w.Code, w.Body)
 		}
 	}
 }

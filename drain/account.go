@@ -41,11 +41,10 @@ type account struct {
 func (t *Tracker) beginAccount() {
 	t.account = account{before: t.totals, toldBefore: t.told.Load(),
 		listeners: t.account.listeners, closingAt: t.account.closingAt}
-	t.rebase()
-	for c := range t.table.all {
-		c.first, c.knew = c.load().class(), c.told.Load()
+	t.rebase(func(c *Conn, w word) {
+		c.first, c.knew = w.class(), c.told.Load()
 		t.account.open.add(c.first)
-	}
+	})
 }
 
 // Closing notes that the listeners begin to close: the lame duck ends, if there was one.
@@ -59,12 +58,16 @@ func (t *Tracker) Closing() {
 	}
 }
 
-// rebase makes what has finished until now count as before, and returns how many
-// exchanges that was since the last time, over all connections. Call with mu held.
-func (t *Tracker) rebase() (n uint64) {
+// rebase makes what has finished until now count as before, shows also each connection,
+// and returns how many exchanges that was since the last time, over all connections. It is
+// one walk with the lock held, and cannot go in pieces: the books balance because everybody
+// is on the same side of the edge. Call with mu held.
+func (t *Tracker) rebase(also func(*Conn, word)) (n uint64) {
 	for c := range t.table.all {
-		f := c.load().finished()
+		w := c.load()
+		f := w.finished()
 		n += uint64(exchangesBetween(c.base, f))
+		also(c, w) // who may look at what was the base until now
 		c.base = f
 	}
 	return n
@@ -73,10 +76,9 @@ func (t *Tracker) rebase() (n uint64) {
 // accountDraining notes the start of draining. Call with mu held, before the edge.
 func (t *Tracker) accountDraining(now time.Time) {
 	a := &t.account
-	finished := t.rebase()
+	finished := t.rebase(func(_ *Conn, w word) { a.initial.add(w.class()) })
 	a.leaving += finished
 	a.started += finished
-	a.initial = t.classes()
 	closing := now
 	if !a.closingAt.IsZero() {
 		closing = a.closingAt
@@ -119,15 +121,13 @@ func (t *Tracker) endPhase(now time.Time, by string) {
 // accountStuck names what did not go. Call with mu held.
 func (t *Tracker) accountStuck(now time.Time) {
 	a := &t.account
-	for c := range t.table.all {
-		w := c.load()
+	a.draining += t.rebase(func(c *Conn, w word) {
 		if w.class() == Active {
 			a.interrupted++
 		}
 		a.started += uint64(exchangesBetween(c.base, w.started()))
 		a.settleConn(c)
-	}
-	a.draining += t.rebase()
+	})
 	a.stuckTotal = t.table.n
 	for _, c := range oldest(t.table.list(), maxNamed) {
 		a.stuck = append(a.stuck, c.holder(now, t.tickAt(now)))

@@ -70,7 +70,7 @@ func (t *Tracker) stepLimits(now time.Time) (next time.Time, out []eviction) {
 		out = append(out, eviction{c, CauseRoute, c.order()})
 	}
 	sortEvictions(out)
-	r.limitTurn = now.Add(max(wait, time.Millisecond)) // ages are rounded to that
+	r.limitTurn = now.Add(max(wait, r.least))
 	return r.limitTurn, out
 }
 

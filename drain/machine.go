@@ -11,7 +11,8 @@ type run struct {
 	began    time.Time
 	deadline time.Time
 	patience time.Duration // how long idle is too long; 0: idle connections are left alone
-	turn     time.Duration // between two turns of idle closing
+	turn     time.Duration // between two turns of idle closing while more are due than one closes
+	least    time.Duration // between any two looks at everybody
 	idleBy   time.Time     // when the last of those idle from the start is asked to go
 	idleTurn time.Time     // the next turn
 	cutAt    time.Time     // when everything left is asked to go
@@ -26,6 +27,14 @@ type run struct {
 
 // idleTurns is the number of turns between the first idle close and the last.
 const idleTurns = 50
+
+// Each look at everybody costs what a crowd costs, with the lock held. Among many there is
+// always one whose time is over in a millisecond: looks keep a distance of a turn, and of
+// no more than mostLate, by which what is due may then be late.
+const (
+	leastTurn = 10 * time.Millisecond
+	mostLate  = 50 * time.Millisecond
+)
 
 // BeginDrain admits nothing any more and begins to wait for what is open; deadline is
 // the end of the budget (zero: Timeout from now). It is legal from Shut, Open and
@@ -64,11 +73,12 @@ func (t *Tracker) plan(now, deadline time.Time) run {
 		began:    now,
 		deadline: deadline,
 		patience: patience,
-		turn:     max(10*time.Millisecond, (half-patience)/idleTurns),
+		turn:     max(leastTurn, (half-patience)/idleTurns),
 		idleBy:   now.Add(half),
 		idleTurn: now.Add(patience),
 		cutAt:    deadline.Add(-min(t.cfg.Settle, budget/10)),
 	}
+	r.least = min(r.turn, mostLate)
 	if t.cfg.Faults.IdleCloseFirst {
 		r.patience, r.idleTurn, r.idleBy = 0, now, now
 	}
@@ -199,7 +209,7 @@ func (t *Tracker) stepIdle(now time.Time) (next time.Time, out []eviction) {
 	if k < len(due) {
 		wait = min(wait, r.turn)
 	}
-	r.idleTurn = now.Add(max(wait, time.Millisecond)) // ages are rounded to that
+	r.idleTurn = now.Add(max(wait, r.least))
 	return r.idleTurn, out
 }
 

@@ -76,11 +76,3 @@ func (t *Tracker) Stats() Stats {
 	})
 	return s
 }
-
-// classes counts connections by class. Call with mu held.
-func (t *Tracker) classes() (n ClassCounts) {
-	for c := range t.table.all {
-		n.add(c.load().class())
-	}
-	return n
-}

@@ -79,7 +79,7 @@ func TestWrk(t *testing.T) {
 func TestH2loadOverHTTP1(t *testing.T) {
 	origin := newNginx(t)
 	s := serve(t, newUpstream(t), setup{policy: policyFor(origin.addr, origin.addr, "v1")})
-	h2load(t, s, 5000, 16)
+	h2load(t, s, "/private", 5000, 16)
 	series := `http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="private"}`
 	if got, ok := s.metric(t, series); !ok || got != 5000 {
 		t.Errorf("%s is %v, want 5000", series, got)
@@ -87,9 +87,9 @@ func TestH2loadOverHTTP1(t *testing.T) {
 }
 
 // h2load sends n keep-alive GETs with a key, and asserts that each succeeded.
-func h2load(t *testing.T, s *sluice, n, connections int) {
+func h2load(t *testing.T, s *sluice, path string, n, connections int) {
 	t.Helper()
-	out := do(t, "h2load", "--h1", "-n", strconv.Itoa(n), "-c", strconv.Itoa(connections), "-H", "X-Api-Key: "+goodKey, "http://"+s.web+"/private")
+	out := do(t, "h2load", "--h1", "-n", strconv.Itoa(n), "-c", strconv.Itoa(connections), "-H", "X-Api-Key: "+goodKey, "http://"+s.web+path)
 	if want := strconv.Itoa(n) + " succeeded, 0 failed, 0 errored, 0 timeout"; !strings.Contains(out, want) {
 		t.Fatalf("h2load does not say %q:\n%s", want, out)
 	}

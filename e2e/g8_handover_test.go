@@ -114,9 +114,9 @@ func TestG8SuccessorsThatFail(t *testing.T) {
 		t.Run(tt.how, func(t *testing.T) {
 			switch tt.how {
 			case "script":
-				writeProgram(t, h.program, "#!/bin/sh\nexit 7\n", 0o755)
+				place(t, strings.NewReader("#!/bin/sh\nexit 7\n"), h.program, 0o755)
 			case "not executable":
-				writeProgram(t, h.program, "", 0o644)
+				place(t, strings.NewReader(""), h.program, 0o644)
 			default:
 				install(t, bad, h.program)
 				write(t, h.program+".how", tt.how)
@@ -263,16 +263,4 @@ func TestG8PID1(t *testing.T) {
 	}
 	h.signal(t, syscall.SIGTERM)
 	h.exit(t, patience)
-}
-
-// writeProgram puts a file at the path of the program.
-func writeProgram(t *testing.T, name, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(name+".new", []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		t.Fatal(err)
-	}
-
 }

@@ -63,15 +63,29 @@ func (h *house) launch(t *testing.T, cmd *exec.Cmd, env []string) {
 // install puts a program at a path in one step, under a new inode.
 func install(t *testing.T, from, to string) {
 	t.Helper()
-	text, err := os.ReadFile(from)
+	text, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer text.Close()
+	place(t, text, to, 0o755)
+}
+
+// place writes a program by another process: while one of ours has it open for writing, any
+// child that is being started has it open too for a moment, and then it cannot be run (ETXTBSY).
+func place(t *testing.T, text io.Reader, to string, mode os.FileMode) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", `cat >"$1"`, "sh", to+".new")
+	cmd.Stdin = text
+	out, err := cmd.CombinedOutput()
 	if err == nil {
-		err = os.WriteFile(to+".new", text, 0o755)
+		err = os.Chmod(to+".new", mode)
 	}
 	if err == nil {
 		err = os.Rename(to+".new", to)
 	}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

@@ -35,11 +35,15 @@ type nginx struct {
 // nginxFile is what it serves at /file, in bytes.
 const nginxFile = 8 << 20
 
+// nginxMiB is a file of 1 MiB, behind the route that wants a key.
+const nginxMiB = "/private/mib"
+
 // newNginx starts one; it ends with the test.
 func newNginx(t *testing.T) *nginx {
 	t.Helper()
 	n := &nginx{bin: tool(t, "nginx"), dir: t.TempDir(), addr: freeAddress(t)}
 	write(t, filepath.Join(n.dir, "file"), strings.Repeat("0123456789abcdef", nginxFile/16))
+	write(t, filepath.Join(n.dir, "mib"), strings.Repeat("0123456789abcdef", 1<<20/16))
 	write(t, filepath.Join(n.dir, "nginx.conf"), fmt.Sprintf(`daemon off;
 master_process off;
 pid %[1]s/pid;
@@ -59,6 +63,7 @@ http {
 		location / { return 200 "nginx\n"; }
 		location /put { return 200 "$request_length\n"; }
 		location /file { root %[1]s; }
+		location /private/mib { alias %[1]s/mib; }
 	}
 }
 `, n.dir, n.addr))

@@ -35,10 +35,14 @@ func (m *Machine) pump(now time.Time) {
 			if m.at == stageReadmit {
 				c.giveUp = now.Add(m.cfg.Grace)
 			}
-		case VerbLameDuck, VerbClose:
+		case VerbLameDuck:
 			c.giveUp = now.Add(m.cfg.Grace)
 		case VerbDrain:
 			action.Deadline = m.drainBy
+			c.giveUp = later(now, m.drainBy).Add(m.cfg.Grace)
+		case VerbClose:
+			// A drain that ended early leaves time. On a busy machine releasing an inotify
+			// instance alone was seen to take more than a second.
 			c.giveUp = later(now, m.drainBy).Add(m.cfg.Grace)
 		}
 		m.out = &c

@@ -267,6 +267,32 @@ func TestCulpritIsNamed(t *testing.T) {
 	})
 }
 
+// A drain that ends early leaves its time to whoever is slow to close: that is no failure. Who
+// does not close at all is named when that time is over, too.
+func TestCloseMayTakeWhatTheDrainLeft(t *testing.T) {
+	for _, c := range []struct {
+		takes time.Duration
+		named bool
+	}{{DefaultTimeout, false}, {time.Hour, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, Config{Budget: time.Minute})
+			done := make(chan struct{})
+			w.services["b"].close = func() error { time.Sleep(c.takes); close(done); return nil }
+			w.serving()
+			w.term()
+			err := <-w.result
+			var stuck *StuckError
+			if named := errors.As(err, &stuck) && stuck.Service == "b" && stuck.Verb == VerbClose; named != c.named || !named && err != nil {
+				t.Errorf("a close that takes %v: %v", c.takes, err)
+			}
+			if got, most := time.Since(w.began), DefaultLameDuckMax+DefaultTimeout+DefaultGrace; got > most {
+				t.Errorf("took %v, want %v at most", got, most)
+			}
+			<-done
+		})
+	}
+}
+
 // Whatever hangs, Run returns within the budget and says what was not done.
 func TestBudgetBoundsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -142,3 +142,41 @@ func TestSurplusConnectionsAreFew(t *testing.T) {
 	}
 	w.until("the surplus is closed", func() bool { return w.core.Unadmitted() == maxSurplus })
 }
+
+// What an upstream sends behind its response must not be the answer to the next request, also
+// where a read ends exactly with the response and that request waits to go out at once.
+func TestNobodyGetsWhatStandsBehindAResponse(t *testing.T) {
+	const evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	w := newWalk(t, Config{})
+	w.open()
+	heads := 0
+	w.net.Listen("up:1").Accept(func(s *sim.Sock) {
+		s.SetEvents(sim.Events{EOF: func() { s.Close() }, Data: func(b []byte) {
+			for range bytes.Count(b, []byte("\r\n\r\n")) {
+				if heads++; heads%2 == 0 {
+					s.Write([]byte(ok))
+					continue
+				}
+				far := s.Peer() // the proxy's end: all of it is there before the first read
+				far.Pause()
+				s.Write([]byte(ok + evil))
+				w.net.After(time.Second, func() {
+					far.ReadMost(len(ok))
+					far.Resume()
+				})
+			}
+		}})
+	})
+	for range 20 { // a read of the simulated network may be shorter
+		c := w.dial("web")
+		c.Write([]byte(strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 2)))
+		w.until("two answers", func() bool { return strings.Count(c.got, "HTTP/1.1 ") >= 2 })
+		if strings.Contains(c.got, "evil") {
+			t.Fatalf("client got %q", c.got)
+		}
+		c.Close()
+	}
+	if n := w.core.Stats().UpstreamsOpen; n > 1 {
+		t.Errorf("%d connections are open: those with something behind a response must be closed", n)
+	}
+}

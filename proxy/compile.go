@@ -37,12 +37,12 @@ func (core *Core) Stage(version string, doc *policy.Document) (enforce func(), e
 		return nil, err
 	}
 	if core.cfg.Faults.ServeWithoutPolicy {
-		clusters, _ := core.upstreams.Update(clusterConfigs(doc))
+		clusters, _ := core.upstreams.Update(core.clusterConfigs(doc))
 		snap.bind(doc, clusters)
 		core.gate.pending.Store(snap)
 	}
 	return func() {
-		clusters, retire := core.upstreams.Update(clusterConfigs(doc))
+		clusters, retire := core.upstreams.Update(core.clusterConfigs(doc))
 		snap.bind(doc, clusters)
 		core.gate.Store(snap)
 		retire()
@@ -196,10 +196,11 @@ func (s *Snapshot) bind(doc *policy.Document, clusters map[string]*upstream.Clus
 	}
 }
 
-func clusterConfigs(doc *policy.Document) []upstream.Config {
+func (core *Core) clusterConfigs(doc *policy.Document) []upstream.Config {
 	configs := make([]upstream.Config, len(doc.Clusters))
 	for i, c := range doc.Clusters {
 		configs[i] = clusterConfig(&c)
+		core.cfg.Faults.bend(&configs[i])
 	}
 	return configs
 }

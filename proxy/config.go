@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
-	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
@@ -116,33 +115,6 @@ type Config struct {
 // and must return at once: what it cannot take it counts and drops.
 type AccessSink interface {
 	WriteLines(b []byte)
-}
-
-// Faults is a test seam: each field breaks one rule so that the simulation can show
-// that it notices. Never set one in a product.
-type Faults struct {
-	ServeWithoutPolicy bool // an exchange does not wait for the first snapshot to be in force (breaks invariant 4)
-	IgnoreGoodbye      bool // responses never tell a client to leave
-	AbortOnClose       bool // connections are reset where they should be closed in good order
-	RetryPOST          bool // a request that may have been executed is sent again
-	ReuseDirty         bool // an upstream connection is pooled with its response unread
-	HideTruncation     bool // a truncated response is ended as if it were whole
-	DropHeld           bool // pipelined input behind a finished exchange is forgotten
-	EvictActive        bool // an idle eviction closes a connection that became active meanwhile
-	SkipAuthorize      bool // the authorize stage is not asked
-	TrustBrokenMove    bool // after a Move that broke, the rest of the body is taken to begin where it was last told
-	DropEarly          bool // what came behind an upgrade on either side is forgotten
-	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
-	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
-	NoPatrol           bool // a drain waits for peers that are gone or stuck
-	IgnoreLimit        bool // a connection is made without asking for a place
-	StayOut            bool // an endpoint that failed its health checks never comes back
-	KeepIdle           bool // an idle connection is not given up to a loop that waits for a place
-	LeakSlots          bool // a connection that ends does not give its place under max_connections back
-	// Panic is asked at points of a walk, with its downstream connection; true: it panics there.
-	Panic         func(engine.ConnID) bool
-	ForgetOrphans bool // after a panic only the connection that the driver called for is let go
-	LateHalfClose bool // a tunnel ends when the first side says goodbye
 }
 
 func (c Config) withDefaults() Config {

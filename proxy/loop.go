@@ -44,6 +44,7 @@ type loop struct {
 
 	stats loopStats
 	log   accessLog
+	date  dateField
 	rnd   *rand.ChaCha8
 
 	// Of Progressing: asked for, and given.
@@ -81,7 +82,7 @@ func (l *loop) setRole(id engine.ConnID, r role) {
 func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 	ln := l.listeners[listener]
 	ln.accepted.Add(1)
-	expected, trusted := ln.proxied(peer)
+	expected, trusted := l.proxied(ln, peer)
 	if !trusted {
 		l.turnAway(id, ln)
 		return

@@ -138,7 +138,7 @@ func (l *loop) sweep() {
 
 // take gets a pooled connection.
 func (l *loop) take(ep *upstream.Endpoint) (*upConn, bool) {
-	if ep.Cluster().Config().ProxyProtocol > 0 { // pooled before the policy asked for a header
+	if ep.Cluster().Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed { // pooled before the policy asked for a header
 		return nil, false
 	}
 	u, ok := l.idle.Take(ep, l.now())
@@ -163,7 +163,7 @@ func (u *upConn) offer() bool {
 	if u.announced > 0 {
 		keep = min(keep, u.announced-pooledMargin)
 	}
-	if keep <= 0 || u.ep.Gone() || cl.Config().ProxyProtocol > 0 {
+	if keep <= 0 || u.ep.Gone() || cl.Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed {
 		return false
 	}
 	g, ok, pool := cl.Pooled(l.sh.Index())

@@ -15,7 +15,7 @@ import (
 
 // proxied reports whether a connection must begin with a header, and whether this peer may
 // send one.
-func (ln *listener) proxied(peer engine.Peer) (expected, trusted bool) {
+func (core *Core) proxied(ln *listener, peer engine.Peer) (expected, trusted bool) {
 	if len(ln.cfg.ProxyFrom) == 0 {
 		return false, true
 	}
@@ -24,7 +24,7 @@ func (ln *listener) proxied(peer engine.Peer) (expected, trusted bool) {
 			return true, true
 		}
 	}
-	return true, false
+	return true, core.cfg.Faults.TrustAnyPeer
 }
 
 // stranger is the role of a connection that ends before it is anything: its peer is not
@@ -72,7 +72,7 @@ func (l *loop) preamble(b []byte, e *ends, handle *drain.Conn) (rest []byte, don
 	if err != nil || n == 0 {
 		return nil, false, err
 	}
-	if h.Known() {
+	if h.Known() && !l.cfg.Faults.ForgetNamed {
 		*e = l.ends(engine.Peer{Remote: h.Source, Local: h.Destination})
 		if handle != nil {
 			handle.SetPeer(h.Source)

@@ -15,6 +15,9 @@ const rateWindow = 30 * time.Second
 
 // leastTaken is how much of a response a client has to take in a WriteTimeout.
 func (l *loop) leastTaken() int64 {
+	if l.cfg.Faults.IgnoreTakeRate {
+		return 1
+	}
 	return max(1, int64(float64(l.cfg.MinRate)*l.cfg.WriteTimeout.Seconds()))
 }
 
@@ -34,7 +37,7 @@ func (c *httpConn) rateEnds() {
 	least := int64(c.l.cfg.MinRate) * int64(rateWindow/time.Second)
 	// Whoever was held back by the upstream, or waits for its 100, is not slow.
 	waits := x.pressed || c.paused&pausePressure != 0 || c.awaitsContinue() || x.up == nil || c.l.sh.Queued(x.up.id) > 0
-	if waits || x.bytesIn-x.rateMark >= least {
+	if waits || x.bytesIn-x.rateMark >= least || c.l.cfg.Faults.IgnoreBodyRate {
 		c.rateBegins()
 		return
 	}

@@ -108,7 +108,11 @@ routes: [{name: all, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}]
 	for n, limit := done.Load(), time.Now().Add(10*time.Second); done.Load() < n+100 && time.Now().Before(limit); {
 		time.Sleep(time.Millisecond)
 	}
-	budget, stop := context.WithTimeout(context.Background(), time.Second)
+	limit := 30 * time.Second // it ends when everybody has left, however busy the machine is
+	if off {
+		limit = time.Second // nobody may leave at all
+	}
+	budget, stop := context.WithTimeout(context.Background(), limit)
 	defer stop()
 	if err := s.Drain(budget); err != nil {
 		t.Error(err)

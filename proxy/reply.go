@@ -43,7 +43,7 @@ func (c *httpConn) reply(r response) {
 	x.close = r.close || !x.clientStay || c.goodbye() || !x.reqDone && !discard
 	l := c.l
 	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{
-		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.now(),
+		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.date.at(l.now()),
 		RequestID: x.id.bytes(), Close: x.close, Head: x.isHEAD, KeepAlive: x.minor == 0 && !x.close,
 	})
 	x.bytesOut += int64(len(l.out))

@@ -54,7 +54,7 @@ func (u *upConn) consume(b []byte) {
 		u.body.Reset(l.resp.Body, l.resp.Length)
 		if l.resp.Status >= 500 && u.ep.Cluster().Config().Outlier.ServerErrors {
 			u.fault()
-		} else {
+		} else if !l.cfg.Faults.StayEjected {
 			u.ep.Answered(l.now())
 		}
 		c.respond(&l.resp)
@@ -193,6 +193,9 @@ func (c *httpConn) respond(r *h1.Response) {
 	}
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
 	l.out = appendFields(l.out, r.Fields, r.Status == 204)
+	if !hasDate(r.Fields) {
+		l.out = append(l.out, l.date.at(l.now())...)
+	}
 	if x.respChunk {
 		l.out = append(l.out, "Transfer-Encoding: chunked\r\n"...)
 	}

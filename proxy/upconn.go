@@ -143,10 +143,12 @@ func (u *upConn) close() {
 }
 
 // release gives the connection back after a whole response, and pools it if it is
-// clean. rest is what came behind the response: nobody asked for that.
+// clean. rest is what came behind the response: nobody asked for that. Neither is there to be
+// anything behind a read that ended exactly with it: the next request may go out within this
+// very call, and would have that for its answer.
 func (u *upConn) release(rest []byte) {
 	c := u.c
-	clean := u.keepAlive && c.x.reqDone && len(rest) == 0 && !u.finished || u.l.cfg.Faults.ReuseDirty && !u.finished
+	clean := u.keepAlive && c.x.reqDone && len(rest) == 0 && !u.finished && !u.l.sh.Unread(u.id) || u.l.cfg.Faults.ReuseDirty && !u.finished
 	u.detach()
 	if !clean {
 		if c.x.reqDone {

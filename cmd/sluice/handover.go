@@ -11,6 +11,7 @@ import (
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/lifecycle/handover"
 )
@@ -232,13 +233,16 @@ func (a *app) takeBack() {
 	}
 	late := time.NewTimer(servingAgain)
 	defer late.Stop()
-	for state, changed := a.manager.Watch(); state == lifecycle.LameDuck; state, changed = a.manager.Watch() {
+	for waiting := true; waiting; {
+		_, changed := a.manager.Watch() // before the look: an edge after it closes the channel
+		if a.registry.Snapshot().Process.State != health.ProcessLameDuck {
+			break // what probes are told, which comes after the state of the manager
+		}
 		select {
 		case <-changed:
-			continue
 		case <-late.C:
+			waiting = false
 		}
-		break
 	}
 	a.probes.Resume()
 	a.private.Resume()

@@ -79,10 +79,14 @@ func (ln *Listener) draw() {
 
 // Dial connects to addr. The result's Connected event tells how it went.
 func (n *Net) Dial(addr string, ev Events) *Sock {
-	s := n.newSock(ev)
-	s.To = addr
 	n.dials++
-	s.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n.dials >> 16), byte(n.dials >> 8), byte(n.dials)}), 40000)
+	return n.DialFrom(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n.dials >> 16), byte(n.dials >> 8), byte(n.dials)}), 40000), addr, ev)
+}
+
+// DialFrom is Dial from an address that nobody else has. Those of Dial are in 10.0.0.0/8.
+func (n *Net) DialFrom(from netip.AddrPort, addr string, ev Events) *Sock {
+	s := n.newSock(ev)
+	s.To, s.Addr = addr, from
 	n.later(n.delay(), func() { n.syn(addr, s, n.now.Add(synTimeout)) })
 	return s
 }

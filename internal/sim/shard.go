@@ -118,6 +118,12 @@ func (s *shard) Check(id engine.ConnID, _ time.Duration) (v engine.Vital, ok boo
 	return engine.Vital{Acked: c.sock.Acked(), Pending: int64(c.sock.Unacked())}, true
 }
 
+// Unread implements engine.Shard.
+func (s *shard) Unread(id engine.ConnID) bool {
+	c := s.conn(id)
+	return c != nil && c.sock != nil && c.sock.Unread() > 0
+}
+
 // Acked implements engine.Shard.
 func (s *shard) Acked(id engine.ConnID) int64 {
 	if c := s.conn(id); c != nil && c.sock != nil {

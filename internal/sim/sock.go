@@ -109,6 +109,9 @@ func (s *Sock) Queued() int { return s.out.len() }
 // Room is how much more the window takes before a writer must wait.
 func (s *Sock) Room() int { return max(0, s.n.Window-s.inFlight) }
 
+// Unread is the number of bytes that arrived and wait to be read.
+func (s *Sock) Unread() int { return s.in.len() }
+
 // Acked is the number of written bytes that the peer has read.
 func (s *Sock) Acked() int64 { return s.wrote - int64(s.Unacked()) }
 

@@ -114,6 +114,17 @@ func OutQueue(conn syscall.RawConn) (int, error) {
 	return n, os.NewSyscallError("ioctl", inner)
 }
 
+// Unread is the number of bytes that came on a TCP connection and were not read (SIOCINQ); 0
+// if that is unknown.
+func Unread(conn syscall.RawConn) (n int) {
+	_ = conn.Control(func(fd uintptr) { // an error leaves 0
+		if k, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil {
+			n = k
+		}
+	})
+	return n
+}
+
 // Acked is the number of bytes that the peer has acknowledged since the connection began
 // (tcpi_bytes_acked); -1: unknown.
 func Acked(conn syscall.RawConn) int64 {

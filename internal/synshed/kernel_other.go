@@ -26,5 +26,8 @@ func OutQueue(syscall.RawConn) (int, error) { return 0, errors.ErrUnsupported }
 // CountCookies is not available on this platform: the zero Cookies is unknown.
 func CountCookies() Cookies { return Cookies{} }
 
+// Unread is 0: unknown.
+func Unread(syscall.RawConn) int { return 0 }
+
 // Acked is -1: unknown.
 func Acked(syscall.RawConn) int64 { return -1 }

@@ -115,6 +115,7 @@ type Faults struct {
 	SwitchEarly    bool // READY is not waited for
 	ConfirmBlindly bool // a successor that is dead is confirmed
 	ForgetTakeBack bool // a successor that fails on trial is not replaced
+	AbandonNobody  bool // a successor that starts is waited for, though we are told to stop
 	IgnoreSilence  bool // a successor that says nothing on trial is confirmed
 }
 
@@ -288,7 +289,7 @@ func (m *Machine) Verified(lives bool) {
 
 // Abandon says that we are told to stop: a successor that does not serve yet never will.
 func (m *Machine) Abandon(now time.Time, why string) {
-	if m.stage == Starting {
+	if m.stage == Starting && !m.Faults.AbandonNobody {
 		m.end(now, why)
 	}
 }

@@ -131,6 +131,10 @@ type Shard interface {
 	// Queued cannot: between us and the peer are buffers of megabytes. -1: it cannot be known
 	// here. It may cost a system call.
 	Acked(id ConnID) int64
+	// Unread reports whether bytes have come behind those that Received handed over last, as far
+	// as that is known: after a read that was not full there were none. It costs a system call
+	// only after one that was.
+	Unread(id ConnID) bool
 	// Check asks the kernel about the peer of a connection. probe > 0 has it, from then on, ask
 	// a peer that says nothing every so often whether it is still there, so that silence means
 	// something; 0 leaves that as it is. False: it cannot be known here, and nothing may be

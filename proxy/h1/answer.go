@@ -1,9 +1,6 @@
 package h1
 
-import (
-	"strconv"
-	"time"
-)
+import "strconv"
 
 // Header is a field of an answer of our own.
 type Header struct{ Name, Value string }
@@ -11,14 +8,14 @@ type Header struct{ Name, Value string }
 // ErrorResponse is a response that the proxy makes itself. It is text/plain, and its
 // body names the reason, so that curl shows it.
 type ErrorResponse struct {
-	Status int       // 0 with Err set: Err.Status
-	Reason string    // constant word from a closed set, in X-Sluice-Reason; empty: none, or Err.Reason
-	Text   string    // one sentence for people; empty: the status phrase, or Err.Detail
-	Err    *Error    // what the parser found; may be nil
-	Fields []Header  // further fields: Retry-After, WWW-Authenticate, ...
-	Date   time.Time // zero: no Date field
-	Close  bool      // say Connection: close; the caller then closes
-	Head   bool      // answers HEAD: announce the body, but send none
+	Status int      // 0 with Err set: Err.Status
+	Reason string   // constant word from a closed set, in X-Sluice-Reason; empty: none, or Err.Reason
+	Text   string   // one sentence for people; empty: the status phrase, or Err.Detail
+	Err    *Error   // what the parser found; may be nil
+	Fields []Header // further fields: Retry-After, WWW-Authenticate, ...
+	Date   []byte   // a whole field line, as AppendDate writes it; empty: no Date field
+	Close  bool     // say Connection: close; the caller then closes
+	Head   bool     // answers HEAD: announce the body, but send none
 
 	RequestID []byte // in X-Request-ID, so that a user can quote it; empty: none
 	KeepAlive bool   // say Connection: keep-alive, which an HTTP/1.0 client needs to hear
@@ -39,9 +36,7 @@ func AppendError(dst []byte, e ErrorResponse) []byte {
 	}
 	phrase := StatusText(e.Status)
 	dst = AppendStatusLine(dst, e.Status, "")
-	if !e.Date.IsZero() {
-		dst = AppendDate(dst, e.Date)
-	}
+	dst = append(dst, e.Date...)
 	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"...)
 	if e.Reason != "" {
 		dst = AppendField(dst, "X-Sluice-Reason", e.Reason)

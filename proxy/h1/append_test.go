@@ -63,7 +63,7 @@ func TestAppendErrorIsAResponse(t *testing.T) {
 		{ErrorResponse{Status: 403}, "403 Forbidden\n"},
 		{ErrorResponse{Err: errBareLF, Close: true}, "400 Bad Request: " + errBareLF.Detail + "\n"},
 		{ErrorResponse{Err: errBareLF, Status: 421, Reason: "x", Text: "y"}, "421 Misdirected Request: y\n"},
-		{ErrorResponse{Status: 404, Head: true, Date: time.Unix(0, 0)}, ""},
+		{ErrorResponse{Status: 404, Head: true, Date: AppendDate(nil, time.Unix(0, 0))}, ""},
 	} {
 		out := AppendError([]byte("keep"), c.e)[4:]
 		var r Response
@@ -136,10 +136,10 @@ func TestErrorsAreAClosedSet(t *testing.T) {
 
 func TestAppendAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 4096)
-	now := time.Unix(1e9, 0)
+	date := AppendDate(nil, time.Unix(1e9, 0))
 	fields := []Header{{"Retry-After", "1"}}
 	if got := testing.AllocsPerRun(100, func() {
-		b := AppendError(buf, ErrorResponse{Err: errBareLF, Fields: fields, Date: now, Close: true})
+		b := AppendError(buf, ErrorResponse{Err: errBareLF, Fields: fields, Date: date, Close: true})
 		b = AppendRequestLine(b, []byte("GET"), b[:1], nil, false)
 		b = AppendStatusLine(b, 200, "OK")
 		b = AppendField(b, "A", b[:3])

@@ -78,7 +78,7 @@ func TestHistories(t *testing.T) {
 		return // too few for all of it
 	}
 	for _, what := range []string{"confirmed", "taken back", "refused", "successor dies early", "successor dies around the trial", "successor hangs", "successor hangs on trial", "successor fails on trial", "successor never syncs",
-		"successor has an old policy", "successor told to stop", "killed by a stranger", "lost with its process", "SYN shed"} {
+		"successor has an old policy", "successor told to stop", "drained and undone while a successor starts", "killed by a stranger", "lost with its process", "SYN shed"} {
 		if count[what] == 0 {
 			t.Errorf("%q never happened in %d histories", what, n)
 		}

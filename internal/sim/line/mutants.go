@@ -30,6 +30,7 @@ func Mutants() []Mutant {
 		{Name: "confirm_blindly", Breaks: "nobody lets go for a successor that is dead", Shows: []string{"lost", "a handshake was reset", "a dial failed"}, Upgrade: handover.Faults{ConfirmBlindly: true}},
 		{Name: "forget_take_back", Breaks: "a successor that fails on trial is replaced", Shows: []string{"lost", "did not end", "a dial failed", "in its queue", "left a queue"}, Upgrade: handover.Faults{ForgetTakeBack: true}},
 		{Name: "ignore_silence", Breaks: "a successor on trial that says nothing is replaced", Shows: []string{"which hangs since"}, Upgrade: handover.Faults{IgnoreSilence: true}},
+		{Name: "abandon_nobody", Breaks: "who is told to drain takes no successor that is not ready", Shows: []string{"in a drain that may be undone"}, Upgrade: handover.Faults{AbandonNobody: true}},
 		{Name: "switch_early", Breaks: "the successor is READY before the predecessor leaves", Shows: []string{"answers probes and is"}, Upgrade: handover.Faults{SwitchEarly: true}},
 		{Name: "leave_unasked", Breaks: "a successor leaves no socket before it heard who keeps it", Shows: []string{"lost", "in its queue", "left a queue", "a handshake was reset"}, LeaveUnasked: true},
 	}

@@ -30,7 +30,7 @@ var upgradeTimes = handover.Times{Ready: readyWithin, TakeBack: trial, Stop: sto
 
 // fate is what becomes of a process. The zero value is a long life.
 type fate struct {
-	crashLate bool          // it dies when the trial is nearly over
+	crashLate bool          // it dies with the report that ends its trial
 	crashAt   time.Duration // after its start; 0: never
 	mute      bool          // it starts, and never says anything
 	stopAfter time.Duration // it gets SIGTERM so long after it was permitted; 0: never
@@ -42,15 +42,17 @@ type fate struct {
 
 // process is one generation.
 type process struct {
-	l       *line
-	gen     int
-	fate    fate
-	pred    *process // who started it; nil: nobody
-	succ    *process // the latest that it started; nil: none
-	alive   bool
-	hungAt  time.Time // it does nothing any more; zero: it does
-	state   lifecycle.State
-	version int // of the policy in force; 0: none
+	l     *line
+	gen   int
+	fate  fate
+	pred  *process // who started it; nil: nobody
+	succ  *process // the latest that it started; nil: none
+	alive bool
+
+	lastWord time.Time // when its trial is over, and a report ends it
+	hungAt   time.Time // it does nothing any more; zero: it does
+	state    lifecycle.State
+	version  int // of the policy in force; 0: none
 
 	core    *proxy.Core
 	driver  *sim.Driver
@@ -63,6 +65,8 @@ type process struct {
 	accepting [len(doors)]bool
 	gate      bool // it answers probes
 
+	asked                      bool // an operator asked for a drain, and has not undone it
+	unwanted                   bool // the predecessor was asked to drain while this one started
 	taken                      bool // a successor has the sockets, or may have
 	permitted, switched, alone bool // what the predecessor said
 	kept                       bool

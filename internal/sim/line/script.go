@@ -75,6 +75,30 @@ func (l *line) askUpgrade() {
 	p.upgrade(func(now time.Time) { _ = p.up.Begin(now) })
 }
 
+// drainAndUndo is an operator who drains somebody whose successor starts, and thinks better
+// of it. The successor must not take over meanwhile, or two would serve, each of which takes
+// the other for gone; and whoever is undone serves again as if nothing had been.
+func (l *line) drainAndUndo(p, succ *process) {
+	l.net.After(l.net.Between(0, 400*time.Millisecond), func() {
+		if !p.runs() || p.state != lifecycle.Serving || p.up.Stage() != startingStage || !l.up() {
+			return // it was ready before that, or is gone
+		}
+		l.net.Count["drained and undone while a successor starts"]++
+		l.trace("generation %d is asked to drain", p.gen)
+		p.asked, succ.unwanted = true, true
+		p.event(func(now time.Time) { _ = p.machine.RequestDrain(now, false) })
+		l.net.After(l.net.Between(0, 150*time.Millisecond), func() { // the lame duck is longer
+			p.event(func(now time.Time) { _ = p.machine.Undo(now) })
+			l.net.After(100*time.Millisecond, func() {
+				p.asked = false
+				if p.runs() && l.up() && p.state != lifecycle.Serving {
+					l.violate("generation %d was undone, and is %s", p.gen, p.state)
+				}
+			})
+		})
+	})
+}
+
 // drawFate chooses what becomes of a successor.
 func (l *line) drawFate() (f fate) {
 	n := l.net
@@ -155,6 +179,9 @@ func (l *line) probe() {
 				continue
 			}
 			answering++
+			if p.asked { // and says so
+				continue
+			}
 			if p.state == lifecycle.Starting && !p.pred.alive { // nobody else is left, and it says so
 				continue
 			}

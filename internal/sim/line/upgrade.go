@@ -47,6 +47,9 @@ func (p *process) act(a handover.Action) {
 	case handover.Spawn:
 		p.taken = true
 		p.succ = l.start(p, l.drawFate())
+		if l.net.Chance(0.15) {
+			l.drainAndUndo(p, p.succ)
+		}
 	case handover.Permit:
 		p.say('P')
 	case handover.Refresh:
@@ -107,6 +110,9 @@ func (p *process) letGo(s *process) {
 // handOver is the switch.
 func (p *process) handOver() {
 	s := p.succ
+	if s.unwanted {
+		p.l.violate("generation %d hands over in a drain that may be undone", p.gen)
+	}
 	if s.version < p.version {
 		p.l.violate("generation %d hands over to a policy older than its own: %d, %d", p.gen, s.version, p.version)
 	}
@@ -152,9 +158,7 @@ func (p *process) heard(word byte) {
 	case word == 'S' && p.permitted && !p.switched:
 		p.switched, p.gate = true, true
 		p.l.trace("generation %d takes over", p.gen)
-		if p.fate.crashLate {
-			p.l.net.After(trial-p.l.net.Between(0, 25*time.Millisecond), func() { p.crash("by its fate") })
-		}
+		p.lastWord = p.l.net.Now().Add(trial)
 		if p.fate.failAfter > 0 {
 			p.l.net.After(p.fate.failAfter, p.fail)
 		}
@@ -180,6 +184,9 @@ func (p *process) fail() {
 func (p *process) report() {
 	if p.runs() && !p.alone {
 		p.notify()
+		if p.fate.crashLate && p.switched && !p.l.net.Now().Before(p.lastWord) { // what it said is on its way
+			p.l.net.After(p.l.net.Between(0, time.Millisecond), func() { p.crash("by its fate") })
+		}
 		p.l.net.After(reportEvery, p.report)
 	}
 }

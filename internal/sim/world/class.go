@@ -14,7 +14,9 @@ import (
 const classLimit = 3 * time.Second
 
 // classed reports whether this history has it.
-func (w *world) classed() bool { return w.opt.Seed/uint64(len(variants))%4 == 0 }
+func (w *world) classed() bool {
+	return w.opt.Scenario == nil && w.opt.Seed/uint64(len(variants))%4 == 0
+}
 
 // pastClass reports whether what is on a path may have been cut by its route's deadline; "" is
 // the TCP listener. What began later has as long from then on, which is not judged here.

@@ -11,8 +11,9 @@ import (
 // Mutant breaks none.
 type Mutant struct {
 	Name      string
-	Breaks    string   // the invariant or remedy
-	Shows     []string // one of these is in the text of a violation that it causes
+	Breaks    string    // the invariant or remedy
+	Shows     []string  // one of these is in the text of a violation that it causes
+	Scenario  *Scenario // in which it shows; nil: in some history
 	Drain     drain.Faults
 	Lifecycle lifecycle.Faults
 	Proxy     proxy.Faults
@@ -58,6 +59,16 @@ func Mutants() []Mutant {
 		{Name: "evict_neighbour", Breaks: "who is closed is who was meant", Shows: []string{"lost", "by an operator", "was evicted, and stays"}, Drain: drain.Faults{EvictNeighbour: true}},
 		{Name: "route_time_forgot", Breaks: "exchanges and tunnels of a route end at its own deadline", Shows: []string{"outlived the deadline of its route"}, Drain: drain.Faults{RouteTimeForgot: true}},
 		{Name: "no_patrol", Breaks: "a client that takes nothing does not hold the drain", Shows: []string{"holds the drain"}, Proxy: proxy.Faults{NoPatrol: true}},
+		{Name: "ignore_body_rate", Breaks: "a request body below the minimum rate is not waited for", Scenario: slowClients, Shows: []string{"10 bytes a second holds its exchange"}, Proxy: proxy.Faults{IgnoreBodyRate: true}},
+		{Name: "ignore_take_rate", Breaks: "a response that is taken below the minimum rate is not waited for", Scenario: slowClients, Shows: []string{"20 bytes a second holds its response"}, Proxy: proxy.Faults{IgnoreTakeRate: true}},
+		{Name: "ignore_budget", Breaks: "what is sent again is bounded by a budget", Scenario: retryBudget, Shows: []string{"more than the budget"}, Proxy: proxy.Faults{IgnoreBudget: true}},
+		{Name: "never_eject", Breaks: "an endpoint that fails real traffic is left out", Scenario: ejection, Shows: []string{"that fails everything got"}, Proxy: proxy.Faults{NeverEject: true}},
+		{Name: "stay_ejected", Breaks: "an ejected endpoint that answers is back", Scenario: ejection, Shows: []string{"that is well again got"}, Proxy: proxy.Faults{StayEjected: true}},
+		{Name: "ignore_balance", Breaks: "least_request prefers the less busy endpoint", Scenario: leastRequest, Shows: []string{"that takes a second for each got"}, Proxy: proxy.Faults{IgnoreBalance: true}},
+		{Name: "trust_any_peer", Breaks: "a PROXY header is believed from trusted peers only", Scenario: proxyHeaders, Shows: []string{"nobody trusts was believed"}, Proxy: proxy.Faults{TrustAnyPeer: true}},
+		{Name: "forget_named", Breaks: "whom a PROXY header names is the peer", Scenario: proxyHeaders, Shows: []string{"is said to be of"}, Proxy: proxy.Faults{ForgetNamed: true}},
+		{Name: "omit_header", Breaks: "a connection to a cluster with proxy_protocol begins with a header", Scenario: proxyHeaders, Shows: []string{"without its PROXY header"}, Proxy: proxy.Faults{OmitHeader: true}},
+		{Name: "pool_named", Breaks: "a connection whose header names a client serves nobody else", Scenario: proxyHeaders, Shows: []string{"carries another request"}, Proxy: proxy.Faults{PoolNamed: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

@@ -20,11 +20,11 @@ func TestMutantsAreCaught(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			for s := uint64(1); s <= maxSeeds; s++ {
-				text := shown(m, world.Run(world.Options{Seed: s, Mutant: m}).Violations)
+				text := shown(m, world.Run(world.Options{Seed: s, Mutant: m, Scenario: m.Scenario}).Violations)
 				if text == "" {
 					continue
 				}
-				if clean := world.Run(world.Options{Seed: s}); len(clean.Violations) > 0 {
+				if clean := world.Run(world.Options{Seed: s, Scenario: m.Scenario}); len(clean.Violations) > 0 {
 					t.Errorf("seed %d fails without the fault as well: %s", s, clean.Violations[0])
 				}
 				t.Logf("%s: noticed in history %d: %s", m.Breaks, s, text)

@@ -25,7 +25,12 @@ var variants = [...]variant{
 	{cluster: "balance: least_request, max_connections: 5, pending_timeout: 3s, outlier: {failures: 2, eject_for: 300ms}", limit: 5},
 }
 
-func (w *world) variant() *variant { return &variants[w.opt.Seed%uint64(len(variants))] }
+func (w *world) variant() *variant {
+	if w.opt.Scenario != nil {
+		return &variants[0]
+	}
+	return &variants[w.opt.Seed%uint64(len(variants))]
+}
 
 // dialing watches what the proxy dials.
 type dialing struct {

@@ -16,9 +16,10 @@ import (
 
 // Options of one run. The zero value of each field breaks nothing.
 type Options struct {
-	Seed   uint64
-	Mutant Mutant // the rules that are broken
-	Trace  func(at time.Duration, format string, args ...any)
+	Seed     uint64
+	Mutant   Mutant    // the rules that are broken
+	Scenario *Scenario // nil: whatever chance brings
+	Trace    func(at time.Duration, format string, args ...any)
 }
 
 // Result is the account of one run.
@@ -86,6 +87,7 @@ type world struct {
 	carriers  map[*sim.Sock]*carrier           // by the proxy's end
 	requests  []*request
 	tunnels   []*tunnelClient
+	callers   []*caller // of a scenario
 	ups       []*upstream
 	outs      map[engine.ConnID]bool // the proxy's connections to upstreams, being made or open
 	free      []stretch              // when one of their places was free for long
@@ -107,7 +109,11 @@ func Run(opt Options) Result {
 		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
 	w.stalled = map[netip.AddrPort]time.Time{}
 	w.build()
-	w.script()
+	if s := opt.Scenario; s != nil {
+		s.begin(w)
+	} else {
+		w.script()
+	}
 	w.net.Run(maxTime, func() bool {
 		w.watch()
 		return w.finished
@@ -140,7 +146,9 @@ func (w *world) violate(format string, args ...any) {
 
 func (w *world) build() {
 	r, m := w.net.Rand, w.opt.Mutant
-	w.net.Tap = w.tap
+	if w.opt.Scenario == nil {
+		w.net.Tap = w.tap
+	}
 	w.net.MaxDelay = w.net.Between(200*time.Microsecond, 20*time.Millisecond)
 	w.net.Window = []int{512, 4 << 10, 64 << 10}[r.IntN(3)]
 	w.notice = w.net.Between(time.Millisecond, time.Second)
@@ -151,7 +159,7 @@ func (w *world) build() {
 		Seed:           w.opt.Seed + 1, Linger: linger, PeerTimeout: peerTimeout, Faults: m.Proxy, AfterFunc: w.net.After,
 		MoveFrom: []int64{-1, 1, 500, 0}[r.IntN(4)], // never, always, sometimes, as shipped
 	}
-	if r.IntN(4) == 0 || m.Proxy.ForgetOrphans {
+	if (r.IntN(4) == 0 || m.Proxy.ForgetOrphans) && w.opt.Scenario == nil {
 		cfg.Faults.Panic = w.panics
 	}
 	for _, addr := range listenerAddrs {
@@ -160,6 +168,9 @@ func (w *world) build() {
 			ln.Protocol = proxy.TCP
 		}
 		cfg.Listeners = append(cfg.Listeners, ln)
+	}
+	if s := w.opt.Scenario; s != nil && s.configure != nil {
+		s.configure(w, &cfg)
 	}
 	w.core = proxy.NewCore(cfg, w.tracker, func(shard int, v any) { w.driver.Post(shard, v) })
 	w.driver = w.net.NewDriver(1+r.IntN(3), func(sh engine.Shard) engine.Handler { return door{w.core.Handler(dialing{sh, w}), w} })
@@ -174,8 +185,10 @@ func (w *world) build() {
 	w.machine.AddTarget(w.net.Now(), "policy")
 	w.machine.AddTarget(w.net.Now(), "keys")
 	w.machine.Register("proxy")
-	for _, addr := range upAddrs {
-		w.ups = append(w.ups, newUpstream(w, addr))
+	if w.opt.Scenario == nil {
+		for _, addr := range upAddrs {
+			w.ups = append(w.ups, newUpstream(w, addr))
+		}
 	}
 	w.net.After(0, func() { w.perform(w.machine.Begin(w.net.Now())) })
 }

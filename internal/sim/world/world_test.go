@@ -127,6 +127,23 @@ func histogram(t *testing.T, c *census) {
 	}
 }
 
+// Each scenario is clean, whatever the network makes of it.
+func TestScenarioHistories(t *testing.T) {
+	for _, sc := range world.Scenarios() {
+		t.Run(sc.Name, func(t *testing.T) {
+			t.Parallel()
+			for s := *from; s < *from+uint64(max(10, *seeds/100)); s++ {
+				opt := world.Options{Seed: s, Scenario: sc}
+				if r := world.Run(opt); len(r.Violations) > 0 {
+					opt.Trace = func(at time.Duration, format string, args ...any) { t.Log(at, fmt.Sprintf(format, args...)) }
+					world.Run(opt)
+					t.Fatalf("seed %d: %s", s, strings.Join(r.Violations, "\n\t"))
+				}
+			}
+		})
+	}
+}
+
 // playForever goes on until something fails.
 func playForever(t *testing.T, c *census) {
 	stop := make(chan struct{}) // closed below, when play returned

@@ -342,6 +342,46 @@ func testEchoExact(t *testing.T, f Factory) {
 	}
 }
 
+// What stands behind a read is known before anything else is done: whoever takes the end of a
+// read for the end of what came would be wrong about the next bytes.
+func testUnread(t *testing.T, f Factory) {
+	type piece struct {
+		n    int
+		more bool
+	}
+	var pieces []piece // owned by the loop
+	r := start(t, f, Options{}, func(sh engine.Shard, e event) bool {
+		if e.kind == received {
+			pieces = append(pieces, piece{len(e.data), sh.Unread(e.id)})
+		}
+		return false
+	})
+	c, peer := r.pair(r.listen(0))
+	c.pause()
+	const size = 50_000 // more than one read, and less than the buffers of the kernel
+	write(t, peer, string(fill(size)))
+	c.do(func(sh engine.Shard) { sh.Send(c.id, []byte("x")) })
+	want(t, peer, "x")
+	c.next(sent)
+	c.resume()
+	c.data(size)
+	c.do(func(sh engine.Shard) {
+		left, known := size, false
+		for _, p := range pieces {
+			known = known || p.more
+			if left -= p.n; p.more && left == 0 {
+				t.Errorf("more is known to wait behind the last of the pieces %v", pieces)
+			}
+		}
+		if runtime.GOOS == "linux" && !known {
+			t.Errorf("nothing is known to wait behind any of the pieces %v", pieces)
+		}
+		if sh.Unread(engine.MakeConnID(0, 999, 999)) {
+			t.Error("something waits on a connection that there is not")
+		}
+	})
+}
+
 // What is known about a peer: nothing is outstanding once it took all, something is while it
 // reads nothing, and it was heard of. Where it cannot be known the driver says so.
 func testCheck(t *testing.T, f Factory) {

@@ -58,6 +58,15 @@ func (s watchedShard) Queued(id engine.ConnID) int {
 	return n
 }
 
+// Unread implements engine.Shard.
+func (s watchedShard) Unread(id engine.ConnID) bool {
+	a, more := s.asked("Unread", id), s.w.sh.Unread(id)
+	if a == nil && more {
+		s.w.fault("Unread(%#x) of a dead ID", id)
+	}
+	return more
+}
+
 // Acked implements engine.Shard.
 func (s watchedShard) Acked(id engine.ConnID) int64 {
 	a, n := s.asked("Acked", id), s.w.sh.Acked(id)

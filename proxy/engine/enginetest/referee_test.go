@@ -28,6 +28,7 @@ func (f *fake) Now() time.Time                                               { r
 func (f *fake) Dial(string, time.Duration) engine.ConnID                     { return f.next }
 func (f *fake) Send(engine.ConnID, []byte)                                   {}
 func (f *fake) Acked(engine.ConnID) int64                                    { return -1 }
+func (f *fake) Unread(engine.ConnID) bool                                    { return false }
 func (f *fake) Check(engine.ConnID, time.Duration) (v engine.Vital, ok bool) { return v, false }
 func (f *fake) Queued(engine.ConnID) int                                     { return f.queued }
 func (f *fake) Pause(engine.ConnID)                                          {}

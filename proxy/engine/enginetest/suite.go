@@ -33,6 +33,7 @@ var suite = []struct {
 	{"pause within accepted holds from the start", testPauseFromTheStart},
 	{"sent comes exactly when the queue empties", testSentWhenEmpty},
 	{"check tells what the peer has", testCheck},
+	{"unread tells what waits behind a read", testUnread},
 	{"back-pressure keeps memory flat", testBackPressure},
 	{"an echo is exact to the byte", testEchoExact},
 

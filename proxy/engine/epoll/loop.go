@@ -57,6 +57,7 @@ type loop struct {
 	touched []*conn
 	settled []*conn // the other half of a double buffer
 	pipes   pipes
+	moves   moves
 	outs    buffers // for what the kernel does not take at once
 
 	accepting []*registration // by number, from 1; nil: free

@@ -29,7 +29,8 @@ func (l *loop) Move(dst, src engine.ConnID, n int64) bool {
 		d.asked || s.asked || d.fin || s.eof || d.writeErr != nil || d.into != nil || s.outOf != nil {
 		return false
 	}
-	m := &move{dst: d, src: s, left: n}
+	m := l.moves.get()
+	*m = move{dst: d, src: s, left: n}
 	d.into, s.outOf = m, m
 	l.touch(s)
 	return true
@@ -48,16 +49,40 @@ func (l *loop) pump(m *move) {
 		return
 	}
 	done := m.held == 0 && m.dst.off == len(m.dst.out) && m.dst.writeErr == nil && (m.eof || m.left == 0)
+	if done || pieces == maxPieces {
+		l.touch(m.src) // what comes behind it, or EOF
+	}
+	n, dst, src := m.news, m.dst.id, m.src.id
+	m.news = 0
 	if done {
 		m.dst.into, m.src.outOf = nil, nil
-		l.touch(m.src) // what comes behind it, or EOF
-	} else if pieces == maxPieces {
-		l.touch(m.src)
+		l.moves.put(m)
 	}
-	if m.news > 0 || done {
-		n := m.news
-		m.news = 0
-		l.h.Moved(m.dst.id, m.src.id, n, done)
+	if n > 0 || done {
+		l.h.Moved(dst, src, n, done)
+	}
+}
+
+// moves keeps those that came to their end for reuse; nobody else has one of them. The zero
+// value is empty. Owned by its loop.
+type moves struct{ idle []*move }
+
+const keepMoves = 256
+
+func (p *moves) get() *move {
+	n := len(p.idle)
+	if n == 0 {
+		return &move{}
+	}
+	m := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	return m
+}
+
+func (p *moves) put(m *move) {
+	*m = move{}
+	if len(p.idle) < keepMoves {
+		p.idle = append(p.idle, m)
 	}
 }
 

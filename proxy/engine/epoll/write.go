@@ -149,6 +149,12 @@ func (l *loop) Queued(id engine.ConnID) int {
 	return 0
 }
 
+// Unread implements engine.Shard.
+func (l *loop) Unread(id engine.ConnID) bool {
+	c := l.conn(id)
+	return c != nil && c.fd >= 0 && c.readable && unread(c.fd) > 0
+}
+
 // Acked implements engine.Shard.
 func (l *loop) Acked(id engine.ConnID) int64 {
 	c := l.conn(id)

@@ -83,6 +83,12 @@ func (s *shard) Queued(id engine.ConnID) int {
 	return 0
 }
 
+// Unread implements engine.Shard.
+func (s *shard) Unread(id engine.ConnID) bool {
+	c := s.conn(id)
+	return c != nil && c.more && unread(c.nc) > 0
+}
+
 // Acked implements engine.Shard.
 func (s *shard) Acked(id engine.ConnID) int64 {
 	if c := s.conn(id); c != nil && c.nc != nil {

@@ -28,6 +28,7 @@ type conn struct {
 	cancelDial context.CancelFunc // while dialing
 
 	paused   bool
+	more     bool  // the last read was full: there may be more behind it
 	eof      bool  // the reader saw the FIN
 	broken   error // the connection is of no use any more
 	writeErr error // only the write side is broken: what the peer sent before may still be read

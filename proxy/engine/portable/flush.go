@@ -43,6 +43,15 @@ func outQueue(nc net.Conn) int64 {
 	return int64(n)
 }
 
+// unread is the number of bytes that came and were not read; 0 where that cannot be known.
+func unread(nc net.Conn) int {
+	raw := rawConn(nc)
+	if raw == nil {
+		return 0
+	}
+	return synshed.Unread(raw)
+}
+
 // rawConn is the descriptor of a connection; nil if it has none.
 func rawConn(nc net.Conn) syscall.RawConn {
 	sc, ok := nc.(syscall.Conn)

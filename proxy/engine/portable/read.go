@@ -23,6 +23,7 @@ func (c *conn) read() {
 	for {
 		n, err := c.nc.Read(buf)
 		c.s.enter()
+		c.more = n == len(buf)
 		if !c.received(buf[:n], err) {
 			c.done()
 			c.s.leave()
