@@ -78,22 +78,29 @@ func (a *attached) Begin(ctx context.Context, _ int) error {
 		a.mu.Unlock()
 		a.balancer.Add(t)
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	for _, t := range a.cfg.Targets {
-		for {
-			in, changed := a.balancer.In(t.Name)
-			if in {
-				break
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return fmt.Errorf("%s is not ready at %s", t.Name, t.Ready)
-			}
+		if err := a.awaitIn(ctx, t); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// awaitIn waits until a target gets connections.
+func (a *attached) awaitIn(ctx context.Context, t balance.Backend) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		in, changed := a.balancer.In(t.Name)
+		if in {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready at %s", t.Name, t.Ready)
+		}
+	}
 }
 
 // observe keeps the lives of the targets, as far as the balancer sees them.
@@ -114,11 +121,15 @@ func (a *attached) observe(c balance.Change) {
 // Play runs the command, for each target or once.
 func (a *attached) Play(ctx context.Context, _ plan.Kind) (all []plan.Restart, err error) {
 	each := []balance.Backend{{Name: "all"}}
-	if fill(a.cfg.Restart, balance.Backend{}) != a.cfg.Restart {
+	inTurns := fill(a.cfg.Restart, balance.Backend{}) != a.cfg.Restart
+	if inTurns {
 		each = a.cfg.Targets
 	}
 	for _, t := range each {
 		r, err := a.restart(ctx, t)
+		if err == nil && a.balancer != nil && inTurns {
+			err = a.awaitIn(ctx, t) // before the next one goes
+		}
 		r.Ended = time.Now()
 		all = append(all, r)
 		if err != nil {

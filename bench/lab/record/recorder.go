@@ -60,7 +60,7 @@ type Recorder struct {
 	broken   string // why the lab itself is at fault; empty: it is not
 }
 
-// gaps finds the longest time without a success.
+// gaps finds the longest time without a success, from the beginning to the last one.
 type gaps struct {
 	last, from time.Time
 	longest    time.Duration
@@ -68,7 +68,7 @@ type gaps struct {
 
 // New begins an account; began is second 0.
 func New(began time.Time) *Recorder {
-	return &Recorder{began: began, running: map[*Exchange]struct{}{}, lag: newHistogram()}
+	return &Recorder{began: began, running: map[*Exchange]struct{}{}, lag: newHistogram(), gaps: gaps{last: began}}
 }
 
 // newHistogram counts microseconds, to a minute.
@@ -156,10 +156,8 @@ func (r *Recorder) End(e *Exchange, cause Cause, err error, safe bool) {
 }
 
 func (g *gaps) success(now time.Time) {
-	if !g.last.IsZero() {
-		if d := now.Sub(g.last); d > g.longest {
-			g.longest, g.from = d, g.last
-		}
+	if d := now.Sub(g.last); d > g.longest {
+		g.longest, g.from = d, g.last
 	}
 	g.last = now
 }

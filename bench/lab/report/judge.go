@@ -86,7 +86,9 @@ func tell(out io.Writer, r Run, v Verdict) {
 	switch {
 	case v.Exit != ExitOK:
 	case r.Excused > 0:
-		fmt.Fprintf(out, "OK: %d lost, %d of them in flight on replicas that were killed; every restart proven\n", r.Total.Lost, r.Excused)
+		fmt.Fprintf(out, "OK: %d lost, %d of them in flight on replicas that were killed, or on their way to one; every restart proven\n", r.Total.Lost, r.Excused)
+	case r.Total.Refused > 0:
+		fmt.Fprintf(out, "OK: %d lost of %d, every restart proven; %d refused while nobody served, by the plan\n", r.Total.Lost, r.Total.Sent, r.Total.Refused)
 	default:
 		fmt.Fprintf(out, "OK: %d lost of %d, every restart proven\n", r.Total.Lost, r.Total.Sent)
 	}
