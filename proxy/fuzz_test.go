@@ -160,11 +160,15 @@ func (w *fuzzWalk) checkGranted(t *testing.T, raw []byte) {
 		for b := *all; len(b) > 0 && next <= len(w.notary.granted); {
 			var r h1.Request
 			n, err := r.Parse(b, h1.Limits{Head: 1 << 20, Line: 1 << 20, Fields: 1000})
-			if err != nil || n == 0 {
+			if err != nil {
 				t.Fatalf("client sent %q, upstream got %q: %v", raw, *all, err)
 			}
 			if next == len(w.notary.granted) {
 				t.Fatalf("client sent %q, upstream got more than was authorised: %q", raw, b)
+			}
+			if n == 0 { // a reset overtook the rest of it: the body is malformed
+				next++
+				break
 			}
 			w.notary.granted[next].check(t, b[:n], &r)
 			next++
