@@ -66,6 +66,9 @@ type exchange struct {
 
 // startExchange begins the account of one request.
 func (c *httpConn) startExchange() {
+	if c.undelivered && c.l.sh.Queued(c.id) > 0 {
+		c.noteOwed(false)
+	}
 	c.delivered()     // the one before ends here at the latest
 	c.endedExchange() // a malformed head may come right behind the one that has just ended
 	x := c.l.newExchange()

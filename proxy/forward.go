@@ -233,13 +233,19 @@ func (c *httpConn) drop(err error) {
 		c.flushThenShut()
 		return
 	}
-	if begun && !x.untilClose {
-		// Missing chunks or missing length tell the truth after FIN as well, and FIN
-		// lets what was sent arrive.
+	switch {
+	case begun && x.untilClose: // only a reset looks incomplete
+		c.abort()
+	case c.outcome == drain.Cut, errors.Is(err, errStalledClient):
 		c.shut()
-		return
+	default:
+		// Missing chunks or missing length tell the truth after FIN as well, and FIN lets what was
+		// sent arrive: the responses to earlier requests, too, however slowly the client reads.
+		if c.l.sh.Queued(c.id) > 0 {
+			c.noteOwed(true)
+		}
+		c.flushThenShut()
 	}
-	c.abort()
 }
 
 // clientGone: the connection closed under a running exchange.

@@ -63,8 +63,9 @@ type httpConn struct {
 	linger time.Duration // of the close
 
 	// Small fields together: thousands of connections wait, and this is what they cost.
-	serverName string // of the TLS handshake
-	seq        uint32 // of exchanges: tells what comes late for an earlier one from what is for x
+	serverName string      // of the TLS handshake
+	owed       []requestID // see noteOwed; nil but for a client that sends ahead and reads late
+	seq        uint32      // of exchanges: tells what comes late for an earlier one from what is for x
 	state      connState
 	opening    opening
 	partial    bool // in holds the beginning of a head

@@ -55,6 +55,7 @@ func (c *httpConn) flushThenShut() {
 }
 
 func (c *httpConn) sent() {
+	c.owed = c.owed[:0] // and its memory: whoever sent ahead once does so again
 	c.flushed()
 	switch {
 	case c.state == flushing:
@@ -129,7 +130,7 @@ func (c *httpConn) stateTimeout() {
 		}
 	case discarding:
 		c.decide(drain.Completed)
-		c.shut()
+		c.flushThenShut()
 	case flushing, closing:
 	}
 }
@@ -140,7 +141,7 @@ func (c *httpConn) evict(cause drain.Cause) {
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
 	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)
-		c.hurried = c.state == closing || c.undelivered
+		c.hurried = c.state == closing || c.state == flushing || c.undelivered
 		c.nameOwed()
 	}
 	switch {

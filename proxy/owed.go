@@ -1,6 +1,10 @@
 package proxy
 
-import "github.com/sluiceproxy/sluice/proxy/h1"
+import (
+	"slices"
+
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
 
 // nameOwed tells the account which requests the client has sent and may get no whole answer
 // to: the connection is cut now. The exchange that runs, or whose response has not left, is
@@ -10,16 +14,32 @@ func (c *httpConn) nameOwed() {
 	if c.handle == nil {
 		return
 	}
-	var ids []string
+	c.noteOwed(true)
+	if len(c.owed) == 0 {
+		return
+	}
+	names := make([]string, len(c.owed))
+	for i := range c.owed {
+		names[i] = string(c.owed[i].bytes())
+	}
+	c.handle.Owes(names)
+}
+
+// noteOwed keeps the names of what the client may get no whole answer to, until what is queued
+// for it has left: the exchange at hand, and, if nothing that waits will be read any more, what
+// waits. An exchange that begins behind a response which has not left is no reason to forget that one.
+func (c *httpConn) noteOwed(waiting bool) {
+	if c.handle == nil {
+		return
+	}
 	none := c.x == &c.l.none
-	if !none {
-		ids = append(ids, string(c.x.id.bytes()))
+	if !none && len(c.owed) < maxOwed {
+		if !slices.Contains(c.owed, c.x.id) {
+			c.owed = append(c.owed, c.x.id)
+		}
 	}
-	if !c.partial && (none || c.x.reqDone) { // otherwise a body comes first
-		ids = c.appendWaiting(ids)
-	}
-	if len(ids) > 0 {
-		c.handle.Owes(ids)
+	if waiting && !c.partial && (none || c.x.reqDone) { // otherwise a body comes first
+		c.owed = c.appendWaiting(c.owed)
 	}
 }
 
@@ -27,7 +47,7 @@ func (c *httpConn) nameOwed() {
 const maxOwed = 64
 
 // appendWaiting reads the heads in c.in. It stops at a body whose end it does not see.
-func (c *httpConn) appendWaiting(ids []string) []string {
+func (c *httpConn) appendWaiting(ids []requestID) []requestID {
 	l, rest := c.l, c.in
 	for len(ids) < maxOwed {
 		n, err := l.req.Parse(rest, l.cfg.Limits)
@@ -36,7 +56,7 @@ func (c *httpConn) appendWaiting(ids []string) []string {
 		}
 		var id requestID
 		id.choose(l, c.fromTrusted())
-		ids = append(ids, string(id.bytes()))
+		ids = append(ids, id)
 		rest = rest[n:]
 		switch {
 		case l.req.Body == h1.BodyNone:

@@ -64,7 +64,7 @@ func (c *httpConn) discardBody(b []byte) int {
 	_, n, err := c.x.body.Next(b)
 	if err != nil {
 		c.decide(drain.Errored)
-		c.shut()
+		c.flushThenShut()
 		return 0
 	}
 	if c.x.body.Done() {

@@ -83,6 +83,56 @@ var ejection = &Scenario{
 	},
 }
 
+// recovery: an endpoint that fails its health checks is left out; once it passes them it has its
+// share again.
+var recovery = &Scenario{
+	Name: "recovery",
+	cluster: func(*world) string {
+		return "outlier: {off: true}, health_check: {path: /healthz, interval: 200ms, timeout: 300ms, healthy: 1, unhealthy: 2}"
+	},
+	two:  true,
+	stop: 10 * time.Second,
+	play: func(w *world) {
+		const (
+			gap     = 25 * time.Millisecond
+			noticed = time.Second
+			sick    = 3 * time.Second
+			well    = 3 * time.Second
+		)
+		began, sent := w.net.Now(), 0
+		w.origin("up:1", func(c *originConn) {
+			if string(c.req.Path) != probePath {
+				sent++
+			}
+			if w.net.Now().Sub(began) < sick {
+				c.reset()
+				return
+			}
+			c.answer(2)
+		})
+		w.origin("up:2", func(c *originConn) { c.answer(2) })
+		w.every(gap, int((sick+noticed+well)/gap), func(int) {
+			newCaller(w, webAddr, func(c *caller) {
+				c.send(fmt.Appendf(nil, "POST /%d HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", c.num))
+			})
+		})
+		w.net.After(noticed, func() { sent = 0 })
+		w.net.After(sick, func() {
+			if sent > 0 {
+				w.violate("an endpoint that fails its checks got %d requests", sent)
+			}
+		})
+		w.net.After(sick+noticed, func() {
+			sent = 0
+			w.net.After(well, func() {
+				if all := int(well / gap); sent < all/3 {
+					w.violate("an endpoint that passes its checks again got %d of %d requests", sent, all)
+				}
+			})
+		})
+	},
+}
+
 // leastRequest: of two endpoints the one that takes its time gets the fewer requests.
 var leastRequest = &Scenario{
 	Name:    "least request",

@@ -51,7 +51,7 @@ func Mutants() []Mutant {
 		{Name: "forget_orphans", Breaks: "a panic leaves nobody waiting for an exchange that is over", Shows: []string{"left over"}, Proxy: proxy.Faults{ForgetOrphans: true}},
 		{Name: "ignore_limit", Breaks: "max_connections is exact over all loops", Shows: []string{"more than max_connections"}, Proxy: proxy.Faults{IgnoreLimit: true}},
 		{Name: "leak_slots", Breaks: "a connection that ends gives its place back", Shows: []string{"although a connection was free", "lost: tunnel"}, Proxy: proxy.Faults{LeakSlots: true}},
-		{Name: "stay_out", Breaks: "an endpoint that is well again is asked again", Shows: []string{"found no healthy endpoint"}, Proxy: proxy.Faults{StayOut: true}},
+		{Name: "stay_out", Breaks: "an endpoint that is well again is asked again", Scenario: recovery, Shows: []string{"that passes its checks again got"}, Proxy: proxy.Faults{StayOut: true}},
 		{Name: "keep_idle", Breaks: "an idle connection of one loop does not keep another waiting", Shows: []string{"although a connection was free", "lost: tunnel"}, Proxy: proxy.Faults{KeepIdle: true}},
 		{Name: "no_deadline", Breaks: "what is left at the deadline is cut", Shows: []string{"past its deadline"}, Drain: drain.Faults{NoDeadline: true}},
 		{Name: "deadline_stays", Breaks: "a deadline that was moved holds", Shows: []string{"past its deadline", "the deadline is"}, Lifecycle: lifecycle.Faults{DeadlineStays: true}},

@@ -28,7 +28,7 @@ type originConn struct {
 	gone   bool
 
 	served int    // requests before this one
-	num    int    // of the caller
+	num    int    // of the caller; -1: a health check
 	of     string // its X-Forwarded-For
 }
 
@@ -76,6 +76,9 @@ func (c *originConn) step() bool {
 			return false
 		}
 		num, ok := numberAfter(c.req.Path, '/')
+		if string(c.req.Path) == probePath {
+			num, ok = -1, true // nobody's
+		}
 		if !ok || num >= len(w.callers) {
 			w.violate("an upstream got %q", c.req.Path)
 			c.close()
@@ -112,6 +115,10 @@ func (c *originConn) answer(n int) {
 	}
 	out := strconv.AppendInt([]byte("HTTP/1.1 200 OK\r\nContent-Length: "), int64(n), 10)
 	out = append(out, "\r\n\r\n"...)
+	if c.num < 0 {
+		c.sock.Write(append(out, make([]byte, n)...))
+		return
+	}
 	for ; n > maxBody; n -= maxBody {
 		out = append(out, body(c.num, maxBody)...)
 	}

@@ -227,6 +227,7 @@ func (w *world) closedIdle(c *client, how string) {
 		return
 	}
 	w.idleEnds++
+	w.idleEnded[c.sock.Addr.String()] = true
 	if early {
 		w.violate("a connection was closed idle %v after draining began", lasted)
 	}

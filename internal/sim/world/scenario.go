@@ -24,7 +24,7 @@ type Scenario struct {
 
 // Scenarios lists them.
 func Scenarios() []*Scenario {
-	return []*Scenario{slowClients, retryBudget, ejection, leastRequest, proxyHeaders}
+	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders}
 }
 
 const scenarioPolicy = `

@@ -93,8 +93,9 @@ type world struct {
 	free      []stretch              // when one of their places was free for long
 	freeSince time.Time              // zero: none is
 	claims    []claim
-	parted    []time.Time // when clients closed a connection
-	idleEnds  int         // idle connections that clients saw closed while draining
+	parted    []time.Time     // when clients closed a connection
+	idleEnds  int             // idle connections that clients saw closed while draining
+	idleEnded map[string]bool // the same, by address
 	steered   steered
 	stalled   map[netip.AddrPort]time.Time // clients that read nothing, and since when
 	signals   int
@@ -106,7 +107,7 @@ type world struct {
 // Run plays one history.
 func Run(opt Options) Result {
 	w := &world{opt: opt, net: sim.New(opt.Seed), result: Result{Seed: opt.Seed},
-		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
+		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, idleEnded: map[string]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
 	w.stalled = map[netip.AddrPort]time.Time{}
 	w.build()
 	if s := opt.Scenario; s != nil {
