@@ -160,5 +160,5 @@ func (c *tcpConn) unsecured(err error) {
 // misdirected reports whether the request is for a host that the server's certificate does not
 // stand for (RFC 9110 section 15.5.20).
 func (c *httpConn) misdirected(host []byte) bool {
-	return c.ln.cfg.TLS != nil && c.serverName != string(host) && !c.ln.cfg.TLS.Covers(c.serverName, string(host))
+	return c.ln.cfg.TLS != nil && len(host) > 0 && c.serverName != string(host) && !c.ln.cfg.TLS.Covers(c.serverName, string(host))
 }

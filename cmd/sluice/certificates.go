@@ -130,11 +130,19 @@ func (w *certWatcher) Admit() error                { return nil }
 func (w *certWatcher) LameDuck()                   {}
 func (w *certWatcher) Drain(context.Context) error { return nil }
 
+// Close waits for a look under way, but not for a file system that does not answer.
 func (w *certWatcher) Close() error {
 	w.cancel()
-	<-w.done
+	select {
+	case <-w.done:
+	case <-time.After(certClose):
+		w.app.log.Warn("a file of certificates cannot be read to its end; nobody waits for it")
+	}
 	return nil
 }
+
+// certClose bounds that wait.
+const certClose = 500 * time.Millisecond
 
 func (a *app) certificateStats() map[string]edgetls.Stats {
 	all := map[string]edgetls.Stats{}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -251,6 +252,28 @@ func TestRefused(t *testing.T) {
 	}
 	if _, err := New(Config{Pairs: []Pair{leaf.put(t, t.TempDir(), "a", root)}}); err != nil {
 		t.Errorf("a whole chain: %v", err)
+	}
+}
+
+// What is beside the certificates as cert-manager writes them, and what would block who opens it.
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	root := wish{isCA: true, names: []string{"root.test"}}.make(t)
+	p := root.put(t, dir, "ca")
+	if err := os.Remove(p.Key); err != nil {
+		t.Fatal(err)
+	}
+	wish{names: []string{"a.test"}, signedBy: &root}.make(t).put(t, dir, "tls")
+	s, err := New(Config{Dir: dir})
+	if err != nil || len(s.Stats().Certificates) != 1 {
+		t.Fatalf("beside ca.crt: %v", err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "z.crt"), 0o600); err != nil {
+		t.Skip(err)
+	}
+	save(t, filepath.Join(dir, "z.key"), "")
+	if _, err := s.Reload(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a pipe: %v", err)
 	}
 }
 

@@ -93,7 +93,7 @@ func find(dir string, deeper bool) (all []Pair, err error) {
 			}
 			continue
 		}
-		if ext := filepath.Ext(name); ext == ".crt" || ext == ".pem" {
+		if ext := filepath.Ext(name); (ext == ".crt" || ext == ".pem") && filepath.Base(name) != "ca"+ext {
 			all = append(all, Pair{Cert: name, Key: strings.TrimSuffix(name, ext) + ".key"})
 		}
 	}
@@ -122,6 +122,13 @@ func (s *Store) certificate(p Pair) (*certificate, error) {
 }
 
 func read(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for whoever writes
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,8 @@ type Pair struct{ Cert, Key string }
 type Config struct {
 	Pairs []Pair
 	// Dir is a folder of certificates: NAME.crt or NAME.pem beside NAME.key, and in folders
-	// below it, one deep, the same, or tls.crt and tls.key as Kubernetes mounts secrets. Empty: none.
+	// below it, one deep, the same, or tls.crt and tls.key as Kubernetes mounts secrets. A ca.crt
+	// or ca.pem is left alone: cert-manager puts its authority there. Empty: none.
 	Dir string
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13; 0 is TLS 1.2.
 	MinVersion uint16
@@ -34,8 +35,9 @@ type Store struct {
 	base    *tls.Config
 	current atomic.Pointer[set]
 
-	mu    sync.Mutex // serialises Reload, and guards stats
-	stats Stats
+	reloading sync.Mutex // serialises Reload, which may wait for a file system
+	mu        sync.Mutex // guards stats
+	stats     Stats
 }
 
 // Stats is a reading of a Store.
@@ -94,28 +96,31 @@ func (s *Store) Covers(serverName, host string) bool {
 // Reload reads everything anew if a file has changed. changed reports whether a new set is in
 // force. With an error the last good one is.
 func (s *Store) Reload() (changed bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	old := s.current.Load()
 	print, err := s.fingerprint()
 	if err == nil && print == old.print {
-		s.note(nil)
+		s.note(nil, nil)
 		return false, nil
 	}
 	next, err := s.load()
 	if err != nil {
-		s.stats.Failed++
-		s.note(err)
+		s.note(err, &s.stats.Failed)
 		return false, err
 	}
 	s.current.Store(next)
-	s.stats.Reloads++
-	s.note(nil)
+	s.note(nil, &s.stats.Reloads)
 	return true, nil
 }
 
-// note keeps when the outcome last became another. Under mu.
-func (s *Store) note(err error) {
+// note counts an outcome, and keeps when it last became another.
+func (s *Store) note(err error, count *uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if count != nil {
+		*count++
+	}
 	if fmt.Sprint(err) != fmt.Sprint(s.stats.Err) {
 		s.stats.Since = s.cfg.Now()
 	}

@@ -176,6 +176,9 @@ func (p *process) fail() {
 	if p.alone || p.state != lifecycle.Serving {
 		return
 	}
+	if q := p.pred; q == nil || !q.alive || q.state >= lifecycle.Draining {
+		return // confirmed, and the word is on its way: from here on it fails as any process does
+	}
 	p.l.net.Count["successor fails on trial"]++
 	p.event(func(now time.Time) { p.machine.ServiceFailed(now, "proxy", errors.New("broken")) })
 }

@@ -97,9 +97,9 @@ func (s *shard) Close(id engine.ConnID, linger time.Duration) {
 // goodbye says close_notify, once.
 func (s *shard) goodbye(c *conn) {
 	if c.state == open && !c.fin {
-		c.fin = true
 		_ = c.tls.CloseWrite() // into memory
 		s.flush(c)
+		c.fin = true
 	}
 }
 

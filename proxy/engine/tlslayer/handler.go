@@ -35,6 +35,7 @@ func (s *shard) Received(id engine.ConnID, b []byte) {
 		if c.eof {
 			return // behind the peer's goodbye
 		}
+		c.mute += len(b)
 		lent := c.wire.borrow(b)
 		s.pump(c)
 		if lent {
@@ -80,21 +81,26 @@ func (s *shard) ended(c *conn, err error) {
 
 // broken ends a connection of which no use is left, once the peer was told why.
 func (s *shard) broken(c *conn, err error) {
-	c.err, c.state = err, closing
 	s.flush(c)
+	c.err, c.state = err, closing
 	s.Shard.Close(c.id, lastWord)
 }
 
-// flush sends what crypto/tls wants sent.
+// flush sends what crypto/tls wants sent by itself: handshakes, alerts, answers to key updates.
+// Behind our FIN nobody can be told anything any more.
 func (s *shard) flush(c *conn) {
-	if out := c.wire.fetch(); len(out) > 0 {
-		s.Shard.Send(c.id, out)
+	out := c.wire.fetch()
+	if len(out) == 0 || c.fin || c.state == closing {
+		return
 	}
+	c.ours += len(out)
+	s.Shard.Send(c.id, out)
 }
 
 // Sent implements engine.Handler.
 func (s *shard) Sent(id engine.ConnID) {
 	if c := s.conn(id); c != nil {
+		c.ours = 0
 		if !c.owed {
 			return // what left was ours
 		}
@@ -115,7 +121,7 @@ func (s *shard) Closed(id engine.ConnID, end engine.End) {
 		if end.Err == nil {
 			end.Err = c.err
 		}
-		if end.Discarded <= maxAlert {
+		if end.Discarded <= c.alert {
 			end.Discarded = 0
 		}
 	}

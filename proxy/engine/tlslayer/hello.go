@@ -11,7 +11,7 @@ const (
 	typeHandshake   = 22
 	typeClientHello = 1
 	messageHeader   = 4
-	maxHello        = 64 << 10
+	maxHello        = 18 << 10 // of the connection's first bytes: two records' worth of headers, one of hello
 )
 
 // whole reports whether b holds a ClientHello to its end; not TLS if b cannot become one.

@@ -28,13 +28,16 @@ type conn struct {
 	err    error       // why it broke
 	state  state
 	client bool
-	paused bool // by the handler
-	held   bool // paused by us: too much came ahead of the handshake
-	more   bool // there may be plaintext that was not handed over
-	posted bool // a resumeNote is on its way
-	eof    bool // the handler was told
-	owed   bool // Sent is due
-	fin    bool // close_notify was sent
+	paused bool  // by the handler
+	held   bool  // paused by us: too much came ahead of the handshake
+	more   bool  // there may be plaintext that was not handed over
+	posted bool  // a resumeNote is on its way
+	eof    bool  // the handler was told
+	owed   bool  // Sent is due
+	ours   int   // bytes of our own that were queued since the queue was last empty
+	mute   int   // bytes that came since the handler last got one
+	alert  int64 // size of an alert's record
+	fin    bool  // close_notify was sent
 }
 
 // shard implements engine.Securer for the handler above, and engine.Handler for the driver
@@ -64,9 +67,20 @@ const maxEarly = 64 << 10
 // lastWord bounds the end of a connection that broke: its alert is to arrive.
 const lastWord = time.Second
 
-// maxAlert is the size of the largest record that can hold an alert (CBC in TLS 1.2).
-// Whoever closes has its goodbye answered by one, and that is no request which we lost.
-const maxAlert = 53
+// The largest records that can hold an alert. Whoever closes has its goodbye answered by one, and
+// that is no request which we lost.
+const (
+	alertTLS13 = 24
+	alertTLS12 = 53 // with CBC and SHA-1
+)
+
+// What a peer may have crypto/tls do that is no traffic: it could go on for ever.
+const (
+	maxOurs = 4 << 10  // answers to key updates that it does not take
+	maxMute = 17 << 10 // records in a row that hold no byte for the handler; the most that one is, and is not whole
+)
+
+var errFlood = errors.New("the peer sends TLS messages that carry nothing")
 
 var errTruncated = errors.New("the peer ended the connection without ending TLS (no close_notify)")
 
@@ -129,12 +143,19 @@ func (s *shard) done(c *conn, err error) {
 		c.state = failed
 		if errors.Is(err, engine.ErrNotTLS) {
 			s.forget(c)
+			if c.held {
+				s.Shard.Resume(c.id)
+			}
 		}
 		s.h.Answer(c.id, engine.Secured{Err: err})
 		return
 	}
 	c.state = open
 	st := c.tls.ConnectionState()
+	c.ours, c.alert = 0, alertTLS12
+	if st.Version >= tls.VersionTLS13 {
+		c.alert = alertTLS13
+	}
 	s.h.Answer(c.id, engine.Secured{State: &st})
 	s.drain(c)
 }
@@ -159,6 +180,7 @@ func (s *shard) pump(c *conn) {
 	for c.state == open && !c.paused && !c.eof {
 		n, err := c.tls.Read(s.plain)
 		if n > 0 {
+			c.mute = 0
 			s.h.Received(c.id, s.plain[:n])
 			if c.state != open {
 				break
@@ -168,6 +190,10 @@ func (s *shard) pump(c *conn) {
 			continue
 		}
 		if err == error(wouldBlock{}) {
+			s.flush(c)
+			if c.ours > maxOurs || c.mute > maxMute {
+				s.broken(c, errFlood)
+			}
 			break
 		}
 		s.ended(c, err)
