@@ -71,7 +71,8 @@ var (
 func TestRulesNameWhatIsThere(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
-	s := serve(t, up, setup{})
+	c, _ := secure(t, "")
+	s := serve(t, up, setup{ofRaw: c.ofRaw})
 	s.signal(t, syscall.SIGTERM)
 	s.exit(t, patience)
 	again := launch(t, nil, built.sluice, "run", "--config", s.file("sluice.yaml"), "--receipt", s.file("receipt.json"))
