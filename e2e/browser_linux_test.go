@@ -18,6 +18,7 @@ import (
 // browser is Chromium without a window, spoken to by its debugging pipe: messages in JSON, a
 // zero byte behind each. One goroutine, the test's, reads and writes.
 type browser struct {
+	from    *os.File // what in reads
 	t       *testing.T
 	in      *bufio.Reader
 	out     *os.File
@@ -76,8 +77,7 @@ func newBrowser(t *testing.T) *browser {
 		_, _ = in.Close(), out.Close()
 		_ = os.RemoveAll(dir)
 	})
-	_ = out.SetReadDeadline(time.Now().Add(3 * patience))
-	b := &browser{t: t, in: bufio.NewReaderSize(out, 1<<20), out: in}
+	b := &browser{t: t, in: bufio.NewReaderSize(out, 1<<20), from: out, out: in}
 	var target struct{ TargetID string }
 	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
@@ -92,6 +92,7 @@ func newBrowser(t *testing.T) *browser {
 // call sends a command and waits for its answer; what else comes is noted.
 func (b *browser) call(method string, params, result any) {
 	b.t.Helper()
+	_ = b.from.SetReadDeadline(time.Now().Add(3 * patience)) // of each call: between two the test may wait for its turn
 	b.next++
 	id := b.next
 	p, err := json.Marshal(params)
