@@ -147,7 +147,7 @@ var families = [numFamilies]family{
 
 	tlsHandshakes: {"sluice_tls_handshakes_total", counter, "TLS handshakes of downstream connections, by how they ended.", []string{"listener", "result"}},
 	tlsExpiry:     {"sluice_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which the first certificate of a listener expires.", []string{"listener"}},
-	tlsReloads:    {"sluice_tls_certificate_reloads_total", counter, "Times that changed certificates of a listener were put in force, or refused.", []string{"listener", "result"}},
+	tlsReloads:    {"sluice_tls_certificate_reloads_total", counter, "Times that the files of a listener's certificates were read and put in force, or refused; what is refused is read again every few seconds.", []string{"listener", "result"}},
 
 	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},
 	panics:         {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},

@@ -30,13 +30,8 @@ func (a *app) secure(d engine.Driver) engine.Driver {
 	if len(a.certificates) == 0 {
 		return d
 	}
-	return tlslayer.New(d, tlslayer.Config{Handshakes: a.cfg.Limits.MaxConnections + refusedToo, Working: d.Shards()})
+	return tlslayer.New(d, tlslayer.Config{Working: d.Shards()})
 }
-
-// refusedToo are connections beyond limits.max_connections that wait for their 503. Whoever waits for
-// its client must not keep others from their turn: what is bounded is memory, by the connections,
-// and computing, by the loops.
-const refusedToo = 4096
 
 func (a *app) acceptFailed(listener int, err error) {
 	a.server.AcceptFailed(listener)

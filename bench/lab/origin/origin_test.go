@@ -52,7 +52,7 @@ func TestRoll(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	go func() { rolled <- o.Roll(ctx) }() // ends with the old server
-	for o.Generation() != 2 {
+	for o.Generation() != 2 && ctx.Err() == nil {
 		time.Sleep(time.Millisecond) // until Roll has begun
 	}
 	g, _, leave := ask("short-2", ShortPath) // on the old connection, unless the old server was quicker

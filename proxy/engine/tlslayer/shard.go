@@ -13,7 +13,7 @@ type state uint8
 
 const (
 	greeting    state = iota // the client's first message is not whole yet
-	handshaking              // a goroutine has it, or it waits for one
+	handshaking              // a goroutine has it
 	open
 	failed  // the handshake failed, and the handler was told
 	closing // nothing but Closed comes
@@ -62,7 +62,7 @@ type (
 )
 
 // maxEarly is how much a peer may send ahead of its handshake before it has to wait.
-const maxEarly = 64 << 10
+const maxEarly = 16 << 10
 
 // lastWord bounds the end of a connection that broke: its alert is to arrive.
 const lastWord = time.Second
@@ -129,7 +129,8 @@ func (s *shard) greet(c *conn) {
 		c.tls = tls.Client(c.wire, c.cfg)
 	}
 	c.cfg, c.state = nil, handshaking
-	s.d.begin(c)
+	s.d.wg.Add(1)
+	go s.d.handshake(c)
 }
 
 // done ends a handshake.
@@ -152,7 +153,7 @@ func (s *shard) done(c *conn, err error) {
 	}
 	c.state = open
 	st := c.tls.ConnectionState()
-	c.ours, c.alert = 0, alertTLS12
+	c.ours, c.mute, c.alert = 0, c.wire.unread(), alertTLS12
 	if st.Version >= tls.VersionTLS13 {
 		c.alert = alertTLS13
 	}

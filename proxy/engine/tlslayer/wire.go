@@ -96,6 +96,12 @@ func (w *wire) feed(b []byte) int {
 	return len(w.in)
 }
 
+func (w *wire) unread() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.in) - w.off
+}
+
 // end says that the peer sends no more.
 func (w *wire) end() {
 	w.mu.Lock()
@@ -110,12 +116,6 @@ func (w *wire) shut() {
 	defer w.mu.Unlock()
 	w.closed = true
 	w.more.Signal()
-}
-
-func (w *wire) gone() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.closed
 }
 
 // opened: the handshake is over, nobody waits in Read any more.
