@@ -87,3 +87,30 @@ func TestTheDeadlineEndsClosesUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// A response that an upstream cuts short takes none with it that stands before it, however slowly
+// the client reads; and it looks as short as it is.
+func TestACutResponseLeavesTimeToThoseBefore(t *testing.T) {
+	const size = 40_000
+	w := newWalk(t, Config{MoveFrom: -1})
+	w.net.Window = 4 << 10
+	w.open()
+	w.upstream(func(s *sim.Sock, got []byte) {
+		switch {
+		case !strings.HasSuffix(string(got), "\r\n\r\n"):
+		case strings.Contains(string(got), "GET /whole"):
+			s.Write(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+		default:
+			s.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nyyy"))
+			s.CloseWrite()
+			s.Close()
+		}
+	})
+	c := w.dial("web")
+	w.readSlowly(c, 3000)
+	c.Write([]byte("GET /whole HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("an end", func() bool { return c.eof || c.reset })
+	if n, short := strings.Count(c.got, "x"), strings.Count(c.got, "y"); n != size || short != 3 || c.reset {
+		t.Errorf("%d of %d bytes, %d of the second response, reset %v", n, size, short, c.reset)
+	}
+}

@@ -134,6 +134,8 @@ func (l *line) lost(s *sim.Sock, what, how string, asked time.Time) {
 	case p != nil && !p.alive && p.state < stateOver:
 		l.net.Count["lost with its process"]++
 	case !l.downAt.IsZero():
+	case p != nil && !p.served && what == "tunnel": // told to stop before it was admitted: it forwarded nothing
+		l.net.Count["refused by one that had not started"]++
 	case p == nil:
 		l.violate("lost: %s, of nobody (%s)", what, how)
 	case l.net.Now().Sub(asked) < 8*l.net.MaxDelay && how == "EOF": // it crossed with an idle close

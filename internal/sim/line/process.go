@@ -64,6 +64,7 @@ type process struct {
 	dup       [len(doors)]*sim.Holder // duplicates; nil: let go of
 	accepting [len(doors)]bool
 	gate      bool // it answers probes
+	served    bool // it was admitted once
 
 	asked                      bool // an operator asked for a drain, and has not undone it
 	unwanted                   bool // the predecessor was asked to drain while this one started

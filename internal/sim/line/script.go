@@ -80,7 +80,7 @@ func (l *line) askUpgrade() {
 // the other for gone; and whoever is undone serves again as if nothing had been.
 func (l *line) drainAndUndo(p, succ *process) {
 	l.net.After(l.net.Between(0, 400*time.Millisecond), func() {
-		if !p.runs() || p.state != lifecycle.Serving || p.up.Stage() != startingStage || !l.up() {
+		if !p.runs() || p.state != lifecycle.Serving || p.up.Stage() != startingStage || !l.up() || p.asked {
 			return // it was ready before that, or is gone
 		}
 		l.net.Count["drained and undone while a successor starts"]++

@@ -50,6 +50,7 @@ func (p *process) perform(actions []lifecycle.Action, next time.Time) {
 func (p *process) publish(a lifecycle.Action) {
 	p.l.trace("generation %d: %s => %s (%s)", p.gen, a.From, a.State, a.Reason)
 	p.state = a.State
+	p.served = p.served || a.State == lifecycle.Serving
 	if a.State == lifecycle.Serving && p.fate.hangAfter > 0 {
 		p.l.net.After(p.fate.hangAfter, p.hang)
 	}
