@@ -358,6 +358,27 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+// Without a file the keys are the process's own, and outlive a change of certificates.
+func TestTicketsOfTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	wish{names: []string{"a.test"}}.make(t).put(t, dir, "a")
+	s, err := New(Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := anyone("a.test", tls.VersionTLS13)
+	client.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	for i, want := range []bool{false, true} {
+		if st, err := shake(t, s, client); err != nil || st.DidResume != want {
+			t.Errorf("handshake %d: resumed %v, want %v; %v", i, st.DidResume, want, err)
+		}
+		wish{names: []string{"a.test"}}.make(t).put(t, dir, "a")
+		if changed, err := s.Reload(); !changed || err != nil {
+			t.Fatalf("reload: %v, %v", changed, err)
+		}
+	}
+}
+
 func TestVersions(t *testing.T) {
 	dir := t.TempDir()
 	wish{names: []string{"a.test"}}.make(t).put(t, dir, "a")

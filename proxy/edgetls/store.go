@@ -23,7 +23,7 @@ type Config struct {
 	MinVersion uint16
 	// TicketKeys is a file of keys, 64 hexadecimal digits in a line: the first seals session tickets, all
 	// open them. Replicas that share it, and a restart, resume each other's sessions. Empty: keys
-	// of this process's own, which change with each set of certificates.
+	// of this process's own, which crypto/tls rotates and a change of certificates leaves as they are.
 	TicketKeys string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
