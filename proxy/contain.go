@@ -59,7 +59,7 @@ func (l *loop) contain(id engine.ConnID, r role) {
 		}
 	}
 	for _, r := range l.roles {
-		if c, ok := r.(*httpConn); ok && c.orphaned() && !l.cfg.Faults.ForgetOrphans {
+		if c, ok := r.(*httpConn); ok && c.x.orphaned() && !l.cfg.Faults.ForgetOrphans {
 			c.contained()
 		}
 	}
@@ -99,8 +99,21 @@ func (l *loop) trip(id engine.ConnID) {
 // orphaned reports whether an exchange was left in the middle of a walk that another
 // connection began: its upstream is gone and it was not told, or it began behind the one
 // that ended. Outside a call of the driver neither can be.
-func (c *httpConn) orphaned() bool {
-	return c.state == forwarding && !c.waits && (c.x.up == nil || c.x.up.c != c) || c.state == awaitHead && c.x.running
+func (x *exchange) orphaned() bool {
+	return x.phase == forwarding && !x.waits && (x.up == nil || x.up.x != x) || x.phase == walking
+}
+
+// Orphans is how many exchanges wait for nobody. It is for the simulation, between two calls of
+// the driver: there it is 0.
+func (core *Core) Orphans() (n int) {
+	for _, l := range core.loops {
+		for _, r := range l.roles {
+			if c, ok := r.(*httpConn); ok && c.x.orphaned() {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (c *httpConn) contained() {
@@ -112,9 +125,9 @@ func (c *httpConn) contained() {
 // apologize ends the exchange as well as that can still be done.
 func (c *httpConn) apologize() {
 	switch {
-	case c.x.running && !c.x.headSent && c.state != flushing && c.state != closing:
-		c.internalError()
-	case c.x.running:
+	case c.x.running() && !c.x.headSent && c.state != flushing && c.state != closing:
+		c.x.internalError()
+	case c.x.running():
 		c.drop(errPanicked)
 	case c.state != closing:
 		c.decide(drain.Errored)
@@ -122,28 +135,32 @@ func (c *httpConn) apologize() {
 	}
 }
 
-func (c *httpConn) internalError() {
-	c.replyClose(response{status: 500, reason: "panic", text: "this request met a fault of the proxy"})
+func (x *exchange) internalError() {
+	x.replyClose(response{status: 500, reason: "panic", text: "this request met a fault of the proxy"})
 }
 
-// wreck releases what an exchange holds without walking any further.
 func (c *httpConn) wreck() {
 	c.decide(drain.Errored)
-	c.leaveQueue()
-	if u := c.x.up; u != nil {
-		u.wreck()
-	}
-	if c.x.running {
-		c.x.running = false
-		c.l.stats.active.Add(-1)
-	}
+	c.x.wreck()
 	c.state = closing
 	c.l.sh.Abort(c.id)
 }
 
+// wreck releases what an exchange holds without walking any further.
+func (x *exchange) wreck() {
+	x.leaveQueue()
+	if u := x.up; u != nil {
+		u.wreck()
+	}
+	if x.running() {
+		x.phase = ended
+		x.l.stats.active.Add(-1)
+	}
+}
+
 func (u *upConn) contained() {
-	if c := u.c; c != nil {
-		c.contained()
+	if x := u.x; x != nil {
+		x.c.contained()
 	}
 	u.wreck()
 }

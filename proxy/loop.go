@@ -94,7 +94,8 @@ func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 		c.begin(ln.opening(expected))
 		return
 	}
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer), opening: ln.opening(expected), linger: l.cfg.Linger, x: &l.none}
+	d := downstream{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer)}
+	c := &httpConn{downstream: d, opening: ln.opening(expected), linger: l.cfg.Linger, x: &l.none}
 	l.setRole(id, c)
 	defer l.contain(id, c)
 	c.open()

@@ -22,16 +22,19 @@ func (l *loop) mayMove(n int64) bool {
 // be free with an answer in it that nobody asked for, and the next request would get that.
 // Everything that came was sent on.
 func (u *upConn) moveBody() bool {
-	c := u.c
+	dst, ok := u.x.c.receiver()
+	if !ok {
+		return false
+	}
 	n := u.body.Remaining()
 	if n > 0 {
 		n--
 	}
-	if c.x.respChunk || u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(c.id, u.id, n) {
+	if u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(dst.id, u.id, n) {
 		return false
 	}
-	c.filled = true
-	c.watchStall()
+	dst.filled = true
+	dst.watchStall()
 	return true
 }
 
@@ -39,12 +42,13 @@ func (u *upConn) moved(n int64, done bool) {
 	if u.state != upBusy {
 		return
 	}
-	c := u.c
-	c.filled = !done
+	if dst, ok := u.x.c.receiver(); ok {
+		dst.filled = !done
+	}
 	u.body.Skip(n)
-	c.x.bytesOut += n
-	if c.handle != nil {
-		c.handle.Bytes(0, n)
+	u.x.bytesOut += n
+	if h := u.x.d.handle; h != nil {
+		h.Bytes(0, n)
 	}
 	u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
 }
@@ -64,7 +68,7 @@ func (c *httpConn) moveBody() bool {
 
 func (c *httpConn) moved(n int64, done bool) {
 	x := c.x
-	if c.state != forwarding || x.up == nil {
+	if x.phase != forwarding || x.up == nil {
 		return
 	}
 	x.body.Skip(n)
@@ -76,7 +80,7 @@ func (c *httpConn) moved(n int64, done bool) {
 	x.moving = !done
 	if done && x.body.Done() {
 		x.reqDone = true
-		c.requestSent()
+		x.requestSent()
 		return
 	}
 	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)

@@ -127,7 +127,7 @@ func (c *httpConn) unsecured(err error) {
 	if errors.Is(err, engine.ErrNotTLS) {
 		c.opening = ready
 		c.startExchange()
-		c.replyClose(response{status: 400, reason: "not_tls", text: "this port speaks TLS (https)"})
+		c.x.replyClose(response{status: 400, reason: "not_tls", text: "this port speaks TLS (https)"})
 		return
 	}
 	c.decide(drain.Errored)
@@ -159,6 +159,6 @@ func (c *tcpConn) unsecured(err error) {
 
 // misdirected reports whether the request is for a host that the server's certificate does not
 // stand for (RFC 9110 section 15.5.20).
-func (c *httpConn) misdirected(host []byte) bool {
-	return c.ln.cfg.TLS != nil && len(host) > 0 && c.serverName != string(host) && !c.ln.cfg.TLS.Covers(c.serverName, string(host))
+func (d *downstream) misdirected(host []byte) bool {
+	return d.ln.cfg.TLS != nil && len(host) > 0 && d.serverName != string(host) && !d.ln.cfg.TLS.Covers(d.serverName, string(host))
 }
