@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 // A panic ends one exchange or one tunnel, and nobody else's: it is recovered where the
@@ -43,10 +44,20 @@ func (s site) String() string {
 // contain is deferred by each call of the driver, with the connection and the role that it
 // had when the call came.
 func (l *loop) contain(id engine.ConnID, r role) {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		l.containOne(id, r, v)
+		l.settle()
 	}
+}
+
+// contained is contain for what settle itself does.
+func (l *loop) contained(id engine.ConnID, r role) {
+	if v := recover(); v != nil {
+		l.containOne(id, r, v)
+	}
+}
+
+func (l *loop) containOne(id engine.ConnID, r role, v any) {
 	where := l.site
 	l.site = inWalk
 	l.panicked(where, v)
@@ -58,12 +69,19 @@ func (l *loop) contain(id engine.ConnID, r role) {
 			now.contained()
 		}
 	}
+	if l.cfg.Faults.ForgetOrphans {
+		return
+	}
 	for _, r := range l.roles {
-		if c, ok := r.(*httpConn); ok && c.x.orphaned() && !l.cfg.Faults.ForgetOrphans {
-			c.contained()
+		switch c := r.(type) {
+		case *httpConn:
+			if c.x.orphaned() {
+				c.contained()
+			}
+		case *h2Conn:
+			c.eachOrphan((*h2Stream).contained)
 		}
 	}
-	l.settle()
 }
 
 // panicked counts and tells; it does not return if the process must end.
@@ -108,12 +126,25 @@ func (x *exchange) orphaned() bool {
 func (core *Core) Orphans() (n int) {
 	for _, l := range core.loops {
 		for _, r := range l.roles {
-			if c, ok := r.(*httpConn); ok && c.x.orphaned() {
-				n++
+			switch c := r.(type) {
+			case *httpConn:
+				if c.x.orphaned() {
+					n++
+				}
+			case *h2Conn:
+				c.eachOrphan(func(*h2Stream) { n++ })
 			}
 		}
 	}
 	return n
+}
+
+func (c *h2Conn) eachOrphan(f func(*h2Stream)) {
+	c.core.Each(func(s *h2.Stream) {
+		if st, ok := s.Owner.(*h2Stream); ok && st.x.orphaned() {
+			f(st)
+		}
+	})
 }
 
 func (c *httpConn) contained() {

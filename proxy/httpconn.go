@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 // connState is the state of a downstream HTTP/1.1 connection.
@@ -104,10 +105,14 @@ func (c *httpConn) received(b []byte) {
 	}
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
-		c.proceed()
+		if !c.isH2(c.in) {
+			c.proceed()
+		}
 		return
 	}
-	c.keep(c.feed(b))
+	if !c.isH2(b) {
+		c.keep(c.feed(b))
+	}
 }
 
 // proceed feeds what was held back. It does nothing when feed is running already: that
@@ -174,9 +179,49 @@ func (c *httpConn) feed(b []byte) []byte {
 	return b
 }
 
+// headBegins notes that a head has begun and is not whole; false: that was known.
+func (c *httpConn) headBegins() bool {
+	if c.partial {
+		return false
+	}
+	c.partial = true
+	c.scan.Reset()
+	c.arm(engine.TimerState, c.l.cfg.HeaderTimeout)
+	return true
+}
+
+// takesH2 reports whether the next bytes may be the preface of HTTP/2.
+func (c *httpConn) takesH2() bool {
+	return c.seq == 0 && c.state == awaitHead && c.ln.cfg.TLS == nil && c.ln.cfg.HTTP2
+}
+
+// mayBecomeH2 reports whether b is the beginning of that preface, and more has to come.
+func (c *httpConn) mayBecomeH2(b []byte) bool {
+	return c.takesH2() && len(b) < len(h2.Preface) && string(b) == h2.Preface[:len(b)]
+}
+
+// isH2 changes to HTTP/2 a connection on which the client begins with the preface of that (RFC 9113 section
+// 3.3, prior knowledge). On TLS the handshake has decided.
+func (c *httpConn) isH2(b []byte) bool {
+	if !c.takesH2() || len(b) < len(h2.Preface) || string(b[:len(h2.Preface)]) != h2.Preface {
+		return false
+	}
+	in := c.in
+	c.in = nil
+	c.upgradeToH2(b)
+	if in != nil {
+		c.l.putBuffer(in)
+	}
+	return true
+}
+
 // head parses one request head at the front of b; 0: incomplete, or refused.
 func (c *httpConn) head(b []byte) int {
 	l := c.l
+	if c.mayBecomeH2(b) {
+		c.headBegins()
+		return 0
+	}
 	if c.partial && !c.scan.Next(b, l.cfg.Limits) {
 		return 0
 	}
@@ -188,11 +233,8 @@ func (c *httpConn) head(b []byte) int {
 		return 0
 	}
 	if n == 0 {
-		if !c.partial {
-			c.partial = true
-			c.scan.Reset()
+		if c.headBegins() {
 			c.scan.Next(b, l.cfg.Limits)
-			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
 		}
 		return 0
 	}

@@ -65,6 +65,8 @@ func (l *loop) look(n lookNote) {
 		switch r := l.at(id).(type) {
 		case *httpConn:
 			got[id] = r.detail()
+		case *h2Conn:
+			got[id] = r.detail()
 		case *tunnelEnd:
 			got[id] = r.p.detail()
 		case *tcpConn:

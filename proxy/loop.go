@@ -10,6 +10,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
@@ -58,6 +59,8 @@ type loop struct {
 	resp     h1.Response
 	areq     authz.Request
 	out      []byte
+	names    []byte     // of fields
+	fields   []h2.Field // of heads and trailers
 	trailers []h1.Field
 	pathBuf  []byte
 	hostBuf  []byte
@@ -66,7 +69,11 @@ type loop struct {
 	buffers   [][]byte    // free list
 	exchanges []*exchange // free list
 	handed    []handed    // connections that were freed in this call of the driver
-	none      exchange    // what idle connections show; never written to
+	streams   []*h2Stream // free list
+	unsent    []*h2Conn   // have something to send when this call of the driver ends
+	h2Pool    h2.Pool
+	telling   bool     // rounds of Tell go on
+	none      exchange // what idle connections show; never written to
 }
 
 // Invariant: a role sits at the slot of its connection from Accepted or Dial until
@@ -205,8 +212,10 @@ func (l *loop) Notice(v any) {
 		l.look(v)
 	case patrolNote:
 		l.patrolled(v)
+	case tellNote:
+		l.tell(v)
 	case shutNote:
-		l.eachUnadmitted((*httpConn).leaveUnadmitted)
+		l.eachUnadmitted(admissible.leaveUnadmitted)
 		l.quit()
 	case retireNote:
 		for l.spareOne() {
@@ -216,7 +225,7 @@ func (l *loop) Notice(v any) {
 		l.ponged.Store(l.pinged.Load())
 	case admitNote:
 		l.reconcile()
-		l.eachUnadmitted((*httpConn).admitLate)
+		l.eachUnadmitted(admissible.admitLate)
 	}
 	l.settle()
 }
@@ -226,16 +235,24 @@ func (l *loop) evict(id engine.ConnID, r role, cause drain.Cause) {
 	r.evict(cause)
 }
 
-func (l *loop) eachUnadmitted(f func(*httpConn)) {
+// admissible is a role that may live without a handle.
+type admissible interface {
+	role
+	known() *downstream
+	admitLate()
+	leaveUnadmitted()
+}
+
+func (l *loop) eachUnadmitted(f func(admissible)) {
 	for _, r := range l.roles {
-		if c, ok := r.(*httpConn); ok && c.handle == nil {
+		if c, ok := r.(admissible); ok && c.known().handle == nil {
 			l.each(c, f)
 		}
 	}
 }
 
-func (l *loop) each(c *httpConn, f func(*httpConn)) {
-	defer l.contain(c.id, c)
+func (l *loop) each(c admissible, f func(admissible)) {
+	defer l.contain(c.known().id, c)
 	f(c)
 }
 
@@ -246,6 +263,10 @@ func (l *loop) at(id engine.ConnID) role {
 	}
 	switch r := l.roles[id.Slot()].(type) {
 	case *httpConn:
+		if r.id == id {
+			return r
+		}
+	case *h2Conn:
 		if r.id == id {
 			return r
 		}
@@ -266,7 +287,29 @@ func (l *loop) settle() {
 	if len(l.handed) > 0 {
 		l.handOver()
 	}
+	for len(l.unsent) > 0 {
+		l.flushStreams()
+	}
 	l.log.flush()
+}
+
+// flushStreams sends what the streams of connections gathered. That may free upstream connections, which
+// others wait for.
+func (l *loop) flushStreams() {
+	for len(l.unsent) > 0 {
+		n := len(l.unsent) - 1
+		c := l.unsent[n]
+		l.unsent = l.unsent[:n]
+		l.flushOne(c)
+	}
+	if len(l.handed) > 0 {
+		l.handOver()
+	}
+}
+
+func (l *loop) flushOne(c *h2Conn) {
+	defer l.contained(c.id, c)
+	c.flush()
 }
 
 func (l *loop) now() time.Time { return l.sh.Now() }

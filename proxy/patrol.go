@@ -80,6 +80,10 @@ func (l *loop) patrolled(n patrolNote) {
 			if r.handle != nil && r.state != closing && (r.x.running() || r.undelivered || r.state == flushing) {
 				l.lookAt(r.id, r, r.handle)
 			}
+		case *h2Conn:
+			if r.handle != nil && !r.closing && r.active {
+				l.lookAt(r.id, r, r.handle)
+			}
 		case *tunnelEnd:
 			if !r.gone && r.p.t.State() != tunnel.Finished {
 				l.lookAt(r.id, r, r.p.handle)

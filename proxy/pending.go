@@ -31,6 +31,8 @@ func (l *loop) waiting(id engine.ConnID, seq uint64) pending {
 		if r.x.waitsAs(seq) {
 			return r.x
 		}
+	case *h2Conn:
+		return r.waiting(seq)
 	case *tcpConn:
 		if r.waitsAs(seq) {
 			return r

@@ -63,6 +63,8 @@ type downstream struct {
 	decided    bool // outcome is how closed reports the connection
 }
 
+func (d *downstream) known() *downstream { return d }
+
 // decide fixes what closed will report. The first decision stands.
 func (d *downstream) decide(o drain.Outcome) {
 	if !d.decided {

@@ -118,6 +118,9 @@ func (c *httpConn) secured(s engine.Secured) {
 	c.ln.handshakeEnded(nil)
 	c.serverName = s.State.ServerName
 	c.opened()
+	if s.State.NegotiatedProtocol == "h2" {
+		c.upgradeToH2(nil)
+	}
 }
 
 // unsecured ends a connection of which the handshake came to nothing. Who spoke HTTP in the

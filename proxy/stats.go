@@ -75,6 +75,11 @@ type loopStats struct {
 
 	pendingTimeouts atomic.Uint64
 
+	h2Errors  reasonCounts  // connections that ended for what their client did
+	h2Refused reasonCounts  // streams that were reset for it
+	h2Slow    atomic.Uint64 // connections with a head that did not become whole in time
+	h2Unheard atomic.Uint64 // notices that nobody answered
+
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
 
@@ -125,8 +130,17 @@ type Stats struct {
 	Requests       []RequestStats
 	Upstreams      []EndpointStats
 	Clusters       []ClusterStats
+	HTTP2          HTTP2Stats
 	// PendingTimeouts are requests and TCP connections that waited for too long.
 	PendingTimeouts uint64
+}
+
+// HTTP2Stats counts what clients did wrong on HTTP/2 connections, by reasons of package h2.
+type HTTP2Stats struct {
+	Errors   map[string]uint64 // connections that were ended
+	Refused  map[string]uint64 // streams that were reset
+	HeadSlow uint64            // connections that were ended because a head took too long
+	Unheard  uint64            // goodbyes that were not answered within two seconds
 }
 
 // ListenerStats counts connections of one listener.
@@ -175,7 +189,8 @@ type ClusterStats struct {
 
 // Stats reads all counters. Safe for concurrent use.
 func (core *Core) Stats() Stats {
-	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{}}
+	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{},
+		HTTP2: HTTP2Stats{Errors: map[string]uint64{}, Refused: map[string]uint64{}}}
 	sums := map[DecisionStats]uint64{}
 	core.mu.Lock()
 	loops := core.loops
@@ -188,6 +203,10 @@ func (core *Core) Stats() Stats {
 			s.Panics[where.String()] += l.stats.panics[where].Load()
 		}
 		s.Active += l.stats.active.Load()
+		l.stats.h2Errors.addTo(s.HTTP2.Errors)
+		l.stats.h2Refused.addTo(s.HTTP2.Refused)
+		s.HTTP2.HeadSlow += l.stats.h2Slow.Load()
+		s.HTTP2.Unheard += l.stats.h2Unheard.Load()
 		s.IdleTimeouts += l.stats.idleTimeouts.Load()
 		s.BadRequests += l.stats.badRequests.Load()
 		s.BadResponses += l.stats.badResponses.Load()
