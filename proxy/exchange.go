@@ -196,6 +196,9 @@ func (c *httpConn) locate(head []byte) {
 		c.reply(response{status: 421, reason: "misdirected", text: "the certificate of this connection does not stand for that host"})
 		return
 	}
+	if c.lapsed() {
+		return
+	}
 	path, err := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	if err != nil {
 		c.reply(response{status: 400, reason: "path", text: err.Error(), close: true})
@@ -222,7 +225,7 @@ func (c *httpConn) locate(head []byte) {
 		return
 	}
 	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path, Query: r.Query,
-		Source: c.source(), Fields: r}
+		Source: c.source(), Fields: r, Certificate: c.proof.certificate()}
 	l.port, x.stage = port, 0
 	c.handle.Describe(&x.route.Name, nil)
 	c.handle.SetTerms(x.route.terms)

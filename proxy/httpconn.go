@@ -64,6 +64,7 @@ type httpConn struct {
 
 	// Small fields together: thousands of connections wait, and this is what they cost.
 	serverName string      // of the TLS handshake
+	proof      *proof      // of the client's certificate in it; nil: it showed none
 	owed       []requestID // see noteOwed; nil but for a client that sends ahead and reads late
 	seq        uint32      // of exchanges: tells what comes late for an earlier one from what is for x
 	state      connState

@@ -125,7 +125,7 @@ func (c *httpConn) relocate() {
 	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	l.areq = authz.Request{Route: x.route.Name, Method: x.method.name(r.Method), Host: host, Path: path,
-		Query: r.Query, Source: c.source(), Fields: r}
+		Query: r.Query, Source: c.source(), Fields: r, Certificate: c.proof.certificate()}
 	l.port = port
 }
 
