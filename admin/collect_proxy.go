@@ -58,6 +58,15 @@ func (c *collector) collectCertificates(e emitter, listener string, s edgetls.St
 		}
 	}
 	e.value(tlsExpiry, float64(first.Unix()), listener)
+	ends := map[string]int64{}
+	for _, c := range s.Clients {
+		if at, ok := ends[c.What]; !ok || c.At.Unix() < at {
+			ends[c.What] = c.At.Unix()
+		}
+	}
+	for of, at := range ends {
+		e.value(tlsClients, float64(at), listener, of)
+	}
 	e.value(tlsReloads, float64(s.Reloads), listener, "succeeded")
 	e.value(tlsReloads, float64(s.Failed), listener, "failed")
 }

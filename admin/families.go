@@ -60,6 +60,7 @@ const (
 	tlsHandshakes
 	tlsExpiry
 	tlsReloads
+	tlsClients
 	connectionsActive
 	connectionsAccepted
 	connectionsClosed
@@ -147,6 +148,7 @@ var families = [numFamilies]family{
 
 	tlsHandshakes: {"sluice_tls_handshakes_total", counter, "TLS handshakes of downstream connections, by how they ended.", []string{"listener", "result"}},
 	tlsExpiry:     {"sluice_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which the first certificate of a listener expires.", []string{"listener"}},
+	tlsClients:    {"sluice_tls_client_expiry_timestamp_seconds", gauge, "Unix time at which the first authority of clients, or revocation list, of a listener expires.", []string{"listener", "of"}},
 	tlsReloads:    {"sluice_tls_certificate_reloads_total", counter, "Times that the files of a listener's certificates were read and put in force, or refused; what is refused is read again every few seconds.", []string{"listener", "result"}},
 
 	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},

@@ -107,7 +107,8 @@ func busy() Sources {
 		},
 		Certificates: func() map[string]edgetls.Stats {
 			return map[string]edgetls.Stats{"web": {Reloads: 3, Failed: 1, Certificates: []edgetls.Certificate{
-				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}}}}
+				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}},
+				Clients: []edgetls.Expiry{{What: edgetls.Authority, At: time.Unix(1950000000, 0)}, {What: edgetls.List, At: time.Unix(1800000000, 0)}, {What: edgetls.List, At: time.Unix(1700000000, 0)}}}}
 		},
 		Proxy: func() proxy.Stats {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}

@@ -48,8 +48,22 @@ type TLS struct {
 	Certificates []Certificate `yaml:"certificates"`
 	Dir          string        `yaml:"dir"`                        // of certificates: NAME.crt or NAME.pem beside NAME.key, also one folder deeper (tls.crt, tls.key)
 	MinVersion   string        `yaml:"min_version" enum:"1.2,1.3"` // default 1.2
-	TicketKeys   string        `yaml:"ticket_keys_file"`           // keys of session tickets, 64 hexadecimal digits a line, the first seals; empty: this process's own
+	Clients      Clients       `yaml:"client_certificates"`
+	TicketKeys   string        `yaml:"ticket_keys_file"` // keys of session tickets, 64 hexadecimal digits a line, the first seals; empty: this process's own
 }
+
+// Clients says what is asked of clients.
+type Clients struct {
+	Mode string   `yaml:"mode" enum:"off,request,require"` // default off; request: a client may have no certificate; require: it gets no connection without. One that is sent must be good either way
+	CA   string   `yaml:"ca_file"`                         // authorities that vouch for clients, PEM; nobody else does
+	CRLs []string `yaml:"crl_files"`                       // revocation lists, PEM or DER, of those authorities; with any, whose issuer has none that is up to date is refused
+}
+
+// On reports whether clients are asked for a certificate.
+func (c Clients) On() bool { return c.Mode == "request" || c.Mode == "require" }
+
+// On reports whether there is such an authenticator.
+func (c ClientCertificate) On() bool { return c.User != "off" && c.User != "" }
 
 // Certificate is a pair of PEM files.
 type Certificate struct {
@@ -89,7 +103,13 @@ type Policy struct {
 
 // Authenticate configures the authenticators that routes may name.
 type Authenticate struct {
-	APIKey APIKey `yaml:"api_key"`
+	APIKey            APIKey            `yaml:"api_key"`
+	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+}
+
+// ClientCertificate is authentication by the certificate of the TLS handshake.
+type ClientCertificate struct {
+	User string `yaml:"user" enum:"off,uri,dns,email,fingerprint"` // what of it is the user: its one subjectAltName of that kind, or its SHA-256
 }
 
 // APIKey is authentication by a key in a field of the request.
@@ -186,16 +206,17 @@ type Health struct {
 // and no policy.
 func Default() Config {
 	return Config{
-		Version:  1,
-		Policy:   Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
-		Start:    Start{Mode: "refuse"},
-		LameDuck: LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
-		Drain:    Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, Flush: 2 * time.Second},
-		Platform: Platform{StopTimeout: 30 * time.Second},
-		Upgrade:  Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
-		Probes:   Probes{Address: ":9902"},
-		Admin:    Admin{Address: "127.0.0.1:9901"},
-		Limits:   Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100},
+		Version:      1,
+		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
+		Start:        Start{Mode: "refuse"},
+		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
+		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, Flush: 2 * time.Second},
+		Platform:     Platform{StopTimeout: 30 * time.Second},
+		Upgrade:      Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
+		Probes:       Probes{Address: ":9902"},
+		Admin:        Admin{Address: "127.0.0.1:9901"},
+		Limits:       Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100},
 		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
 			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
 		Engine: Engine{Driver: "auto"},

@@ -94,9 +94,13 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	for src, want := range map[string]string{
-		"":                                                             `version: is required; write "version: 1"`,
-		"version: 1\n":                                                 `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
-		"version: 1\nx: 1":                                             `unknown key "x"`,
+		"":                 `version: is required; write "version: 1"`,
+		"version: 1\n":     `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
+		"version: 1\nx: 1": `unknown key "x"`,
+		strings.Replace(minimal, `":8080"`, `":8443", tls: {dir: d, client_certificates: {mode: require}}`, 1):     `listeners[0].tls.client_certificates.ca_file: is required: who vouches for clients`,
+		strings.Replace(minimal, `":8080"`, `":8443", tls: {dir: d, client_certificates: {ca_file: c}}`, 1):        `listeners[0].tls.client_certificates.mode: clients are not asked for certificates: say request or require`,
+		strings.Replace(minimal, `":8080"`, `":8443", tls: {client_certificates: {mode: request, ca_file: c}}`, 1): `listeners[0].tls: there is no certificate: name some in certificates, or a folder of them in dir`,
+		minimal + "authenticate: {client_certificate: {user: uri}}":                                                `authenticate.client_certificate.user: no listener asks for certificates (listeners[].tls.client_certificates)`,
 		minimal + "drain: {timeout: 0s}":                               `drain.timeout: must be positive: a drain without a deadline is not offered`,
 		minimal + "drain: {peer_timeout: 900ms}":                       `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
 		minimal + "drain: {timeout: -1s}":                              `drain.timeout: "-1s" is negative`,
@@ -155,7 +159,8 @@ func TestPrecedence(t *testing.T) {
 // Every scalar of the file can be set by its variable, under the one rule.
 func TestEveryScalarHasAVariable(t *testing.T) {
 	full := mustLoad(t, read(t, "full.yaml"))
-	src := Source{Name: "f", Text: []byte(minimal)}
+	asking := strings.Replace(minimal, `":8080"`, `":8080", tls: {dir: d, client_certificates: {mode: request, ca_file: c}}`, 1) // which a way to authenticate needs
+	src := Source{Name: "f", Text: []byte(asking)}
 	want := map[string]string{}
 	for _, s := range full.Settings() {
 		for _, path := range Scalars() {

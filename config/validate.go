@@ -46,6 +46,7 @@ func (l *loader) validate() {
 		l.fault("version", "%d is not known; this program reads version 1", c.Version)
 	}
 	l.listeners()
+	l.certificateUsers()
 	l.addresses()
 	l.policy()
 	l.times()
@@ -84,7 +85,8 @@ func (l *loader) listeners() {
 }
 
 func (l *loader) tls(at string, t TLS) {
-	if !t.On() && (t.MinVersion != "" || t.TicketKeys != "") {
+	l.clients(at+".client_certificates", t.Clients)
+	if !t.On() && (t.MinVersion != "" || t.TicketKeys != "" || t.Clients.On()) {
 		l.fault(at, "there is no certificate: name some in certificates, or a folder of them in dir")
 	}
 	for i, c := range t.Certificates {
@@ -94,6 +96,23 @@ func (l *loader) tls(at string, t TLS) {
 		if c.Key == "" {
 			l.fault(fmt.Sprintf("%s.certificates[%d].key_file", at, i), "is required")
 		}
+	}
+}
+
+func (l *loader) clients(at string, c Clients) {
+	switch {
+	case c.On() && c.CA == "":
+		l.fault(at+".ca_file", "is required: who vouches for clients")
+	case !c.On() && (c.CA != "" || len(c.CRLs) > 0):
+		l.fault(at+".mode", "clients are not asked for certificates: say request or require")
+	}
+}
+
+// certificateUsers: an authenticator that could never see a certificate is a mistake.
+func (l *loader) certificateUsers() {
+	asks := func(ln Listener) bool { return ln.TLS.Clients.On() }
+	if l.cfg.Authenticate.ClientCertificate.On() && !slices.ContainsFunc(l.cfg.Listeners, asks) {
+		l.fault("authenticate.client_certificate.user", "no listener asks for certificates (listeners[].tls.client_certificates)")
 	}
 }
 

@@ -100,22 +100,32 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 
 var anyHost = []string{"*"}
 
+// certificateChallenge is the 401 of a route that knows no other: nothing but a certificate can be
+// missing there. RFC 9110 section 15.5.2 wants a scheme, and none is registered.
+var certificateChallenge = []h1.Header{{Name: "WWW-Authenticate", Value: `ClientCertificate realm="sluice"`}}
+
 // chain finds the authenticators that a route names. known has those found before.
 func (core *Core) chain(d *policy.Route, known map[string]*chain) (*chain, error) {
 	key := strings.Join(d.Authenticate, "\x00")
 	if ch := known[key]; ch != nil {
 		return ch, nil
 	}
-	ch := &chain{hidesCredentials: len(d.Authenticate) > 0}
+	ch := &chain{}
 	for _, name := range d.Authenticate {
 		a := core.cfg.Authenticators[name]
 		if a == nil {
 			return nil, d.Origin.Errorf("route %q: authenticator %q is not configured (authenticate.%s)", d.Name, name, name)
 		}
 		ch.Authenticators = append(ch.Authenticators, a)
+		if _, ok := a.(interface{ OfConnection() }); !ok {
+			ch.hidesCredentials = true
+		}
 		if c := a.ChallengeHeader(); c != "" {
 			ch.challenges = append(ch.challenges, h1.Header{Name: "WWW-Authenticate", Value: c})
 		}
+	}
+	if len(ch.challenges) == 0 { // a rule about certificates asks for one by itself
+		ch.challenges = certificateChallenge
 	}
 	known[key] = ch
 	return ch, nil

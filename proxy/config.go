@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -61,6 +62,9 @@ type TLS interface {
 	// Covers reports whether a certificate that was chosen for the server name of a handshake
 	// ("" if the client sent none) stands for host as well; both in lower case.
 	Covers(serverName, host string) bool
+	// Standing reports why a client's certificate, verified by these chains when its connection
+	// began, is not good any more; nil: it is. It is asked for each request, and allocates nothing.
+	Standing(chains [][]*x509.Certificate) error
 }
 
 // Config of a Server. The zero value of each field means its default; a negative

@@ -188,7 +188,7 @@ func (x *exchange) refuseUnadmitted(err error) {
 		reason, text = refusedDraining, "this replica is draining"
 	}
 	l.refused(x.d.ln, reason)
-	x.reply(response{status: 503, reason: reason.String(), text: text, fields: retryAfter, close: true})
+	x.reply(response{status: 503, reason: reason.String(), text: text, fields: retryAfter, close: true, leave: true})
 }
 
 // endAccount releases what the exchange held and writes its record. Once only.

@@ -184,8 +184,8 @@ func (st *h2Stream) end(trailers []h1.Field) {
 func (st *h2Stream) respondWith(r response) {
 	x, l, c := st.x, st.c.l, st.c
 	c.mayLeave()
-	if c.handle == nil {
-		c.core.Leave() // nobody was admitted here
+	if r.leave {
+		c.core.Leave()
 	}
 	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{
 		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.date.at(l.now()),

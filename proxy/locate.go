@@ -45,6 +45,9 @@ func (x *exchange) locate() {
 		x.reply(response{status: 421, reason: "misdirected", text: "the certificate of this connection does not stand for that host"})
 		return
 	}
+	if x.lapsed() {
+		return
+	}
 	path, err := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	if err != nil {
 		x.reply(response{status: 400, reason: "path", text: err.Error(), close: true})
@@ -71,7 +74,7 @@ func (x *exchange) locate() {
 		return
 	}
 	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path, Query: r.Query,
-		Source: x.source(), Fields: r}
+		Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
 	l.port, x.stage = port, 0
 	x.d.handle.Describe(&x.route.Name, nil)
 	x.d.handle.SetTerms(x.route.terms)
@@ -85,7 +88,7 @@ func (x *exchange) relocate() {
 	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	l.areq = authz.Request{Route: x.route.Name, Method: x.method.name(r.Method), Host: host, Path: path,
-		Query: r.Query, Source: x.source(), Fields: r}
+		Query: r.Query, Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
 	l.port = port
 }
 

@@ -14,7 +14,8 @@ type response struct {
 	reason string
 	text   string
 	fields []h1.Header
-	close  bool
+	close  bool // an HTTP/1.1 connection ends with it
+	leave  bool // so does any other: the client needs a new one
 }
 
 // reply ends the exchange with a response of our own. What x was may be another exchange when it

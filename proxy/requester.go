@@ -59,6 +59,7 @@ type downstream struct {
 	ends       ends
 	handle     *drain.Conn // nil: not admitted (yet)
 	serverName string      // of the TLS handshake
+	proof      *proof      // of the client's certificate in it; nil: it showed none
 	outcome    drain.Outcome
 	decided    bool // outcome is how closed reports the connection
 }

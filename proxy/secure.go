@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 
@@ -56,7 +57,8 @@ const (
 	handshakeDone handshake = iota
 	handshakeNotTLS
 	handshakeTimeout
-	handshakeLeft // the client closed
+	handshakeLeft   // the client closed
+	handshakeClient // the client's certificate is not good
 	handshakeFailed
 	numHandshakes
 )
@@ -71,6 +73,8 @@ func (h handshake) String() string {
 		return "timeout"
 	case handshakeLeft:
 		return "client_left"
+	case handshakeClient:
+		return "client_certificate"
 	case handshakeFailed:
 		return "failed"
 	case numHandshakes:
@@ -91,6 +95,8 @@ func (ln *listener) handshakeEnded(err error) {
 		h = handshakeTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		h = handshakeLeft
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		h = handshakeClient
 	}
 	ln.handshakes[h].Add(1)
 }
@@ -116,7 +122,7 @@ func (c *httpConn) secured(s engine.Secured) {
 		return
 	}
 	c.ln.handshakeEnded(nil)
-	c.serverName = s.State.ServerName
+	c.serverName, c.proof = s.State.ServerName, proofOf(s.State)
 	c.opened()
 	if s.State.NegotiatedProtocol == "h2" {
 		c.upgradeToH2(nil)
@@ -151,6 +157,7 @@ func (c *tcpConn) answer(v any) {
 		c.unsecured(s.Err)
 	default:
 		c.ln.handshakeEnded(nil)
+		c.proof = proofOf(s.State)
 		c.opened()
 	}
 }

@@ -15,6 +15,7 @@ type tcpConn struct {
 	ln      *listener
 	ends    ends
 	opening opening
+	proof   *proof
 	early   []byte      // the part of a PROXY header that came; then what came behind it
 	handle  *drain.Conn // nil: refused
 	route   *tcpRoute
@@ -73,7 +74,7 @@ func (c *tcpConn) admitted() {
 	}
 	c.handle.Describe(&r.Name, nil)
 	c.handle.SetTerms(r.terms)
-	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr()}
+	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr(), Certificate: c.proof.certificate()}
 	l.site = inAuthorize
 	l.trip(c.id)
 	d := r.Authorizer.Authorize(nil, &l.areq)

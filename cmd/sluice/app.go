@@ -92,6 +92,7 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 		a.keys = authn.NewAPIKeys(authn.APIKeyConfig{File: a.cfg.Authenticate.APIKey.File})
 		cfg.Authenticators = map[string]authz.Authenticator{a.keys.Name(): a.keys}
 	}
+	a.addClientCertificates(&cfg)
 	if a.cfg.Log.Access {
 		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access

@@ -24,6 +24,13 @@ func edgeConfig(t config.TLS) edgetls.Config {
 	if t.MinVersion == "1.3" {
 		cfg.MinVersion = tls.VersionTLS13
 	}
+	cfg.Clients = edgetls.Clients{CA: t.Clients.CA, CRLs: t.Clients.CRLs}
+	switch t.Clients.Mode {
+	case "request":
+		cfg.Clients.Auth = edgetls.Request
+	case "require":
+		cfg.Clients.Auth = edgetls.Require
+	}
 	for _, c := range t.Certificates {
 		cfg.Pairs = append(cfg.Pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
 	}
@@ -63,6 +70,11 @@ func (a *app) reloadCertificates() error {
 		case changed:
 			a.log.Info("certificates in force", "listener", c.listener, "certificates", len(c.Stats().Certificates))
 		}
+		for _, e := range c.Stats().Clients {
+			if time.Now().After(e.From) {
+				warnings = append(warnings, fmt.Errorf("listener %s: %s", c.listener, lateness(e)))
+			}
+		}
 		for _, one := range c.Stats().Certificates {
 			if left := time.Until(one.NotAfter); left < expiresSoon {
 				warnings = append(warnings, fmt.Errorf("listener %s: certificate %s for %v expires at %s", c.listener, one.File, one.Names, one.NotAfter.UTC().Format(time.RFC3339)))
@@ -76,6 +88,18 @@ func (a *app) reloadCertificates() error {
 		a.registry.Set(health.TLSCertificates, health.Running, nil)
 	}
 	return err
+}
+
+// lateness says what an expiry means for clients.
+func lateness(e edgetls.Expiry) string {
+	end, what := "expires", "the revocation list"
+	if e.What == edgetls.Authority {
+		what = "an authority of clients"
+	}
+	if !time.Now().Before(e.At) {
+		end = "has refused every client that depends on it since it expired"
+	}
+	return fmt.Sprintf("%s in %s %s at %s", what, e.File, end, e.At.UTC().Format(time.RFC3339))
 }
 
 // expiresSoon is when health begins to speak of an expiry.

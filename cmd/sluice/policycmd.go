@@ -79,12 +79,16 @@ func readPolicy(paths []string) (*policy.Document, error) {
 // compilePolicy does what a start does with a policy. Without a configuration every
 // authenticator there is counts as configured, and every TCP listener as existing.
 func compilePolicy(doc *policy.Document, cfg *config.Config) error {
-	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{"api_key": authn.NewAPIKeys(authn.APIKeyConfig{})}}
+	keys, certs := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI)
+	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs}}
 	if cfg != nil {
 		full := cfg.ProxyConfig()
 		pc.Listeners, pc.DrainTimeout, pc.LameDuckMax = full.Listeners, full.DrainTimeout, full.LameDuckMax
 		if cfg.Authenticate.APIKey.File == "" {
-			pc.Authenticators = nil
+			delete(pc.Authenticators, keys.Name())
+		}
+		if !cfg.Authenticate.ClientCertificate.On() {
+			delete(pc.Authenticators, certs.Name())
 		}
 	} else {
 		for i := range doc.TCPRoutes {
