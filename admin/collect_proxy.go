@@ -36,6 +36,14 @@ func (c *collector) collectProxy(e emitter) {
 	for where, n := range s.Panics {
 		e.value(panics, float64(n), where)
 	}
+	for reason, n := range s.HTTP2.Errors {
+		e.value(http2Errors, float64(n), reason)
+	}
+	for reason, n := range s.HTTP2.Refused {
+		e.value(http2Refused, float64(n), reason)
+	}
+	e.value(http2SlowHeads, float64(s.HTTP2.HeadSlow))
+	e.value(http2Unheard, float64(s.HTTP2.Unheard))
 	e.value(activeRequests, float64(s.Active))
 	e.value(badRequests, float64(s.BadRequests))
 	e.value(requestsDropped, float64(s.Dropped))

@@ -67,6 +67,10 @@ const (
 	connectionsTold
 	idleTimeouts
 	panics
+	http2Errors
+	http2Refused
+	http2SlowHeads
+	http2Unheard
 	acceptFailures
 	requestDuration
 	activeRequests
@@ -152,6 +156,10 @@ var families = [numFamilies]family{
 	tlsReloads:    {"sluice_tls_certificate_reloads_total", counter, "Times that the files of a listener's certificates were read and put in force, or refused; what is refused is read again every few seconds.", []string{"listener", "result"}},
 
 	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},
+	http2Errors:    {"sluice_http2_connection_errors_total", counter, "HTTP/2 connections of clients that were ended for what the client sent, by reason.", []string{"reason"}},
+	http2Refused:   {"sluice_http2_streams_refused_total", counter, "HTTP/2 streams of clients that were reset for what the client sent, by reason.", []string{"reason"}},
+	http2SlowHeads: {"sluice_http2_slow_heads_total", counter, "HTTP/2 connections of clients that were ended because a head did not become whole in time.", nil},
+	http2Unheard:   {"sluice_http2_goodbyes_unanswered_total", counter, "Goodbyes to HTTP/2 clients that were not answered within two seconds.", nil},
 	panics:         {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},
 
 	requestDuration: {"http_server_request_duration_seconds", histogram, "Time from the head of a request to the last byte of its response.", []string{"http_request_method", "http_response_status_code", "http_route"}},

@@ -115,6 +115,7 @@ func busy() Sources {
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
 			return proxy.Stats{
 				Active: 2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
+		HTTP2: proxy.HTTP2Stats{Errors: map[string]uint64{"flood": 5}, Refused: map[string]uint64{"pseudo": 6}, HeadSlow: 7, Unheard: 8},
 				Listeners: []proxy.ListenerStats{{Name: "web", Accepted: 11, Failed: 8,
 					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1},
 					Handshakes: map[string]uint64{"done": 5, "failed": 2}}},
@@ -163,6 +164,10 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_log_lines_lost_total{log="access",reason="write_failed"} 14`,
 		`sluice_slow_clients_total 12`,
 		`sluice_panics_total{where="walk"} 4`,
+		`sluice_http2_connection_errors_total{reason="flood"} 5`,
+		`sluice_http2_streams_refused_total{reason="pseudo"} 6`,
+		`sluice_http2_slow_heads_total 7`,
+		`sluice_http2_goodbyes_unanswered_total 8`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="0.005"} 3`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="10"} 3`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="+Inf"} 4`,

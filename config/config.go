@@ -40,7 +40,9 @@ type Listener struct {
 	ProxyFrom []Prefix `yaml:"proxy_protocol_from"`      // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
 	// MaxConnections is one more bound, for this listener alone.
 	MaxConnections int `yaml:"max_connections"` // downstream, of this listener; 0: only limits.max_connections
-	TLS            TLS `yaml:"tls"`             // with certificates, or a folder of them, the listener speaks TLS
+	// HTTP2 says whether HTTP/2 is taken beside HTTP/1.1: by ALPN on TLS, by its preface (prior knowledge) otherwise.
+	HTTP2 string `yaml:"http2" enum:"on,off,only"` // default on; of http listeners; only: HTTP/1.1 is not taken
+	TLS   TLS    `yaml:"tls"`                      // with certificates, or a folder of them, the listener speaks TLS
 }
 
 // TLS of a listener.
@@ -177,6 +179,10 @@ type Limits struct {
 	Head           yaml.Size `yaml:"head"`            // of one request or response head
 	Line           yaml.Size `yaml:"line"`            // of one line of it
 	Fields         int       `yaml:"fields"`          // field lines of one head
+	// MaxStreams bounds the requests that run on one HTTP/2 connection.
+	MaxStreams int `yaml:"max_streams"` // that a client may have open at a time
+	// MaxConnectionRequests makes long-lived HTTP/2 connections spread again over replicas that were added.
+	MaxConnectionRequests int `yaml:"max_connection_requests"` // of one HTTP/2 connection, before it is told to leave; 0: no limit
 }
 
 // Timeouts bounds every wait for a peer.
@@ -188,6 +194,8 @@ type Timeouts struct {
 	Stage    time.Duration `yaml:"stage"`     // of an authenticator that has to ask somebody
 	Linger   time.Duration `yaml:"linger"`    // reading on for the peer's FIN before a close
 	HalfOpen time.Duration `yaml:"half_open"` // of a tunnel that one side has ended
+	// MaxConnectionAge makes long-lived HTTP/2 connections spread again over replicas that were added.
+	MaxConnectionAge time.Duration `yaml:"max_connection_age"` // of an HTTP/2 connection, a tenth more or less, before it is told to leave; 0: no limit
 }
 
 // Log says what is logged and how.
@@ -216,11 +224,24 @@ func Default() Config {
 		Upgrade:      Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
 		Probes:       Probes{Address: ":9902"},
 		Admin:        Admin{Address: "127.0.0.1:9901"},
-		Limits:       Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100},
+		Limits:       Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100, MaxStreams: 128},
 		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
 			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
 		Engine: Engine{Driver: "auto"},
 		Log:    Log{Format: "auto", Level: "info", Access: true},
 		Health: Health{Names: "sluice"},
 	}
+}
+
+// Protocols are the HTTP versions of the listener by the names of ALPN, the preferred first; nil for a tcp listener.
+func (l *Listener) Protocols() []string {
+	switch {
+	case l.Protocol == "tcp":
+		return nil
+	case l.HTTP2 == "off":
+		return []string{"http/1.1"}
+	case l.HTTP2 == "only":
+		return []string{"h2"}
+	}
+	return []string{"h2", "http/1.1"}
 }

@@ -238,11 +238,12 @@ func TestMapping(t *testing.T) {
 	}
 	wantProxy := proxy.Config{
 		Listeners: []proxy.ListenerConfig{
-			{Name: "web", Address: ":8080", MaxConnections: 60, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
+			{Name: "web", Address: ":8080", HTTP2: true, OnlyHTTP2: true, MaxConnections: 60, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
 			{Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP, MaxConnections: 70,
 				ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128")}}},
 		Start:          proxy.Hold,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		HTTP2:          proxy.HTTP2{MaxStreams: 50, MaxRequests: 1000, MaxAge: 3600 * s},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
 		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,

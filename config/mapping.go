@@ -53,6 +53,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		StageTimeout:    c.Timeouts.Stage,
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
+		HTTP2:           proxy.HTTP2{MaxStreams: c.Limits.MaxStreams, MaxRequests: c.Limits.MaxConnectionRequests, MaxAge: c.Timeouts.MaxConnectionAge},
 		PeerTimeout:     off(c.Drain.PeerTimeout),
 		DrainTimeout:    c.Drain.Timeout,
 		LameDuckMax:     c.LameDuck.Max,
@@ -64,7 +65,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		out.TrustedProxies = append(out.TrustedProxies, p.Prefix)
 	}
 	for _, ln := range c.Listeners {
-		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address, MaxConnections: ln.MaxConnections}
+		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address, MaxConnections: ln.MaxConnections, HTTP2: ln.Protocol != "tcp" && ln.HTTP2 != "off", OnlyHTTP2: ln.HTTP2 == "only"}
 		if ln.Protocol == "tcp" {
 			l.Protocol = proxy.TCP
 		}

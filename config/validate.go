@@ -77,6 +77,9 @@ func (l *loader) listeners() {
 		if ln.Address == "" {
 			l.fault(at+".address", "is required, for example \":8080\"")
 		}
+		if ln.Protocol == "tcp" && (ln.HTTP2 == "on" || ln.HTTP2 == "only") {
+			l.fault(at+".http2", "a tcp listener speaks no HTTP")
+		}
 		l.tls(at+".tls", ln.TLS)
 		if n := ln.MaxConnections; n < 0 || n > maxConnections {
 			l.fault(at+".max_connections", "%d is not from 0 to %d", n, maxConnections)
@@ -223,6 +226,9 @@ func (l *loader) times() {
 	if p := c.Drain.PeerTimeout; p > 0 && p < time.Second {
 		l.fault("drain.peer_timeout", "%s is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none", p)
 	}
+	if c.Timeouts.MaxConnectionAge < 0 {
+		l.fault("timeouts.max_connection_age", "must not be negative; 0s is no limit")
+	}
 	for _, t := range []struct {
 		path string
 		d    time.Duration
@@ -253,6 +259,8 @@ func (l *loader) limits() {
 		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
 		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
 		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},
+		{"limits.max_streams", int64(l.cfg.Limits.MaxStreams), 1, 10_000, number},
+		{"limits.max_connection_requests", int64(l.cfg.Limits.MaxConnectionRequests), 0, 1 << 40, number},
 		{"engine.loops", int64(l.cfg.Engine.Loops), 0, 256, number},
 	} {
 		if n.value < n.lowest || n.value > n.upper {

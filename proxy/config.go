@@ -50,6 +50,8 @@ type ListenerConfig struct {
 	MaxConnections int
 	// HTTP2 takes HTTP/2 too: on TLS what the handshake agrees on, otherwise by the client's preface.
 	HTTP2 bool
+	// OnlyHTTP2 takes nothing else.
+	OnlyHTTP2 bool
 	// TLS ends TLS here (behind a PROXY header, where one is expected); nil: what comes is
 	// plaintext. The driver's shards have to be [engine.Securer]s.
 	TLS TLS

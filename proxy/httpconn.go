@@ -203,7 +203,8 @@ func (c *httpConn) mayBecomeH2(b []byte) bool {
 // isH2 changes to HTTP/2 a connection on which the client begins with the preface of that (RFC 9113 section
 // 3.3, prior knowledge). On TLS the handshake has decided.
 func (c *httpConn) isH2(b []byte) bool {
-	if !c.takesH2() || len(b) < len(h2.Preface) || string(b[:len(h2.Preface)]) != h2.Preface {
+	whole := len(b) >= len(h2.Preface) && string(b[:len(h2.Preface)]) == h2.Preface
+	if !c.takesH2() || !whole && !c.ln.cfg.OnlyHTTP2 {
 		return false
 	}
 	in := c.in

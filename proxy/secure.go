@@ -124,7 +124,7 @@ func (c *httpConn) secured(s engine.Secured) {
 	c.ln.handshakeEnded(nil)
 	c.serverName, c.proof = s.State.ServerName, proofOf(s.State)
 	c.opened()
-	if s.State.NegotiatedProtocol == "h2" {
+	if s.State.NegotiatedProtocol == "h2" || c.ln.cfg.OnlyHTTP2 {
 		c.upgradeToH2(nil)
 	}
 }

@@ -19,8 +19,9 @@ type certificates struct {
 	*edgetls.Store
 }
 
-func edgeConfig(t config.TLS) edgetls.Config {
-	cfg := edgetls.Config{Dir: t.Dir, TicketKeys: t.TicketKeys, MinVersion: tls.VersionTLS12}
+func edgeConfig(ln config.Listener) edgetls.Config {
+	t := ln.TLS
+	cfg := edgetls.Config{Dir: t.Dir, TicketKeys: t.TicketKeys, Protocols: ln.Protocols(), MinVersion: tls.VersionTLS12}
 	if t.MinVersion == "1.3" {
 		cfg.MinVersion = tls.VersionTLS13
 	}
@@ -45,7 +46,7 @@ func (a *app) wireCertificates(cfg *proxy.Config) error {
 		if !ln.TLS.On() {
 			continue
 		}
-		s, err := edgetls.New(edgeConfig(ln.TLS))
+		s, err := edgetls.New(edgeConfig(ln))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listeners[%d].tls: %w", i, err))
 			continue

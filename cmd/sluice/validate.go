@@ -59,7 +59,7 @@ func validateRest(cfg *config.Config) (errs []error) {
 	}
 	for i, ln := range cfg.Listeners {
 		if ln.TLS.On() {
-			if _, err := edgetls.New(edgeConfig(ln.TLS)); err != nil {
+			if _, err := edgetls.New(edgeConfig(ln)); err != nil {
 				errs = append(errs, fmt.Errorf("listeners[%d].tls: %w", i, err))
 			}
 		}

@@ -28,6 +28,8 @@ type Config struct {
 	TicketKeys string
 	// Clients is what is asked of clients. Its files are read, checked and swapped with the rest.
 	Clients Clients
+	// Protocols are offered by ALPN, the preferred first; nil: none.
+	Protocols []string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -150,7 +152,7 @@ func (s *Store) Stats() Stats {
 func (s *Store) config(of *set) *tls.Config {
 	return &tls.Config{
 		MinVersion:     s.cfg.MinVersion,
-		NextProtos:     []string{"http/1.1"},
+		NextProtos:     s.cfg.Protocols,
 		GetCertificate: of.choose,
 		Time:           s.cfg.Now,
 		Renegotiation:  tls.RenegotiateNever,
