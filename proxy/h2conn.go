@@ -21,9 +21,10 @@ type h2Conn struct {
 	farewell
 	linger time.Duration
 
-	alarm   time.Time // for which TimerState is armed; zero: it is not
-	idleDue time.Time // while no stream is open: when the connection is closed for that
-	headDue time.Time // while a head has begun and is not whole
+	alarm    time.Time // for which TimerState is armed; zero: it is not
+	idleDue  time.Time // while no stream is open: when the connection is closed for that
+	helloDue time.Time // until the client's first frame is whole
+	headDue  time.Time // while a head has begun and is not whole
 
 	current *h2Stream // whose event is being handled, for a panic
 	queued  bool      // in loop.unsent
@@ -44,8 +45,8 @@ func (c *httpConn) upgradeToH2(early []byte) {
 		n.half.arm(t, 0)
 	}
 	n.core = h2.New(l.h2Config(), n)
-	n.idleDue = l.now().Add(l.cfg.HeaderTimeout) // for the first frame
-	n.schedule(n.idleDue)
+	n.helloDue = l.now().Add(l.cfg.HeaderTimeout)
+	n.schedule(n.helloDue)
 	n.born = l.now()
 	n.ages()
 	n.dirty()

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 )
@@ -9,8 +11,8 @@ import (
 
 // Head begins an exchange.
 func (c *h2Conn) Head(s *h2.Stream, fields []h2.Field, end bool) {
+	defer c.eventOver()
 	st := c.begin(s)
-	defer func() { c.current = nil }()
 	x := st.x
 	if err := c.l.compose(fields, !end); err != nil {
 		st.malformed(err)
@@ -18,6 +20,16 @@ func (c *h2Conn) Head(s *h2.Stream, fields []h2.Field, end bool) {
 	}
 	st.inEnd = end
 	x.begin()
+}
+
+// eventOver is deferred by events that walk: a panic ends the stream there, because within the core it would lose
+// what has been read behind it.
+func (c *h2Conn) eventOver() {
+	v := recover()
+	if v != nil {
+		c.l.containOne(c.id, c, v)
+	}
+	c.current = nil
 }
 
 // begin makes a stream and starts the account of its exchange.
@@ -38,10 +50,10 @@ func (c *h2Conn) begin(s *h2.Stream) *h2Stream {
 
 // TooLarge answers a head above the limits.
 func (c *h2Conn) TooLarge(s *h2.Stream) {
+	defer c.eventOver()
 	st := c.begin(s)
 	c.l.req = h1.Request{Fields: c.l.req.Fields[:0]}
 	st.malformed(&h1.Error{Status: 431, Reason: "head_too_large", Detail: "the header list is too large"})
-	c.current = nil
 }
 
 // Data is a piece of a request body.
@@ -51,9 +63,9 @@ func (c *h2Conn) Data(s *h2.Stream, b []byte, end bool) {
 		c.core.Consumed(s, len(b))
 		return
 	}
+	defer c.eventOver()
 	c.current = st
 	st.body(b, end)
-	c.current = nil
 }
 
 // Trailers end a request body.
@@ -62,10 +74,10 @@ func (c *h2Conn) Trailers(s *h2.Stream, fields []h2.Field) {
 	if !ok {
 		return
 	}
+	defer c.eventOver()
 	c.current = st
 	st.trailers = ownFields(st.trailers[:0], fields)
 	st.body(nil, true)
-	c.current = nil
 }
 
 // Reset ends a stream whose client does not want it any more, or broke it.
@@ -73,6 +85,7 @@ func (c *h2Conn) Reset(s *h2.Stream, why h2.Cause) {
 	if why.Local {
 		c.l.stats.h2Refused.count(why.Reason)
 	}
+	defer c.eventOver()
 	if st, ok := s.Owner.(*h2Stream); ok {
 		st.gone()
 	}
@@ -95,9 +108,11 @@ func (c *h2Conn) Room(s *h2.Stream) {
 // Refused counts a stream that was never shown.
 func (c *h2Conn) Refused(_ uint32, why h2.Reason) { c.l.stats.h2Refused.count(why) }
 
-// Interim, Settings, GoAway and Pong say nothing that a server has to act upon: the client that says goodbye
+// Settings is the client's first frame, or a change of it.
+func (c *h2Conn) Settings() { c.helloDue = time.Time{} }
+
+// Interim, GoAway and Pong say nothing that a server has to act upon: the client that says goodbye
 // closes when it has its answers.
 func (c *h2Conn) Interim(*h2.Stream, []h2.Field)      {}
-func (c *h2Conn) Settings()                           {}
 func (c *h2Conn) GoAway(uint32, h2.ErrorCode, []byte) {}
 func (c *h2Conn) Pong()                               {}

@@ -40,8 +40,8 @@ func (l *loop) compose(fields []h2.Field, body bool) *h1.Error {
 	return nil
 }
 
-// h2Fields is a response head as HTTP/2 has it; valid until the next call.
-func (l *loop) h2Fields(r *h1.Response) []h2.Field {
+// h2Fields is a response head as HTTP/2 has it; valid until the next call. own: it is one that we made.
+func (l *loop) h2Fields(r *h1.Response, own bool) []h2.Field {
 	l.names, l.fields = l.names[:0], l.fields[:0]
 	at := len(l.names)
 	l.names = strconv.AppendInt(l.names, int64(r.Status), 10)
@@ -51,7 +51,7 @@ func (l *loop) h2Fields(r *h1.Response) []h2.Field {
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		dated = dated || f.ID == h1.Date
-		if f.Hop || dropLength && f.ID == h1.ContentLength || ours(f.Name) {
+		if f.Hop || dropLength && f.ID == h1.ContentLength || !own && ours(f.Name) {
 			continue
 		}
 		l.appendField(f)

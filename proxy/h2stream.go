@@ -142,20 +142,20 @@ func (st *h2Stream) flush()                  { st.c.dirty() }
 // interim passes on a 1xx.
 func (st *h2Stream) interim(r *h1.Response) {
 	if st.s != nil {
-		st.s.Interim(st.c.l.h2Fields(r))
+		st.s.Interim(st.c.l.h2Fields(r, false))
 	}
 }
 
 // respond sends the head of a response.
 func (st *h2Stream) respond(r *h1.Response) {
 	st.c.mayLeave()
-	st.head(r, r.Body == h1.BodyNone)
+	st.head(r, r.Body == h1.BodyNone, false)
 }
 
-func (st *h2Stream) head(r *h1.Response, end bool) {
+func (st *h2Stream) head(r *h1.Response, end, own bool) {
 	st.headSent, st.ended = true, end
 	if st.s != nil {
-		st.s.Head(st.c.l.h2Fields(r), end)
+		st.s.Head(st.c.l.h2Fields(r, own), end)
 	}
 }
 
@@ -197,7 +197,7 @@ func (st *h2Stream) respondWith(r response) {
 	}
 	x.bytesOut += int64(len(l.out))
 	body := l.out[n:]
-	st.head(&l.resp, len(body) == 0)
+	st.head(&l.resp, len(body) == 0, true)
 	if len(body) > 0 {
 		st.data(body)
 		st.end(nil)

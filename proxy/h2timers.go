@@ -28,7 +28,7 @@ func (c *h2Conn) due() {
 	}
 	now := c.l.now()
 	switch {
-	case reached(c.headDue, now):
+	case reached(c.headDue, now), reached(c.helloDue, now):
 		c.l.stats.h2Slow.Add(1)
 		c.decide(drain.Errored)
 		c.core.Abort(h2.EnhanceYourCalm)
@@ -50,7 +50,7 @@ func (c *h2Conn) due() {
 	if c.closing {
 		return
 	}
-	next := earlier(earlier(c.headDue, c.idleDue), c.nextFarewell())
+	next := earlier(earlier(earlier(c.helloDue, c.headDue), c.idleDue), c.nextFarewell())
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			for _, t := range st.due {
@@ -86,12 +86,13 @@ func (st *h2Stream) arm(t engine.Timer, d time.Duration) {
 
 // fire runs the timers of a stream that are due. Each may end it.
 func (st *h2Stream) fire(now time.Time) {
+	c := st.c
 	for t := range engine.NumTimers {
 		if st.s == nil || !reached(st.due[t], now) {
 			continue
 		}
 		st.due[t] = time.Time{}
-		st.c.current = st
+		c.current = st
 		switch t {
 		case engine.TimerRead:
 			st.x.bodyTimeout()
@@ -100,7 +101,7 @@ func (st *h2Stream) fire(now time.Time) {
 		case engine.TimerWrite:
 			st.judgeStall()
 		}
-		st.c.current = nil
+		c.current = nil
 	}
 }
 

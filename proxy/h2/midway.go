@@ -8,3 +8,11 @@ const Preface = clientOpens
 func (c *Conn) Midway() bool {
 	return c.have > 0 || c.inBlock || c.reading == readPayload || c.reading == readSkip || c.reading == readPad
 }
+
+// Queued is how many bytes of data all streams hold for want of a window, or of an Append.
+func (c *Conn) Queued() (n int) {
+	for _, s := range c.open {
+		n += s.queue.n
+	}
+	return n
+}
