@@ -16,7 +16,7 @@ func attack(t *testing.T, cfg Config, ms int, deaf bool, round func(p *script, i
 	p := newScript(true)
 	r.onHead = func(s *Stream, _ []Field, _ bool) {}
 	var out []byte
-	for i := range 200_000 {
+	for i := range 50_000 {
 		round(p, i, r)
 		err := c.Receive(p.take(), time.Duration(i*ms)*time.Millisecond)
 		r.log = nil
@@ -30,7 +30,7 @@ func attack(t *testing.T, cfg Config, ms int, deaf bool, round func(p *script, i
 			t.Fatalf("%d bytes wait for a peer that does not read", n)
 		}
 	}
-	return nil, 200_000
+	return nil, 50_000
 }
 
 func get(i int) uint32 { return uint32(2*i + 1) }
