@@ -174,6 +174,53 @@ func TestNegativeWindow(t *testing.T) {
 	}
 }
 
+// A window that closes while data waits for its turn.
+func TestWindowClosesOnReadyData(t *testing.T) {
+	c, r := newServer(Config{})
+	out := newReader(t)
+	out.sent(c)
+	p := newScript(true)
+	if err := c.Receive(p.get(1).take(), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.streams[1].Head(fieldsOf(":status=200"), false)
+	r.streams[1].Write(make([]byte, 1000), false)
+	out.sent(c)
+	r.streams[1].Write(make([]byte, 1000), true)
+	if err := c.Receive(p.settings(settingWindow, 10).take(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.sent(c); got != "SETTINGS ack" || !r.streams[1].Blocked() {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// Who consumes in small pieces gets no update for each.
+func TestSmallPiecesAreGathered(t *testing.T) {
+	c, r := newServer(Config{StreamWindow: 64 << 10})
+	out := newReader(t)
+	out.sent(c)
+	p := newScript(true).post(1)
+	p.fr.WriteSettingsAck()
+	for range 4 {
+		p.data(1, false, 16<<10)
+	}
+	if err := c.Receive(p.take(), 0); err != nil {
+		t.Fatal(err)
+	}
+	out.sent(c)
+	updates := 0
+	for range 640 {
+		c.Consumed(r.streams[1], 102)
+		if got := out.sent(c); got != "" {
+			updates++
+		}
+	}
+	if updates < 2 || updates > 4 {
+		t.Errorf("%d updates for 64 KiB in small pieces", updates)
+	}
+}
+
 // Data leaves in fair turns, within the size that was asked for, and control frames are never behind it.
 func TestTurns(t *testing.T) {
 	c, r := newServer(Config{})
@@ -299,6 +346,26 @@ func TestLongHead(t *testing.T) {
 	}
 }
 
+// The size update is the first thing in the next block, also if that holds only a field that is not indexed.
+func TestSizeUpdateComesFirst(t *testing.T) {
+	c, r := newServer(Config{})
+	out := newReader(t)
+	p := newScript(true)
+	if err := c.Receive(p.get(1).take(), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.streams[1].Head(fieldsOf(":status=200"), false)
+	out.sent(c)
+	if err := c.Receive(p.settings(settingTable, 0).take(), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.streams[1].Trailers(fieldsOf("a=b"))
+	b := c.Append(nil, 1<<20)
+	if block := b[2*headerLen:]; len(block) == 0 || block[0] != 0x20 { // behind SETTINGS ack
+		t.Errorf("the block is % x", block)
+	}
+}
+
 // The table of the peer may shrink at any time, to nothing, and grow again.
 func TestTableOfThePeer(t *testing.T) {
 	c, r := newServer(Config{})
@@ -314,7 +381,7 @@ func TestTableOfThePeer(t *testing.T) {
 			if err := c.Receive(p.get(id).take(), 0); err != nil {
 				t.Fatal(err)
 			}
-			want := fmt.Sprintf(":status=20%d a=b%d x=%s", i%2, i%3, bytes.Repeat([]byte{'x'}, 40))
+			want := fmt.Sprintf(":status=20%d a=b%d x=%s new=%d", i%2, i%3, bytes.Repeat([]byte{'x'}, 40), id)
 			r.streams[id].Head(fieldsOf(strings.Split(want, " ")...), true)
 			if got := out.sent(c); !strings.HasSuffix(got, fmt.Sprintf("HEADERS %d %s end", id, want)) {
 				t.Fatalf("table %d: sent %q, want %q", table, got, want)

@@ -166,6 +166,9 @@ func TestGoAwayOfTheServer(t *testing.T) {
 			t.Errorf("events %q lack %q", got, want)
 		}
 	}
+	if err := c.Receive(p.raw(frameGoAway, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0).take(), 0); err != nil || r.events() != "goaway 3 NO_ERROR " {
+		t.Errorf("a GOAWAY that takes more than the last: %v", err)
+	}
 	if c.Streams() != 2 { // 3 has not left, since nobody called Append
 		t.Errorf("%d streams", c.Streams())
 	}

@@ -324,7 +324,7 @@ func TestPairs(t *testing.T) {
 			done, resets = done+d, resets+r
 		})
 	}
-	if done < 1000 || resets < 10 {
+	if uint64(done) < 10*seeds || uint64(resets) < seeds/2 {
 		t.Errorf("only %d halves of streams were done and %d reset: the test looks at too little", done, resets)
 	}
 }

@@ -2,7 +2,6 @@ package h2
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -220,16 +219,14 @@ func (r *reader) lines() string {
 		r.in.Next(len(clientOpens))
 	}
 	var lines []string
-	for {
+	for r.in.Len() > 0 {
 		f, err := r.fr.ReadFrame()
-		if errors.Is(err, io.EOF) {
-			return strings.Join(lines, "\n")
-		}
 		if err != nil {
 			r.t.Fatalf("what we sent cannot be read: %v after %q", err, lines)
 		}
 		lines = append(lines, describe(f))
 	}
+	return strings.Join(lines, "\n")
 }
 
 func describe(f http2.Frame) string {

@@ -119,6 +119,26 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
+// What nobody will consume is given back when its stream is given up.
+func TestDiscardGivesBack(t *testing.T) {
+	c, r := newServer(Config{ConnWindow: firstWindow})
+	out := newReader(t)
+	if err := c.Receive(newScript(true).post(1).data(1, false, 10_000).take(), 0); err != nil {
+		t.Fatal(err)
+	}
+	out.sent(c)
+	s := r.streams[1]
+	s.Discard()
+	s.Discard()
+	if c.recv+c.recvBack != firstWindow || s.Unconsumed() != 0 {
+		t.Errorf("%d of the window are lost", firstWindow-c.recv-c.recvBack)
+	}
+	s.Head(fieldsOf(":status=200"), true)
+	if got := out.sent(c); got != "HEADERS 1 :status=200 end\nRST_STREAM 1 NO_ERROR" || !strings.HasSuffix(r.events(), "done 1") {
+		t.Errorf("sent %q", got)
+	}
+}
+
 // Above the limits of a list the caller may answer 431, and HPACK goes on.
 func TestTooLarge(t *testing.T) {
 	for name, fields := range map[string][]string{
