@@ -108,7 +108,9 @@ var rules = []struct {
 	{"7541-5.1", "an endless integer", func(p *script) {
 		p.raw(frameHeaders, 5, 1, 0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0)
 	}, "GOAWAY COMPRESSION_ERROR compression"},
-	{"7541-5.2", "Huffman padding of more than seven bits", func(p *script) { p.raw(frameHeaders, 5, 1, 0, 0x85, 0xf2, 0xb2, 0x4a, 0x84, 0xff, 0x84, 0x49, 0x50, 0x9f, 0xff) }, "GOAWAY COMPRESSION_ERROR compression"},
+	{"7541-5.2", "Huffman padding of more than seven bits", func(p *script) {
+		p.raw(frameHeaders, 5, 1, 0, 0x85, 0xf2, 0xb2, 0x4a, 0x84, 0xff, 0x84, 0x49, 0x50, 0x9f, 0xff)
+	}, "GOAWAY COMPRESSION_ERROR compression"},
 	{"7541-6", "a block that is cut", func(p *script) { p.raw(frameHeaders, 5, 1, 0x82, 0x40, 5, 'a') }, "GOAWAY COMPRESSION_ERROR compression"},
 }
 

@@ -248,15 +248,18 @@ func TestHostileServer(t *testing.T) {
 		script func(p *script)
 		want   string // the end of the events, or of the error
 	}{
-		"PUSH_PROMISE":              {func(p *script) { p.raw(framePush, 4, 1, 0, 0, 0, 2) }, "PROTOCOL_ERROR frame"},
-		"ENABLE_PUSH 1":             {func(p *script) { p.settings(settingPush, 1) }, "PROTOCOL_ERROR setting"},
-		"a stream of its own":       {func(p *script) { p.headers(2, true, ":status=200") }, "PROTOCOL_ERROR stream_id"},
-		"a stream nobody opened":    {func(p *script) { p.headers(9, true, ":status=200") }, "PROTOCOL_ERROR stream_id"},
-		"DATA before the head":      {func(p *script) { p.data(1, true, 1) }, "PROTOCOL_ERROR local=true unprocessed=false order"},
-		"DATA behind a 1xx":         {func(p *script) { p.headers(1, false, ":status=100").data(1, true, 1) }, "PROTOCOL_ERROR local=true unprocessed=false order"},
-		"a second head":             {func(p *script) { p.headers(1, false, ":status=200").headers(1, true, ":status=200") }, "PROTOCOL_ERROR local=true unprocessed=false pseudo"},
-		"a list above the limit":    {func(p *script) { p.headers(1, false, ":status=200", "a="+strings.Repeat("v", 15000)) }, "CANCEL local=true unprocessed=false header_list"},
-		"CONTINUATION for ever":     {func(p *script) { p.raw(frameHeaders, 0, 1); repeat(65, func() { p.raw(frameContinuation, 0, 1, 0x88) }) }, "ENHANCE_YOUR_CALM block"},
+		"PUSH_PROMISE":           {func(p *script) { p.raw(framePush, 4, 1, 0, 0, 0, 2) }, "PROTOCOL_ERROR frame"},
+		"ENABLE_PUSH 1":          {func(p *script) { p.settings(settingPush, 1) }, "PROTOCOL_ERROR setting"},
+		"a stream of its own":    {func(p *script) { p.headers(2, true, ":status=200") }, "PROTOCOL_ERROR stream_id"},
+		"a stream nobody opened": {func(p *script) { p.headers(9, true, ":status=200") }, "PROTOCOL_ERROR stream_id"},
+		"DATA before the head":   {func(p *script) { p.data(1, true, 1) }, "PROTOCOL_ERROR local=true unprocessed=false order"},
+		"DATA behind a 1xx":      {func(p *script) { p.headers(1, false, ":status=100").data(1, true, 1) }, "PROTOCOL_ERROR local=true unprocessed=false order"},
+		"a second head":          {func(p *script) { p.headers(1, false, ":status=200").headers(1, true, ":status=200") }, "PROTOCOL_ERROR local=true unprocessed=false pseudo"},
+		"a list above the limit": {func(p *script) { p.headers(1, false, ":status=200", "a="+strings.Repeat("v", 15000)) }, "CANCEL local=true unprocessed=false header_list"},
+		"CONTINUATION for ever": {func(p *script) {
+			p.raw(frameHeaders, 0, 1)
+			repeat(65, func() { p.raw(frameContinuation, 0, 1, 0x88) })
+		}, "ENHANCE_YOUR_CALM block"},
 		"SETTINGS for ever":         {func(p *script) { repeat(300, func() { p.settings(settingFrame, 1<<24-1) }) }, "ENHANCE_YOUR_CALM flood"}, // CVE-2026-33814
 		"PING for ever":             {func(p *script) { repeat(2000, func() { p.raw(framePing, 0, 0, make([]byte, 8)...) }) }, "ENHANCE_YOUR_CALM unread"},
 		"a frame above the limit":   {func(p *script) { p.headers(1, false, ":status=200").data(1, true, 16385) }, "FRAME_SIZE_ERROR frame_size"},

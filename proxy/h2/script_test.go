@@ -111,7 +111,9 @@ func newClient(cfg Config) (*Conn, *recorder) {
 	return newServer(cfg)
 }
 
-func (r *recorder) note(format string, args ...any) { r.log = append(r.log, fmt.Sprintf(format, args...)) }
+func (r *recorder) note(format string, args ...any) {
+	r.log = append(r.log, fmt.Sprintf(format, args...))
+}
 
 // events returns the log, and forgets it.
 func (r *recorder) events() string {
