@@ -25,16 +25,15 @@ type Config struct {
 // with ENHANCE_YOUR_CALM.
 type Floods struct {
 	// Control counts frames without work: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown ones, and
-	// what comes for streams that are gone. DATA that we send and finished requests earn
-	// some back, since acknowledging them takes such frames. The default is {1000, 200}.
+	// what comes for streams that are gone. Finished requests earn some back, and DATA that we send, since acknowledging it
+	// takes such frames; but not where the peer's tiny windows made it tiny. The default is {1000, 200}.
 	Control Budget
 	// Resets counts requests of a client that end in a reset before their response did, whoever sent it: a cancelled
 	// request (rapid reset), a malformed or refused one, an error that the peer provokes in a stream.
 	// A request that ends well earns one back. The default is {200, 50}.
 	Resets Budget
 	// Dribble counts frames of DATA below 64 bytes that do not end a stream; one below 5 bytes (no message of
-	// gRPC or WebSocket is as short) counts ten times. Frames that we could only fill that far, because the peer
-	// keeps its windows tiny, count too. DATA that we send earns some back. The default is {20000, 20000}.
+	// gRPC or WebSocket is as short) counts ten times. DATA that we send earns some back. The default is {20000, 20000}.
 	Dribble Budget
 }
 

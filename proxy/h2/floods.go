@@ -78,8 +78,7 @@ func (c *Conn) chargeData(n int) bool {
 	case n < smallData:
 		cost = 1
 	}
-	// Also without a cost: earnData may have overdrawn it.
-	if c.dribble.take(c.cfg.Floods.Dribble, cost) {
+	if cost == 0 || c.dribble.take(c.cfg.Floods.Dribble, cost) {
 		return true
 	}
 	c.fail(EnhanceYourCalm, FloodDribble, "too many tiny frames of data")
@@ -90,8 +89,7 @@ func (c *Conn) chargeData(n int) bool {
 // updates of two windows and a PING. A frame that a tiny window cut short is worth nothing, or who hands
 // out windows byte by byte would pay for one update with the last.
 func (c *Conn) earnData(n int, cut bool) {
-	if cut && n < smallData {
-		c.dribble.level -= milli // judged at the next frame that comes
+	if cut && n < smallest {
 		return
 	}
 	c.control.earn(c.cfg.Floods.Control, 3)

@@ -57,7 +57,7 @@ func (c *Conn) updateConn() {
 func (c *Conn) handleWindow(p []byte) {
 	n := binary.BigEndian.Uint32(p) & maxWindow
 	id := c.f.id
-	if !c.charge(1) || !c.chargeData(smallData) {
+	if !c.charge(1) {
 		return
 	}
 	if id == 0 {
