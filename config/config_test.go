@@ -94,10 +94,11 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	for src, want := range map[string]string{
-		"":                                                             `version: is required; write "version: 1"`,
-		"version: 1\n":                                                 `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
-		"version: 1\nx: 1":                                             `unknown key "x"`,
-		minimal + "drain: {timeout: 0s}":                               `drain.timeout: must be positive: a drain without a deadline is not offered`,
+		"":                               `version: is required; write "version: 1"`,
+		"version: 1\n":                   `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
+		"version: 1\nx: 1":               `unknown key "x"`,
+		minimal + "drain: {timeout: 0s}": `drain.timeout: must be positive: a drain without a deadline is not offered`,
+		minimal + "drain: {timeout: 8s, close_lead: 3s}":               `drain.close_lead: 3s is not from 0s to a quarter of drain.timeout 8s`,
 		minimal + "drain: {peer_timeout: 900ms}":                       `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
 		minimal + "drain: {timeout: -1s}":                              `drain.timeout: "-1s" is negative`,
 		minimal + "probes: {address: \"\"}":                            `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
@@ -211,6 +212,9 @@ func TestDependentDefaults(t *testing.T) {
 	if got := c.Drain.IdleClose; got != 2*time.Second {
 		t.Errorf("idle_close %s", got)
 	}
+	if got := c.Drain.CloseLead; got != time.Second {
+		t.Errorf("close_lead %s", got)
+	}
 }
 
 // The shipped defaults fit what Kubernetes grants by default.
@@ -224,7 +228,7 @@ func TestDefaultsFitKubernetes(t *testing.T) {
 func TestMapping(t *testing.T) {
 	c := mustLoad(t, read(t, "full.yaml"))
 	s := time.Second
-	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s}); !reflect.DeepEqual(got, want) {
+	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s, FarewellLead: 3 * s}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 42 * s, Closing: 4500 * time.Millisecond}
@@ -240,13 +244,13 @@ func TestMapping(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
-		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
+		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, FarewellLead: 3 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
 	}
 	if got := c.ProxyConfig(); !reflect.DeepEqual(got, wantProxy) {
 		t.Errorf("%+v, want %+v", got, wantProxy)
 	}
-	none := mustLoad(t, Source{Name: "f", Text: []byte(minimal + "lame_duck: {quiet: 0s, notice_after: 0s}\ndrain: {idle_close: 0s}\n")})
-	if d := none.DrainConfig(); d.NoticeAfter >= 0 || d.IdleClose >= 0 || none.LifecycleConfig().LameDuckQuiet >= 0 {
+	none := mustLoad(t, Source{Name: "f", Text: []byte(minimal + "lame_duck: {quiet: 0s, notice_after: 0s}\ndrain: {idle_close: 0s, close_lead: 0s}\n")})
+	if d := none.DrainConfig(); d.NoticeAfter >= 0 || d.FarewellLead >= 0 || d.IdleClose >= 0 || none.LifecycleConfig().LameDuckQuiet >= 0 {
 		t.Errorf("0 in the file is not off: %+v", d)
 	}
 }

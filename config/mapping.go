@@ -24,6 +24,7 @@ func (c *Config) DrainConfig() drain.Config {
 		NoticeSpread: off(max(0, c.LameDuck.Min-c.LameDuck.NoticeAfter)), // the lame duck may end then
 		IdleClose:    off(c.Drain.IdleClose),
 		Timeout:      c.Drain.Timeout,
+		FarewellLead: off(c.Drain.CloseLead),
 	}
 }
 
@@ -54,6 +55,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
 		PeerTimeout:     off(c.Drain.PeerTimeout),
+		FarewellLead:    off(c.Drain.CloseLead),
 		DrainTimeout:    c.Drain.Timeout,
 		LameDuckMax:     c.LameDuck.Max,
 	}

@@ -272,7 +272,7 @@ func whyCut(cause drain.Cause) error {
 		return errEvicted
 	case drain.CausePeerGone, drain.CausePeerStuck:
 		return errSilentPeer
-	case drain.CauseIdle, drain.CauseDeadline, drain.CauseRoute:
+	case drain.CauseIdle, drain.CauseFarewell, drain.CauseDeadline, drain.CauseRoute:
 	}
 	return errDeadline
 }
@@ -290,7 +290,7 @@ func (c *httpConn) cut(cause drain.Cause) {
 			r.reason, r.text = cause.String(), "nothing was taken of what was sent before"
 		case drain.CauseRoute:
 			r.reason = cause.String()
-		case drain.CauseIdle, drain.CauseDeadline:
+		case drain.CauseIdle, drain.CauseFarewell, drain.CauseDeadline:
 		}
 		c.replyClose(r)
 		c.shut() // behind a response that the client does not read, it would never leave

@@ -75,6 +75,8 @@ type loopStats struct {
 
 	pendingTimeouts atomic.Uint64
 
+	farewells, farewellsAnswered atomic.Uint64
+
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
 
@@ -127,6 +129,9 @@ type Stats struct {
 	Clusters       []ClusterStats
 	// PendingTimeouts are requests and TCP connections that waited for too long.
 	PendingTimeouts uint64
+	// Farewells are WebSockets whose client got a Close frame of ours, and FarewellsAnswered
+	// those that are over and were closed by both sides.
+	Farewells, FarewellsAnswered uint64
 }
 
 // ListenerStats counts connections of one listener.
@@ -197,6 +202,8 @@ func (core *Core) Stats() Stats {
 		s.Poisoned += l.stats.poisoned.Load()
 		s.UpstreamClosed += l.stats.upstreamClosed.Load()
 		s.PendingTimeouts += l.stats.pendingTimeouts.Load()
+		s.Farewells += l.stats.farewells.Load()
+		s.FarewellsAnswered += l.stats.farewellsAnswered.Load()
 		if p := l.stats.decisions.Load(); p != nil {
 			for _, c := range *p {
 				sums[DecisionStats{Decision: c.verdict.String(), Reason: c.reason}] += c.n.Load()
