@@ -64,17 +64,8 @@ func openWS(t *testing.T, cfg Config, code websocket.Code) *sides {
 	return s
 }
 
-// drainWS begins a drain of ten seconds and drives it; the WebSocket hears of it between 8 and 9.
-func (s *sides) drainWS() {
-	s.tracker.BeginDrain(s.net.Now(), s.net.Now().Add(10*time.Second))
-	var step func()
-	step = func() {
-		if next, over := s.tracker.Step(s.net.Now()); !over && !next.IsZero() {
-			s.net.After(max(next.Sub(s.net.Now()), time.Millisecond), step)
-		}
-	}
-	step()
-}
+// drainWS begins a drain of ten seconds; the WebSocket hears of it between 8 and 9.
+func (s *sides) drainWS() { s.drain(10 * time.Second) }
 
 // said reads a Close frame, of a client if masked.
 func said(t *testing.T, b string, masked bool) (code int, reason string) {
@@ -166,6 +157,20 @@ func TestWebSocketThatDoesNotAnswer(t *testing.T) {
 	}
 	if st := s.core.Stats(); st.Farewells != 1 || st.FarewellsAnswered != 0 {
 		t.Errorf("%d told, %d answered", st.Farewells, st.FarewellsAnswered)
+	}
+}
+
+// TestWebSocketWhoseClientHasLeft: it answered, and is gone; the server does not. The tracker knows
+// the tunnel by its client, and cuts it all the same.
+func TestWebSocketWhoseClientHasLeft(t *testing.T) {
+	s := openWS(t, Config{}, 0)
+	s.drainWS()
+	s.until("the Close", func() bool { return len(s.client.got) > 30 })
+	s.client.Write([]byte(wsFrame(8, "\x03\xe9", true)))
+	s.until("the end of the client", func() bool { return s.client.eof })
+	s.client.Close()
+	if r := s.receipt(); r.CutTotal != 1 || r.StuckTotal != 0 || s.reset || !s.eof {
+		t.Errorf("receipt %v; the server was reset: %v, ended: %v", r, s.reset, s.eof)
 	}
 }
 
@@ -308,4 +313,28 @@ func TestLargeFramesAreMoved(t *testing.T) {
 	s.client.Abort()
 	s.server.Abort()
 	s.until("the end", func() bool { return s.tracker.Stats().Connections.Total() == 0 })
+}
+
+// TestTunnelWhoseClientHasLeft: what is still owed to the upstream does not outlive the deadline,
+// although the connection is gone by which the tracker knows the tunnel.
+func TestTunnelWhoseClientHasLeft(t *testing.T) {
+	w := newWalk(t, Config{PeerTimeout: -1, MoveFrom: -1})
+	w.net.Window = 1024
+	w.open()
+	var up *sim.Sock
+	w.net.Listen("up:1").Accept(func(s *sim.Sock) {
+		up = s
+		s.SetEvents(sim.Events{})
+		s.Pause()
+	})
+	c := w.dial("db")
+	c.Write(make([]byte, 20_000))
+	w.until("some of it is owed", func() bool { return up != nil && w.tracker.Snapshot(0)[0].BytesIn > 5000 })
+	c.Abort()
+	w.until("the client is gone", func() bool { return w.driver.Conns() == 1 })
+	w.drain(2 * time.Second)
+	w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+	if r := w.tracker.Receipt(); r.StuckTotal != 0 || r.CutTotal != 1 {
+		t.Errorf("%v", r)
+	}
 }

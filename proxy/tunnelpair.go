@@ -242,9 +242,17 @@ func (e *tunnelEnd) closed(end engine.End) {
 
 // release gives back what the tunnel held, with the second of its connections.
 func (p *tunnelPair) release() {
+	down := p.ends[tunnel.Downstream]
 	if p.left--; p.left > 0 {
+		if down.gone {
+			if p.l.headless == nil {
+				p.l.headless = map[engine.ConnID]*tunnelEnd{}
+			}
+			p.l.headless[down.id] = p.ends[tunnel.Upstream]
+		}
 		return
 	}
+	delete(p.l.headless, down.id)
 	o := p.drained()
 	p.ep.Active.Add(-1)
 	p.ln.closed(o)
