@@ -135,16 +135,16 @@ func (p *wsPeer) frame() bool {
 		return false
 	}
 	at, n, masked := 2, int(b[1]&0x7f), b[1] >= 0x80
+	if masked == p.client || b[0]&0x70 != 0 || n == 127 || b[0]&0xf > 2 && b[0]&0xf != 8 {
+		p.w.violate("%s got what is no frame: %x", p.name, b[:min(len(b), 16)])
+		p.got = nil
+		return false
+	}
 	if n == 126 {
 		if at = 4; len(b) < at {
 			return false
 		}
 		n = int(binary.BigEndian.Uint16(b[2:]))
-	}
-	if masked == p.client || b[0]&0x70 != 0 || n == 127 || b[0]&0xf > 2 && b[0]&0xf != 8 {
-		p.w.violate("%s got what is no frame: %x", p.name, b[:min(len(b), 16)])
-		p.got = nil
-		return false
 	}
 	var key []byte
 	if masked {
