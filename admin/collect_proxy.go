@@ -32,6 +32,8 @@ func (c *collector) collectProxy(e emitter) {
 	}
 	c.collectGroups(e, connectionsActive, t.Groups)
 	e.value(connectionsTold, float64(t.Told))
+	e.value(websocketsClosed, float64(s.Farewells), "told")
+	e.value(websocketsClosed, float64(s.FarewellsAnswered), "answered")
 	e.value(idleTimeouts, float64(s.IdleTimeouts))
 	for where, n := range s.Panics {
 		e.value(panics, float64(n), where)

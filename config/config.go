@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/yaml"
 )
 
@@ -137,6 +138,7 @@ type Drain struct {
 	Timeout     time.Duration `yaml:"timeout"`      // from when the listeners begin to close; then the rest is cut
 	IdleClose   time.Duration `yaml:"idle_close"`   // how long a connection may stay idle while draining
 	PeerTimeout time.Duration `yaml:"peer_timeout"` // while draining: how long a client, or an end of a tunnel, may be silent or take nothing before it is not waited for; 0: until the deadline
+	CloseLead   time.Duration `yaml:"close_lead"`   // how long before its time is over a WebSocket gets a Close frame, the last ones half of that; 0: not at all
 	Flush       time.Duration `yaml:"flush"`        // how long a close waits for the kernel to send what is queued
 	Linger      time.Duration `yaml:"linger"`       // how long the probes listener waits for a last scrape
 	Receipt     string        `yaml:"receipt"`      // file; empty: log only; beside it, each of the last ten has a file of its own
@@ -219,7 +221,7 @@ func Default() Config {
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Start:        Start{Mode: "refuse"},
 		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
-		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, Flush: 2 * time.Second},
+		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},
 		Platform:     Platform{StopTimeout: 30 * time.Second},
 		Upgrade:      Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
 		Probes:       Probes{Address: ":9902"},

@@ -101,21 +101,22 @@ func TestFaults(t *testing.T) {
 		strings.Replace(minimal, `":8080"`, `":8443", tls: {dir: d, client_certificates: {ca_file: c}}`, 1):        `listeners[0].tls.client_certificates.mode: clients are not asked for certificates: say request or require`,
 		strings.Replace(minimal, `":8080"`, `":8443", tls: {client_certificates: {mode: request, ca_file: c}}`, 1): `listeners[0].tls: there is no certificate: name some in certificates, or a folder of them in dir`,
 		minimal + "authenticate: {client_certificate: {user: uri}}":                                                `authenticate.client_certificate.user: no listener asks for certificates (listeners[].tls.client_certificates)`,
-		minimal + "drain: {timeout: 0s}":                               `drain.timeout: must be positive: a drain without a deadline is not offered`,
-		minimal + "drain: {peer_timeout: 900ms}":                       `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
-		minimal + "drain: {timeout: -1s}":                              `drain.timeout: "-1s" is negative`,
-		minimal + "probes: {address: \"\"}":                            `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
-		minimal + "admin: {address: \"unix:a\"}":                       `admin.address: "unix:a": the path of a unix socket begins with '/'`,
-		minimal + "admin: {address: \"0.0.0.0:1\"}":                    `admin.address: "0.0.0.0:1" is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path`,
-		minimal + "admin: {address: \"127.0.0.1:8080\"}":               `listeners[0].address: ":8080" clashes with admin.address "127.0.0.1:8080"`,
-		minimal + "admin: {token: abc}":                                `unknown key "token" in admin`,
-		minimal + "start: {mode: open}":                                `start.mode: "open" is not one of: refuse, hold`,
-		minimal + "platform: {stop_timeout: 0s}":                       `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
-		minimal + "platform: {pre_stop: 5s}":                           `platform.pre_stop: a stop takes up to 35s = platform.pre_stop 5s + lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 35s (and the platform's own limit with it), or lower drain.timeout to 10s`,
-		minimal + "platform: {pre_stop: 30s}":                          `platform.pre_stop: 30s leaves nothing of platform.stop_timeout 30s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout`,
-		minimal + "platform: {pre_stop: -1s}":                          `platform.pre_stop: "-1s" is negative`,
-		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}": `drain.timeout: number 9 needs a unit, for example "9s"`,
-		minimal + "limits: {line: 128KiB}":                             `limits.line: 128KiB is not from 256B to 64KiB`,
+		minimal + "drain: {timeout: 8s, close_lead: 3s}":                                                           `drain.close_lead: 3s is not from 0s to a quarter of drain.timeout 8s`,
+		minimal + "drain: {timeout: 0s}":                                                                           `drain.timeout: must be positive: a drain without a deadline is not offered`,
+		minimal + "drain: {peer_timeout: 900ms}":                                                                   `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
+		minimal + "drain: {timeout: -1s}":                                                                          `drain.timeout: "-1s" is negative`,
+		minimal + "probes: {address: \"\"}":                                                                        `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
+		minimal + "admin: {address: \"unix:a\"}":                                                                   `admin.address: "unix:a": the path of a unix socket begins with '/'`,
+		minimal + "admin: {address: \"0.0.0.0:1\"}":                                                                `admin.address: "0.0.0.0:1" is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path`,
+		minimal + "admin: {address: \"127.0.0.1:8080\"}":                                                           `listeners[0].address: ":8080" clashes with admin.address "127.0.0.1:8080"`,
+		minimal + "admin: {token: abc}":                                                                            `unknown key "token" in admin`,
+		minimal + "start: {mode: open}":                                                                            `start.mode: "open" is not one of: refuse, hold`,
+		minimal + "platform: {stop_timeout: 0s}":                                                                   `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
+		minimal + "platform: {pre_stop: 5s}":                                                                       `platform.pre_stop: a stop takes up to 35s = platform.pre_stop 5s + lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 35s (and the platform's own limit with it), or lower drain.timeout to 10s`,
+		minimal + "platform: {pre_stop: 30s}":                                                                      `platform.pre_stop: 30s leaves nothing of platform.stop_timeout 30s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout`,
+		minimal + "platform: {pre_stop: -1s}":                                                                      `platform.pre_stop: "-1s" is negative`,
+		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}":                                             `drain.timeout: number 9 needs a unit, for example "9s"`,
+		minimal + "limits: {line: 128KiB}":                                                                         `limits.line: 128KiB is not from 256B to 64KiB`,
 	} {
 		_, err := Load(Source{Name: "f", Text: []byte(src)})
 		var faults *yaml.Faults
@@ -216,6 +217,9 @@ func TestDependentDefaults(t *testing.T) {
 	if got := c.Drain.IdleClose; got != 2*time.Second {
 		t.Errorf("idle_close %s", got)
 	}
+	if got := c.Drain.CloseLead; got != time.Second {
+		t.Errorf("close_lead %s", got)
+	}
 }
 
 // The shipped defaults fit what Kubernetes grants by default.
@@ -229,7 +233,7 @@ func TestDefaultsFitKubernetes(t *testing.T) {
 func TestMapping(t *testing.T) {
 	c := mustLoad(t, read(t, "full.yaml"))
 	s := time.Second
-	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s}); !reflect.DeepEqual(got, want) {
+	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s, FarewellLead: 3 * s}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 42 * s, Closing: 4500 * time.Millisecond}
@@ -246,13 +250,13 @@ func TestMapping(t *testing.T) {
 		HTTP2:          proxy.HTTP2{MaxStreams: 50, MaxRequests: 1000, MaxAge: 3600 * s},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
-		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
+		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, FarewellLead: 3 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
 	}
 	if got := c.ProxyConfig(); !reflect.DeepEqual(got, wantProxy) {
 		t.Errorf("%+v, want %+v", got, wantProxy)
 	}
-	none := mustLoad(t, Source{Name: "f", Text: []byte(minimal + "lame_duck: {quiet: 0s, notice_after: 0s}\ndrain: {idle_close: 0s}\n")})
-	if d := none.DrainConfig(); d.NoticeAfter >= 0 || d.IdleClose >= 0 || none.LifecycleConfig().LameDuckQuiet >= 0 {
+	none := mustLoad(t, Source{Name: "f", Text: []byte(minimal + "lame_duck: {quiet: 0s, notice_after: 0s}\ndrain: {idle_close: 0s, close_lead: 0s}\n")})
+	if d := none.DrainConfig(); d.NoticeAfter >= 0 || d.FarewellLead >= 0 || d.IdleClose >= 0 || none.LifecycleConfig().LameDuckQuiet >= 0 {
 		t.Errorf("0 in the file is not off: %+v", d)
 	}
 }

@@ -184,6 +184,9 @@ func (l *loader) complete() {
 	if l.cfg.origins["drain.idle_close"].Kind == FromDefault {
 		l.cfg.Drain.IdleClose = min(l.cfg.Drain.IdleClose, l.cfg.Drain.Timeout/2)
 	}
+	if l.cfg.origins["drain.close_lead"].Kind == FromDefault {
+		l.cfg.Drain.CloseLead = min(l.cfg.Drain.CloseLead, l.cfg.Drain.Timeout/4)
+	}
 	if l.cfg.origins["lame_duck.max"].Kind == FromDefault {
 		l.cfg.LameDuck.Max = max(l.cfg.LameDuck.Max, l.cfg.LameDuck.Min)
 	}

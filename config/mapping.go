@@ -24,6 +24,7 @@ func (c *Config) DrainConfig() drain.Config {
 		NoticeSpread: off(max(0, c.LameDuck.Min-c.LameDuck.NoticeAfter)), // the lame duck may end then
 		IdleClose:    off(c.Drain.IdleClose),
 		Timeout:      c.Drain.Timeout,
+		FarewellLead: off(c.Drain.CloseLead),
 	}
 }
 
@@ -55,6 +56,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
 		HTTP2:           proxy.HTTP2{MaxStreams: c.Limits.MaxStreams, MaxRequests: c.Limits.MaxConnectionRequests, MaxAge: c.Timeouts.MaxConnectionAge},
 		PeerTimeout:     off(c.Drain.PeerTimeout),
+		FarewellLead:    off(c.Drain.CloseLead),
 		DrainTimeout:    c.Drain.Timeout,
 		LameDuckMax:     c.LameDuck.Max,
 	}

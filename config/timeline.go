@@ -54,6 +54,9 @@ func (c *Config) within(p phase, at time.Duration) (spans []Span) {
 		if d.PeerTimeout > 0 && d.PeerTimeout < d.Timeout {
 			add("peers that take nothing are given up", "drain.peer_timeout", d.PeerTimeout, d.Timeout)
 		}
+		if d.CloseLead > 0 {
+			add("WebSockets are closed", "drain.close_lead", d.Timeout-d.CloseLead, d.Timeout)
+		}
 		add("the rest is cut", "drain.timeout", d.Timeout, d.Timeout)
 	}
 	return spans

@@ -223,6 +223,9 @@ func (l *loader) times() {
 	} else if c.Drain.IdleClose > c.Drain.Timeout/2 {
 		l.fault("drain.idle_close", "%s is more than half of drain.timeout %s", c.Drain.IdleClose, c.Drain.Timeout)
 	}
+	if d := c.Drain.CloseLead; d < 0 || d > c.Drain.Timeout/4 && c.Drain.Timeout > 0 {
+		l.fault("drain.close_lead", "%s is not from 0s to a quarter of drain.timeout %s", d, c.Drain.Timeout)
+	}
 	if p := c.Drain.PeerTimeout; p > 0 && p < time.Second {
 		l.fault("drain.peer_timeout", "%s is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none", p)
 	}

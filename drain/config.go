@@ -24,6 +24,10 @@ type Config struct {
 	// tenth of the budget), and how long after the cut its Done is waited for
 	// (default 250ms).
 	Settle time.Duration
+	// FarewellLead is how long before its time is over a tunnel hears CauseFarewell: the first
+	// ones this long before, the last ones half of it (default 2s, and never more than a quarter
+	// of the budget).
+	FarewellLead time.Duration
 	// AssumedRTT is the round trip by which the expected loss of an idle close is
 	// estimated (default 50ms).
 	AssumedRTT time.Duration
@@ -60,6 +64,7 @@ const (
 	DefaultIdleClose     = 5 * time.Second
 	DefaultTimeout       = 15 * time.Second
 	DefaultSettle        = 250 * time.Millisecond
+	DefaultFarewellLead  = 2 * time.Second
 	DefaultAssumedRTT    = 50 * time.Millisecond
 	DefaultQuietArrivals = 15
 )
@@ -83,6 +88,7 @@ func (c Config) withDefaults() Config {
 	c.IdleClose = orDefault(c.IdleClose, DefaultIdleClose)
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Settle = orDefault(c.Settle, DefaultSettle)
+	c.FarewellLead = orDefault(c.FarewellLead, DefaultFarewellLead)
 	c.AssumedRTT = orDefault(c.AssumedRTT, DefaultAssumedRTT)
 	if c.QuietArrivals == 0 {
 		c.QuietArrivals = DefaultQuietArrivals

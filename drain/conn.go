@@ -47,6 +47,7 @@ type Conn struct {
 	cause Cause  // why, if asked is askedCut
 	first Class  // when the account began; Handshake for who came later
 	knew  bool   // was told before the account began, in a lame duck that was undone
+	near  bool   // onEvict(CauseFarewell) was, or is about to be, called
 	index int32  // place in t.table; -1: not there
 	base  uint32 // exchanges finished when the current phase of the account began
 }
@@ -174,7 +175,8 @@ func (c *Conn) Goodbye() bool {
 	return bid != 0 && c.bid.Load() == bid
 }
 
-// Told says that a response told the client to leave. Each connection counts once.
+// Told says that a response, or the protocol within a tunnel, told the client to leave. Each
+// connection counts once.
 func (c *Conn) Told() {
 	if !c.told.Load() {
 		c.told.Store(true)

@@ -23,6 +23,7 @@ func (t *Tracker) MoveDeadline(now, deadline time.Time) bool {
 	r.deadline, r.cutAt = p.deadline, p.cutAt
 	r.patience, r.turn, r.idleBy = p.patience, p.turn, p.idleBy
 	r.idleTurn = later(now, p.idleTurn)
+	r.lead, r.nearTurn = p.lead, time.Time{}
 	t.accountMove(now, deadline)
 	t.nudge()
 	return true

@@ -23,6 +23,9 @@ type run struct {
 
 	limitTurn time.Time     // the next look at Terms.Deadline; zero: none was taken yet
 	shortest  time.Duration // of them, at the last look
+
+	lead     time.Duration // of a farewell; 0: none is said
+	nearTurn time.Time     // the next look for those whose time is near; zero: none was taken yet
 }
 
 // idleTurns is the number of turns between the first idle close and the last.
@@ -79,6 +82,7 @@ func (t *Tracker) plan(now, deadline time.Time) run {
 		cutAt:    deadline.Add(-min(t.cfg.Settle, budget/10)),
 	}
 	r.least = min(r.turn, mostLate)
+	r.lead = min(t.cfg.FarewellLead, budget/4)
 	if t.cfg.Faults.IdleCloseFirst {
 		r.patience, r.idleTurn, r.idleBy = 0, now, now
 	}
@@ -157,7 +161,7 @@ func (t *Tracker) stepDraining(now time.Time) (next time.Time, out []eviction) {
 		return time.Time{}, nil
 	}
 	next = r.cutAt
-	for _, step := range []func(time.Time) (time.Time, []eviction){t.stepLimits, t.stepIdle} {
+	for _, step := range []func(time.Time) (time.Time, []eviction){t.stepLimits, t.stepFarewell, t.stepIdle} {
 		at, more := step(now)
 		out = append(out, more...)
 		if !at.IsZero() && at.Before(next) {

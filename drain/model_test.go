@@ -45,7 +45,8 @@ type modelConn struct {
 	c        *drain.Conn
 	class    drain.Class
 	since    time.Time
-	evicted  int // as idle
+	evicted  int  // as idle
+	near     bool // it heard a farewell
 	deadline bool
 	cause    drain.Cause // why it is cut; CauseIdle: it is not, yet
 	bye      bool        // the last answer of Goodbye, within a lame duck
@@ -59,12 +60,14 @@ const (
 	notice   = 300 * time.Millisecond
 	settle   = 200 * time.Millisecond
 	spread   = 400 * time.Millisecond
+	lead     = 600 * time.Millisecond
 )
 
 // termsOf are the terms that a connection of the model may get.
 func termsOf() []*drain.Terms {
 	return []*drain.Terms{nil,
 		{Order: drain.First}, {Order: drain.Last, Notice: -1},
+		{EarlyTunnels: true, EarlyStreams: true},
 		{Deadline: 700 * time.Millisecond}, {Notice: 150 * time.Millisecond, Deadline: 2 * time.Second, Order: drain.Last},
 	}
 }
@@ -78,7 +81,7 @@ type failer interface {
 func newModel(t failer, faults drain.Faults) *model {
 	m := &model{t: t, clk: newClock(), conns: map[uint64]*modelConn{}, ended: map[drain.Outcome]uint64{}, named: map[drain.Cause]int{}, terms: termsOf()}
 	m.tr = drain.New(drain.Config{
-		NoticeAfter: notice, NoticeSpread: spread, IdleClose: patience, Timeout: budget, Settle: settle,
+		NoticeAfter: notice, NoticeSpread: spread, IdleClose: patience, Timeout: budget, Settle: settle, FarewellLead: lead,
 		Now: m.clk.Now, Faults: faults,
 	})
 	return m
@@ -182,6 +185,9 @@ func (m *model) evicted(c *modelConn, cause drain.Cause) {
 		}
 		c.evicted++
 		return
+	case drain.CauseFarewell:
+		m.farewell(c)
+		return
 	case drain.CauseDeadline:
 		if !m.forced && m.clk.now.Before(m.cutAt()) {
 			m.t.Fatalf("connection %d cut %v before the deadline", id, m.deadline.Sub(m.clk.now))
@@ -208,6 +214,47 @@ func (m *model) evicted(c *modelConn, cause drain.Cause) {
 		c.cause = cause
 	} else if cause != drain.CauseDeadline {
 		m.t.Fatalf("connection %d was cut for %v, and then for %v", id, c.cause, cause)
+	}
+}
+
+// farewell checks that somebody heard it once, who is to hear it, and not too early.
+func (m *model) farewell(c *modelConn) {
+	id, terms := c.c.ID(), c.terms
+	if terms == nil {
+		terms = &drain.Terms{}
+	}
+	early := c.class == drain.Tunnel && terms.EarlyTunnels || c.class == drain.Active && terms.EarlyStreams
+	switch {
+	case c.near || c.cause != drain.CauseIdle:
+		m.t.Fatalf("connection %d hears a farewell again, or after it was cut for %v", id, c.cause)
+	case !early && c.class != drain.Tunnel:
+		m.t.Fatalf("connection %d is %v and hears a farewell", id, c.class)
+	case !early && terms.Deadline == 0 && m.clk.now.Before(m.cutAt().Add(-lead)):
+		m.t.Fatalf("connection %d hears a farewell %v before the cut", id, m.cutAt().Sub(m.clk.now))
+	}
+	c.near = true
+}
+
+// missed checks that whoever was to hear a farewell did, by half of the time that there is for it.
+func (m *model) missed() {
+	lead := min(lead, m.deadline.Sub(m.began)/4)
+	for id, c := range m.conns {
+		since := m.began
+		for _, at := range []time.Time{c.since, c.termed} {
+			if since.Before(at) {
+				since = at
+			}
+		}
+		late := m.clk.now.Sub(since)
+		switch {
+		case c.near || c.cause != drain.CauseIdle:
+		case c.terms != nil && (c.class == drain.Tunnel && c.terms.EarlyTunnels || c.class == drain.Active && c.terms.EarlyStreams):
+			if late > time.Second+lead {
+				m.t.Fatalf("connection %d was to hear a farewell early, %v ago", id, late)
+			}
+		case c.class == drain.Tunnel && late > 250*time.Millisecond && !m.clk.now.Before(m.cutAt().Add(-lead/2)):
+			m.t.Fatalf("connection %d hears no farewell %v before the cut", id, m.cutAt().Sub(m.clk.now))
+		}
 	}
 }
 
@@ -288,6 +335,7 @@ func (m *model) stepDraining() {
 			}
 		}
 	default:
+		m.missed()
 		for id, c := range m.conns { // whose own time is over was asked to go
 			if c.terms == nil || c.terms.Deadline == 0 || c.cause != drain.CauseIdle || c.class != drain.Active && c.class != drain.Tunnel {
 				continue

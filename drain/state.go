@@ -117,10 +117,14 @@ const (
 	// CausePeerStuck: its peer took nothing of what it is owed for too long. The owner found
 	// that out.
 	CausePeerStuck
+	// CauseFarewell: the time of a tunnel (or of an exchange, where its Terms say so) is nearly
+	// over. The owner may say goodbye in the protocol that it carries; whatever is left is cut
+	// later.
+	CauseFarewell
 )
 
 // Cuts reports whether the owner ends what has not finished, and not just what idles.
-func (c Cause) Cuts() bool { return c != CauseIdle }
+func (c Cause) Cuts() bool { return c != CauseIdle && c != CauseFarewell }
 
 // String returns the cause in lower case.
 func (c Cause) String() string {
@@ -137,6 +141,8 @@ func (c Cause) String() string {
 		return "peer_gone"
 	case CausePeerStuck:
 		return "peer_stuck"
+	case CauseFarewell:
+		return "farewell"
 	}
 	return "Cause(" + strconv.Itoa(int(c)) + ")"
 }

@@ -27,6 +27,9 @@ func hold(t *testing.T, tr *drain.Tracker, terms *drain.Terms) *held {
 	h.Conn = track(t, tr, func(cause drain.Cause) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		if cause == drain.CauseFarewell {
+			return
+		}
 		h.causes = append(h.causes, cause)
 		h.at = time.Since(h.began)
 		if cause.Cuts() {

@@ -19,6 +19,10 @@ type Terms struct {
 	// Order is when, among all, these connections are told to leave, closed as idle, and
 	// asked to go at the deadline.
 	Order Order
+	// EarlyTunnels has CauseFarewell come to tunnels as soon as draining begins, and not only
+	// when their time is nearly over; EarlyStreams has it come to exchanges then, which
+	// otherwise never hear it.
+	EarlyTunnels, EarlyStreams bool
 	// Lives is how long exchanges and tunnels lasted; nil: nothing is known.
 	Lives *Lives
 }
@@ -54,7 +58,7 @@ func (c *Conn) SetTerms(terms *Terms) {
 		return
 	}
 	c.terms.Store(terms)
-	if terms != nil && (terms.Deadline > 0 || terms.Order != Between) {
+	if terms != nil && (terms.Deadline > 0 || terms.Order != Between || terms.EarlyTunnels || terms.EarlyStreams) {
 		c.t.specialTerms(terms)
 	}
 }
@@ -64,6 +68,9 @@ func (c *Conn) SetTerms(terms *Terms) {
 func (t *Tracker) specialTerms(terms *Terms) {
 	if terms.Order != Between {
 		t.ordered.Store(true)
+	}
+	if (terms.EarlyTunnels || terms.EarlyStreams) && !t.early.Swap(true) {
+		t.nudge()
 	}
 	for d := int64(terms.Deadline); d > 0; {
 		old := t.shortest.Load()

@@ -20,6 +20,7 @@ type Tracker struct {
 	leftTick atomic.Uint64 // of Leave
 	ordered  atomic.Bool   // some Terms have an Order
 	shortest atomic.Int64  // Deadline of any Terms; 0: none has one
+	early    atomic.Bool   // some Terms want a farewell when draining begins
 	told     atomic.Uint64 // connections told to leave, ever
 	arrivals arrivals
 
@@ -138,8 +139,8 @@ func (t *Tracker) Open() error {
 
 // Track admits a connection and counts it, or refuses it with ErrShut or ErrDraining.
 //
-// onEvict is called at most three times (as idle, for a cause of its own, and at the
-// deadline), from Step or Evict and without any lock held: it only queues to the owner of
+// onEvict is called at most four times (as idle, as a farewell, for a cause of its own, and at
+// the deadline), from Step or Evict and without any lock held: it only queues to the owner of
 // the connection. It may come a moment after Done, when the two crossed; the owner then
 // finds the connection gone and does nothing.
 //

@@ -263,6 +263,7 @@ type receipt struct {
 	} `json:"initial"`
 	Refused  int `json:"refused"`
 	Outcomes struct {
+		Completed  int `json:"completed"`
 		IdleClosed int `json:"idle_closed"`
 	} `json:"outcomes"`
 	Exchanges struct {
@@ -274,6 +275,7 @@ type receipt struct {
 	Cut          []holder `json:"cut"`
 	Stuck        []holder `json:"stuck"`
 	CutTotal     int      `json:"cut_total"`
+	Told         int      `json:"told"`
 	StuckTotal   int      `json:"stuck_total"`
 	BytesUnsent  int64    `json:"bytes_unsent"`
 	ActualLoss   int      `json:"actual_loss"`

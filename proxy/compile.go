@@ -12,6 +12,7 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
+	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
 
 // Apply compiles a policy document and puts it in force: one atomic swap. Exchanges
@@ -76,6 +77,9 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		}
 		if r.chain, err = core.chain(d, chains); err != nil {
 			errs = append(errs, err)
+		}
+		if d.Drain != nil {
+			r.closeCode = websocket.Code(d.Drain.CloseCode)
 		}
 		hosts, path := d.Hosts, route.PathSpec{Exact: d.Path.Exact, Prefix: d.Path.Prefix}
 		if len(hosts) == 0 {
@@ -167,6 +171,7 @@ func (core *Core) terms(name string, d *policy.Drain, stats *routeStats, at poli
 	case d.Notice.Given:
 		t.Notice = max(d.Notice.After, 1) // 0 would be as for all
 	}
+	t.EarlyTunnels = d.CloseAt == "start"
 	switch d.Order {
 	case "first":
 		t.Order = drain.First

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
@@ -112,6 +113,10 @@ type Config struct {
 	// routes have to fit; 0: it is not known here, and not checked.
 	DrainTimeout, LameDuckMax time.Duration
 
+	// FarewellLead is drain.Config.FarewellLead: a quarter of it is for a client to answer a Close
+	// before the upstream is told in any case. 0 is 2 s.
+	FarewellLead time.Duration
+
 	// Panicked hears of each panic that was contained: where, from a closed set, what and
 	// the stack. Any goroutine may call it, and it must not block; nil: nobody hears.
 	Panicked func(where string, v any, stack []byte)
@@ -163,6 +168,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Linger, time.Second)
 	set(&c.HalfOpenTimeout, 5*time.Minute)
 	set(&c.PeerTimeout, 5*time.Second)
+	set(&c.FarewellLead, drain.DefaultFarewellLead)
 	if c.MoveFrom == 0 {
 		c.MoveFrom = moveFrom
 	}

@@ -227,6 +227,7 @@ func (u *checkConn) contained() { u.l.sh.Abort(u.id) }
 func (s *stranger) contained() {}
 
 func (e *tunnelEnd) contained() {
+	e.p.bye = nil // no goodbye to connections that are reset
 	for _, end := range e.p.ends {
 		if !end.gone {
 			e.l.sh.Abort(end.id)

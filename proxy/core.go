@@ -26,6 +26,7 @@ type Core struct {
 	book      statsBook
 
 	open          atomic.Int64 // admitted downstream connections
+	succeeded     atomic.Bool  // a successor accepts in our place: what ends here goes on there
 	unadmitted    counter      // downstream connections that hold no handle
 	retiring      counter      // loops that have not heard of Retire yet
 	sources       sources      // of admitted connections

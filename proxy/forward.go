@@ -242,7 +242,7 @@ func whyCut(cause drain.Cause) error {
 		return errEvicted
 	case drain.CausePeerGone, drain.CausePeerStuck:
 		return errSilentPeer
-	case drain.CauseIdle, drain.CauseDeadline, drain.CauseRoute:
+	case drain.CauseIdle, drain.CauseFarewell, drain.CauseDeadline, drain.CauseRoute:
 	}
 	return errDeadline
 }
@@ -257,7 +257,7 @@ func cutResponse(cause drain.Cause) response {
 		r.reason, r.text = cause.String(), "nothing was taken of what was sent before"
 	case drain.CauseRoute:
 		r.reason = cause.String()
-	case drain.CauseIdle, drain.CauseDeadline:
+	case drain.CauseIdle, drain.CauseFarewell, drain.CauseDeadline:
 	}
 	return r
 }

@@ -18,7 +18,7 @@ type h2Conn struct {
 	seq    uint32 // of exchanges
 	served int    // requests that were begun
 	born   time.Time
-	farewell
+	goodbye
 	linger time.Duration
 
 	alarm    time.Time // for which TimerState is armed; zero: it is not

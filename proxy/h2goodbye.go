@@ -15,8 +15,8 @@ import (
 // noticeWait is how long the answer to the notice is waited for.
 const noticeWait = 2 * time.Second
 
-// farewell is how far the goodbye of a connection is. The zero value: nothing was said.
-type farewell struct {
+// goodbye is how far the goodbye of a connection is. The zero value: nothing was said.
+type goodbye struct {
 	stage     goodbyeStage
 	noticeDue time.Time // when the notice counts as heard, without an answer
 	retireDue time.Time // when the connection is too old
@@ -95,7 +95,7 @@ func (c *h2Conn) ages() {
 	}
 }
 
-func (c *h2Conn) farewellDue(now time.Time) {
+func (c *h2Conn) goodbyeDue(now time.Time) {
 	c.mayRetire()
 	if reached(c.noticeDue, now) {
 		c.l.stats.h2Unheard.Add(1)
@@ -104,7 +104,7 @@ func (c *h2Conn) farewellDue(now time.Time) {
 	c.final()
 }
 
-func (c *h2Conn) nextFarewell() time.Time {
+func (c *h2Conn) nextGoodbye() time.Time {
 	if c.stage != staying {
 		return c.noticeDue
 	}
@@ -114,6 +114,9 @@ func (c *h2Conn) nextFarewell() time.Time {
 // evict is asked for by the tracker; the state decides, since the connection may
 // have become active in between.
 func (c *h2Conn) evict(cause drain.Cause) {
+	if cause == drain.CauseFarewell {
+		return
+	}
 	busy := c.core.Streams() > 0 || c.l.sh.Queued(c.id) > 0
 	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)

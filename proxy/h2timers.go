@@ -41,7 +41,7 @@ func (c *h2Conn) due() {
 		c.shut()
 		return
 	}
-	c.farewellDue(now)
+	c.goodbyeDue(now)
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			st.fire(now)
@@ -50,7 +50,7 @@ func (c *h2Conn) due() {
 	if c.closing {
 		return
 	}
-	next := earlier(earlier(earlier(c.helloDue, c.headDue), c.idleDue), c.nextFarewell())
+	next := earlier(earlier(earlier(c.helloDue, c.headDue), c.idleDue), c.nextGoodbye())
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			for _, t := range st.due {

@@ -125,6 +125,9 @@ func (c *httpConn) stateTimeout() {
 // evict is asked for by the tracker; the state decides, since the connection may
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
+	if cause == drain.CauseFarewell {
+		return
+	}
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
 	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)

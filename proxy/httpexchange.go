@@ -230,5 +230,5 @@ func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
 	if l.cfg.Faults.DropEarly {
 		early, late = nil, nil
 	}
-	startTunnel(c, u, early, late)
+	startTunnel(c, u, r.Upgrade, early, late)
 }

@@ -40,6 +40,8 @@ type loop struct {
 
 	later, spare []later // who waits for a turn, and memory for the next
 
+	headless map[engine.ConnID]*tunnelEnd // upstream ends of tunnels whose downstream connection, by which the tracker knows them, is gone
+
 	patrol   patrol     // of peers, while draining
 	checkers []*checker // of the endpoints that are this loop's to probe
 
@@ -195,6 +197,8 @@ func (l *loop) Notice(v any) {
 		// The connection may have ended since; another may have its slot.
 		if r := l.at(v.id); r != nil {
 			l.evict(v.id, r, v.cause)
+		} else if e := l.headless[v.id]; e != nil {
+			l.evict(e.id, e, v.cause)
 		}
 	case sweepNote:
 		l.sweep()

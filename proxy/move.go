@@ -3,6 +3,7 @@ package proxy
 import (
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/tunnel"
+	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
 
 // Bulk that the driver carries by itself (engine.Shard.Move): nobody looks at it, it is only
@@ -91,7 +92,16 @@ func (c *httpConn) moved(n int64, done bool) {
 func (p *tunnelPair) bulk(from tunnel.Side, piece int) {
 	const bulky = 16 << 10
 	src, dst := p.ends[from], p.ends[from.Other()]
-	if src.gone || dst.gone || src.paused != 0 || int64(piece) < min(max(p.l.cfg.MoveFrom, 1), bulky) || !p.l.mayMove(-1) {
+	if src.gone || dst.gone || src.paused != 0 {
+		return
+	}
+	if p.bye != nil { // where frames count, the rest of a large one
+		if n := p.bye.s.Remaining(websocket.Peer(from)); n > 0 && n < 1<<62 && p.l.mayMove(int64(n)) && !p.bye.s.Careless {
+			p.l.sh.Move(dst.id, src.id, int64(n))
+		}
+		return
+	}
+	if int64(piece) < min(max(p.l.cfg.MoveFrom, 1), bulky) || !p.l.mayMove(-1) {
 		return
 	}
 	p.l.sh.Move(dst.id, src.id, -1)
@@ -108,4 +118,8 @@ func (e *tunnelEnd) moved(n int64, _ bool) {
 		p.handle.Bytes(0, n)
 	}
 	p.do(p.t.Bytes(e.side, int(n), 0, e.l.now())) // the driver takes no more than the other side does
+	if p.bye != nil {
+		p.bye.s.Skip(websocket.Peer(e.side), uint64(n))
+		p.bye.proceed()
+	}
 }

@@ -184,6 +184,7 @@ func (s *Server) Admit() error {
 	if err := s.tracker.Open(); err != nil {
 		return err
 	}
+	s.succeeded.Store(false)
 	s.Admitted()
 	return s.accept(func(name string, _ *bound) bool { return !s.doors.Theirs(name) })
 }
@@ -204,6 +205,7 @@ func (s *Server) TakeOver() error {
 // successor has: there, accepting ends, and nobody comes back here who is told to leave.
 func (s *Server) LameDuck() {
 	if s.yield() {
+		s.succeeded.Store(true)
 		s.tracker.Leave()
 		s.Tell()
 		s.tracker.Notice()

@@ -10,6 +10,7 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
+	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
 
 // Route is one compiled route of a snapshot. What an authorization reads comes first and
@@ -21,9 +22,10 @@ type Route struct {
 	Name            string
 	Cluster         *upstream.Cluster
 	stats           *routeStats
-	terms           *drain.Terms  // never nil
-	responseTimeout time.Duration // 0: the cluster's
-	tunnelIdle      time.Duration // 0: the cluster's
+	terms           *drain.Terms   // never nil
+	responseTimeout time.Duration  // 0: the cluster's
+	tunnelIdle      time.Duration  // 0: the cluster's
+	closeCode       websocket.Code // of the WebSockets that a drain ends; 0: by the occasion
 	PathParameters  bool
 }
 

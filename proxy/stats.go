@@ -80,6 +80,8 @@ type loopStats struct {
 	h2Slow    atomic.Uint64 // connections with a head that did not become whole in time
 	h2Unheard atomic.Uint64 // notices that nobody answered
 
+	farewells, farewellsAnswered atomic.Uint64
+
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
 
@@ -133,6 +135,9 @@ type Stats struct {
 	HTTP2          HTTP2Stats
 	// PendingTimeouts are requests and TCP connections that waited for too long.
 	PendingTimeouts uint64
+	// Farewells are WebSockets whose client got a Close frame of ours, and FarewellsAnswered
+	// those that are over and were closed by both sides.
+	Farewells, FarewellsAnswered uint64
 }
 
 // HTTP2Stats counts what clients did wrong on HTTP/2 connections, by reasons of package h2.
@@ -216,6 +221,8 @@ func (core *Core) Stats() Stats {
 		s.Poisoned += l.stats.poisoned.Load()
 		s.UpstreamClosed += l.stats.upstreamClosed.Load()
 		s.PendingTimeouts += l.stats.pendingTimeouts.Load()
+		s.Farewells += l.stats.farewells.Load()
+		s.FarewellsAnswered += l.stats.farewellsAnswered.Load()
 		if p := l.stats.decisions.Load(); p != nil {
 			for _, c := range *p {
 				sums[DecisionStats{Decision: c.verdict.String(), Reason: c.reason}] += c.n.Load()

@@ -7,6 +7,7 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/tunnel"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
+	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
 
 // tunnelPair carries bytes both ways between two connections. What happens is decided
@@ -20,8 +21,9 @@ type tunnelPair struct {
 	handle  *drain.Conn
 	slot    slot // of the upstream connection
 	outcome tunnel.Outcome
-	left    int  // ends whose Closed has not come
-	hurried bool // asked to go at the deadline when it was over, and its end still on its way
+	left    int       // ends whose Closed has not come
+	hurried bool      // asked to go at the deadline when it was over, and its end still on its way
+	bye     *farewell // of a WebSocket; nil: nobody knows what the bytes are
 }
 
 // tunnelEnd is the role of both connections of a tunnel.
@@ -51,9 +53,9 @@ func newPair(l *loop, ln *listener, handle *drain.Conn, ep *upstream.Endpoint, i
 	return p
 }
 
-// startTunnel turns an upgraded exchange into a tunnel. early and late are what
+// startTunnel turns an upgraded exchange into a tunnel of that protocol. early and late are what
 // already came from the client and from the upstream.
-func startTunnel(c *httpConn, u *upConn, early, late []byte) {
+func startTunnel(c *httpConn, u *upConn, protocol, early, late []byte) {
 	l, down, up := c.l, c.id, u.id
 	ep := u.ep
 	u.detach()
@@ -62,6 +64,9 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 	wasPaused := [2]bool{c.paused != 0, u.paused != 0}
 	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
 	p.slot = u.slot
+	if isWebSocket(protocol) {
+		p.follow(c.x.route.closeCode)
+	}
 	p.handle.Owes([]string{string(c.x.id.bytes())}) // whoever cuts the tunnel cuts this
 	c.state = closing                               // neither object is anybody's role any more
 	c.endedExchange()
@@ -73,7 +78,7 @@ func startTunnel(c *httpConn, u *upConn, early, late []byte) {
 		}
 	}
 	if c.finished {
-		p.do(p.t.EOF(tunnel.Downstream, l.now()))
+		p.ends[tunnel.Downstream].eof()
 	}
 }
 
@@ -83,6 +88,14 @@ func (p *tunnelPair) carry(from tunnel.Side, b []byte) {
 		return
 	}
 	p.l.trip(p.ends[tunnel.Downstream].id)
+	if p.bye != nil {
+		p.bye.carry(from, b)
+		return
+	}
+	p.pass(from, b)
+}
+
+func (p *tunnelPair) pass(from tunnel.Side, b []byte) {
 	to := p.ends[from.Other()]
 	if !to.gone {
 		p.l.sh.Send(to.id, b)
@@ -104,6 +117,9 @@ func (p *tunnelPair) do(actions tunnel.Actions) {
 			if p.l.cfg.Faults.LateHalfClose {
 				p.do(p.t.Evict())
 				return
+			}
+			if p.bye != nil {
+				p.bye.s.Hung(websocket.Peer(a.Side))
 			}
 			p.l.sh.CloseWrite(end.id)
 		case tunnel.Pause:
@@ -157,12 +173,20 @@ func (p *tunnelPair) drained() drain.Outcome {
 
 func (e *tunnelEnd) received(b []byte) { e.p.carry(e.side, b) }
 
-func (e *tunnelEnd) eof() { e.p.do(e.p.t.EOF(e.side, e.l.now())) }
+func (e *tunnelEnd) eof() {
+	if w := e.p.bye; w != nil && w.eof(e.side) {
+		return
+	}
+	e.p.do(e.p.t.EOF(e.side, e.l.now()))
+}
 
 func (e *tunnelEnd) sent() { e.p.do(e.p.t.Drained(e.side, e.l.sh.Queued(e.id), e.l.now())) }
 
 func (e *tunnelEnd) fired(t engine.Timer) {
 	if t != engine.TimerState {
+		if e.p.bye != nil {
+			e.p.bye.fired(e, t)
+		}
 		return
 	}
 	var queued [2]int
@@ -172,20 +196,28 @@ func (e *tunnelEnd) fired(t engine.Timer) {
 	e.p.do(e.p.t.Timer(e.l.now(), queued))
 }
 
-// evict: a tunnel has no idle moment that we could know of, so it ends at the deadline only.
+// evict: a tunnel has no idle moment that we could know of, so it ends at the deadline only,
+// unless there is a way to say goodbye.
 func (e *tunnelEnd) evict(cause drain.Cause) {
 	p := e.p
 	switch {
+	case p.bye != nil:
+		p.bye.evict(cause)
 	case !cause.Cuts():
-	case p.t.State() == tunnel.Finished: // it is on its way; there is no more time for politeness
-		p.hurried = true
-		for _, end := range p.ends {
-			if !end.gone {
-				p.l.sh.Abort(end.id)
-			}
-		}
+	case p.t.State() == tunnel.Finished:
+		p.hurry()
 	default:
 		p.do(p.t.Evict())
+	}
+}
+
+// hurry: it is on its way, and there is no more time for politeness.
+func (p *tunnelPair) hurry() {
+	p.hurried = true
+	for _, end := range p.ends {
+		if !end.gone {
+			p.l.sh.Abort(end.id)
+		}
 	}
 }
 
@@ -202,14 +234,25 @@ func (e *tunnelEnd) closed(end engine.End) {
 		}
 	}
 	defer p.release() // even if the walk panics
+	if p.bye != nil && p.bye.closed(e.side, end) {
+		return
+	}
 	p.do(p.t.Closed(e.side, end.Err, e.l.now()))
 }
 
 // release gives back what the tunnel held, with the second of its connections.
 func (p *tunnelPair) release() {
+	down := p.ends[tunnel.Downstream]
 	if p.left--; p.left > 0 {
+		if down.gone {
+			if p.l.headless == nil {
+				p.l.headless = map[engine.ConnID]*tunnelEnd{}
+			}
+			p.l.headless[down.id] = p.ends[tunnel.Upstream]
+		}
 		return
 	}
+	delete(p.l.headless, down.id)
 	o := p.drained()
 	p.ep.Active.Add(-1)
 	p.ln.closed(o)

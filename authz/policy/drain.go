@@ -11,6 +11,9 @@ type Drain struct {
 	Notice   Notice        `yaml:"notice"`   // when its clients are told to leave
 	Deadline time.Duration `yaml:"deadline"` // how long its exchanges and tunnels may go on while draining; zero: as long as the drain
 	Order    string        `yaml:"order" enum:"first,last"`
+
+	CloseAt   string `yaml:"close_at" enum:"deadline,start"` // when its WebSockets get a Close frame: shortly before their time is over, or as soon as draining begins
+	CloseCode int    `yaml:"close_code"`                     // of that frame: 1001 or 1012; zero: 1012 where a successor has taken over, otherwise 1001
 }
 
 // Notice is when, after the lame duck began, clients of a route are told to leave. The zero
@@ -37,5 +40,8 @@ func (d *Drain) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 	r.Decode(n, (*plain)(d))
 	if at, ok := n.Get("deadline"); ok && d.Deadline == 0 && at.Kind() == yaml.String {
 		r.Key("deadline").Fault(at, "must be positive; leave it out for the deadline of the drain")
+	}
+	if at, ok := n.Get("close_code"); ok && d.CloseCode != 1001 && d.CloseCode != 1012 && at.Kind() == yaml.Number {
+		r.Key("close_code").Fault(at, "must be 1001 (going away) or 1012 (service restart)")
 	}
 }

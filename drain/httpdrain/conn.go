@@ -129,6 +129,9 @@ func (c *conn) stirred() {
 
 // evict is called by the tracker; it does not block.
 func (c *conn) evict(cause drain.Cause) {
+	if cause == drain.CauseFarewell {
+		return // what a hijacked connection speaks is not known here
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cause == drain.CauseIdle {

@@ -14,6 +14,6 @@
 // Guarantees: an end of one direction is passed on and never ends the other one; what
 // arrived is delivered before the tunnel ends, whoever ended it, within the timeouts; a
 // slow reader stops the other side's writer at a bounded queue; Finish comes exactly
-// once and nothing after it. Only [Tunnel.Evict] and the timeouts end a tunnel that
-// neither side has ended.
+// once and nothing after it. Only [Tunnel.Evict], [Tunnel.Leave] and the timeouts end a tunnel
+// that neither side has ended.
 package tunnel

@@ -31,7 +31,7 @@ func (c Config) orDefaults() Config {
 //	Open --EOF--> HalfClosed --EOF--> Flushing --drained--> Finished
 //	  \______________\_______Closed early_______> Breaking --drained--> Finished
 //
-// Timeouts and Evict lead from each to Finished. Flushing and Breaking are passed
+// Timeouts, Evict and Leave lead from each to Finished. Flushing and Breaking are passed
 // through in one step if nothing is queued.
 type State uint8
 

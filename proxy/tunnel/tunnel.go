@@ -197,6 +197,18 @@ func (t *Tunnel) Evict() (a Actions) {
 	return a
 }
 
+// Leave ends the machine, and neither connection: a protocol within the tunnel has come to its
+// end, and the owner closes both in the order of that protocol.
+func (t *Tunnel) Leave() (a Actions) {
+	if t.state == Finished {
+		return a
+	}
+	t.mustBeStarted()
+	t.switchTo(Finished)
+	a.add(Action{Op: Arm})
+	return a
+}
+
 // finishIfDelivered ends a tunnel that both sides have left once nothing is queued.
 func (t *Tunnel) finishIfDelivered(a *Actions) bool {
 	if t.sides[Downstream].queued > 0 || t.sides[Upstream].queued > 0 {

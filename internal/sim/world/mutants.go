@@ -69,6 +69,7 @@ func Mutants() []Mutant {
 		{Name: "forget_named", Breaks: "whom a PROXY header names is the peer", Scenario: proxyHeaders, Shows: []string{"is said to be of"}, Proxy: proxy.Faults{ForgetNamed: true}},
 		{Name: "omit_header", Breaks: "a connection to a cluster with proxy_protocol begins with a header", Scenario: proxyHeaders, Shows: []string{"without its PROXY header"}, Proxy: proxy.Faults{OmitHeader: true}},
 		{Name: "pool_named", Breaks: "a connection whose header names a client serves nobody else", Scenario: proxyHeaders, Shows: []string{"carries another request"}, Proxy: proxy.Faults{PoolNamed: true}},
+		{Name: "close_inside_frame", Breaks: "a Close stands between two frames", Scenario: webSockets, Shows: []string{"is no frame", "within a frame", "behind a Close"}, Proxy: proxy.Faults{CloseInsideFrame: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

@@ -24,7 +24,7 @@ type Scenario struct {
 
 // Scenarios lists them.
 func Scenarios() []*Scenario {
-	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders}
+	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders, webSockets}
 }
 
 const scenarioPolicy = `

@@ -88,6 +88,7 @@ type world struct {
 	requests  []*request
 	tunnels   []*tunnelClient
 	callers   []*caller // of a scenario
+	wsClients [wsPairs]*wsPeer
 	ups       []*upstream
 	outs      map[engine.ConnID]bool // the proxy's connections to upstreams, being made or open
 	free      []stretch              // when one of their places was free for long

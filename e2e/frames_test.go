@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// WebSockets written by hand (RFC 6455 section 5.2), without the leniency of a library.
+
+// socketEnd is one end of a WebSocket: it sends numbered messages in two pieces each, one after the
+// other, and answers a Close.
+type socketEnd struct {
+	c      net.Conn
+	in     *bufio.Reader
+	client bool
+	mute   bool // it answers no Close
+
+	writing sync.Mutex // guards what is written, and said
+	said    bool
+
+	// What came of it, once it is over.
+	sent, read uint32
+	code       int
+	reason     string
+	err        error // nil: a Close, and FIN behind it
+}
+
+// frame writes one, in two pieces, unless a Close was sent.
+func (e *socketEnd) frame(first byte, payload []byte) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	if e.said {
+		return io.ErrClosedPipe
+	}
+	e.said = first == 0x88
+	b := []byte{first, byte(len(payload))}
+	if len(payload) > 125 {
+		b = binary.BigEndian.AppendUint16([]byte{first, 126}, uint16(len(payload)))
+	}
+	if e.client {
+		b[1] |= 0x80
+		key := binary.BigEndian.AppendUint32(nil, rand.Uint32())
+		b = append(b, key...)
+		for i, c := range payload {
+			b = append(b, c^key[i%4])
+		}
+	} else {
+		b = append(b, payload...)
+	}
+	k := rand.IntN(len(b))
+	if _, err := e.c.Write(b[:k]); err != nil {
+		return err
+	}
+	_, err := e.c.Write(b[k:])
+	return err
+}
+
+// next reads one frame; io.ErrUnexpectedEOF: the end came within it.
+func (e *socketEnd) next() (first byte, payload []byte, err error) {
+	if first, err = e.in.ReadByte(); err != nil {
+		return 0, nil, err
+	}
+	rest := make([]byte, 1)
+	whole := func(n int) bool {
+		rest = make([]byte, n)
+		if _, err = io.ReadFull(e.in, rest); errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return err == nil
+	}
+	if !whole(1) {
+		return 0, nil, err
+	}
+	n, masked := int(rest[0]&0x7f), rest[0] >= 0x80
+	if masked == e.client || n == 127 || first&0x70 != 0 {
+		return 0, nil, fmt.Errorf("no frame: %x, length %d, masked %v", first, n, masked)
+	}
+	if n == 126 {
+		if !whole(2) {
+			return 0, nil, err
+		}
+		n = int(binary.BigEndian.Uint16(rest))
+	}
+	var key []byte
+	if masked {
+		if !whole(4) {
+			return 0, nil, err
+		}
+		key = rest
+	}
+	if !whole(n) {
+		return 0, nil, err
+	}
+	for i := range key {
+		for j := i; j < n; j += 4 {
+			rest[j] ^= key[i]
+		}
+	}
+	return first, rest, nil
+}
+
+// talk goes on until the end; it sends a message every few milliseconds.
+func (e *socketEnd) talk() {
+	var writer sync.WaitGroup
+	stop := make(chan struct{})
+	writer.Go(func() { // ends with stop, or when it may not write any more
+		tick := time.NewTicker(3 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			payload := make([]byte, 4+rand.IntN(2000))
+			binary.BigEndian.PutUint32(payload, e.sent)
+			if e.frame(0x82, payload) != nil {
+				return
+			}
+			e.sent++
+			select {
+			case <-tick.C:
+			case <-stop:
+				return
+			}
+		}
+	})
+	e.err = e.listen()
+	close(stop)
+	writer.Wait()
+	_ = e.c.Close()
+}
+
+// listen reads to the end.
+func (e *socketEnd) listen() error {
+	for {
+		first, payload, err := e.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errors.New("an end without a Close")
+		case err != nil:
+			return err
+		case first == 0x88 && len(payload) >= 2:
+			e.code, e.reason = int(binary.BigEndian.Uint16(payload)), string(payload[2:])
+			return e.answer()
+		case first != 0x82 || len(payload) < 4:
+			return fmt.Errorf("frame %x of %d bytes", first, len(payload))
+		}
+		if n := binary.BigEndian.Uint32(payload); n != e.read {
+			return fmt.Errorf("message %d, want %d", n, e.read)
+		}
+		e.read++
+	}
+}
+
+// answer says the Close that was heard, and waits for FIN; nothing may come before it. A server
+// closes first.
+func (e *socketEnd) answer() error {
+	if !e.mute {
+		if err := e.frame(0x88, binary.BigEndian.AppendUint16(nil, uint16(e.code))); err != nil {
+			return fmt.Errorf("answer a Close: %w", err)
+		}
+		if c, ok := e.c.(*net.TCPConn); ok && !e.client {
+			_ = c.CloseWrite()
+		}
+	}
+	if n, err := io.Copy(io.Discard, e.in); n > 0 || err != nil {
+		return fmt.Errorf("%d bytes behind a Close, %w", n, err)
+	}
+	return nil
+}
+
+// sockets is a WebSocket upstream, and pairs of ends through a proxy.
+type sockets struct {
+	addr string
+	ln   net.Listener
+
+	mu      sync.Mutex // guards servers
+	servers map[string]*socketEnd
+	running sync.WaitGroup
+}
+
+func newSockets(t *testing.T) *sockets {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &sockets{addr: ln.Addr().String(), ln: ln, servers: map[string]*socketEnd{}}
+	u.running.Go(u.accept) // ends with Close
+	t.Cleanup(func() {
+		_ = ln.Close()
+		u.running.Wait()
+	})
+	return u
+}
+
+func (u *sockets) accept() {
+	for {
+		c, err := u.ln.Accept()
+		if err != nil {
+			return
+		}
+		u.running.Go(func() { u.serve(c) }) // ends with the connection, within its deadline
+	}
+}
+
+// serve switches, and talks. The path says whose end it is, and whether it answers.
+func (u *sockets) serve(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	e := &socketEnd{c: c, in: bufio.NewReader(c)}
+	r, err := http.ReadRequest(e.in)
+	if err != nil {
+		_ = c.Close()
+		return
+	}
+	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+		_ = c.Close()
+		return
+	}
+	e.mute = strings.HasPrefix(r.URL.Path, "/mute")
+	u.mu.Lock()
+	u.servers[r.URL.Path] = e
+	u.mu.Unlock()
+	e.talk()
+}
+
+// open makes n WebSockets through a proxy, which talk until they end; wait returns when all have.
+func (u *sockets) open(t *testing.T, addr, path string, n int) (clients []*socketEnd, wait func()) {
+	t.Helper()
+	var running sync.WaitGroup
+	for i := range n {
+		w, err := connect(addr, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = w.SetDeadline(time.Now().Add(2 * patience))
+		a, err := w.ask(get(fmt.Sprintf("%s/%d", path, i), "Connection: Upgrade", "Upgrade: websocket"))
+		if err != nil || a.status != http.StatusSwitchingProtocols {
+			t.Fatalf("socket %d: status %d, %v", i, a.status, err)
+		}
+		e := &socketEnd{c: w.Conn, in: w.in, client: true}
+		clients = append(clients, e)
+		running.Go(e.talk) // ends with its connection, within its deadline
+	}
+	return clients, running.Wait
+}
+
+// server is the other end of the i-th socket of a path, once it is over too.
+func (u *sockets) server(path string, i int) *socketEnd {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.servers[fmt.Sprintf("%s/%d", path, i)]
+}
+
+// policy lets everybody through to it.
+func (u *sockets) policy(drain string) string {
+	return fmt.Sprintf("clusters: {app: {endpoints: [%q]}}\nroutes:\n- {name: ws, path: {prefix: /}, cluster: app, %s policy: [{allow: {and: [{accept: true}]}}]}\n", u.addr, drain)
+}
