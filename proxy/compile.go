@@ -235,6 +235,7 @@ func clusterConfig(c *policy.Cluster) upstream.Config {
 			out.RetryPercent = -1
 		}
 	}
+	out.HTTP2 = c.Protocol == "http2"
 	switch c.ProxyProtocol {
 	case "v1":
 		out.ProxyProtocol = 1

@@ -84,6 +84,20 @@ func (l *loop) containOne(id engine.ConnID, r role, v any) {
 	}
 }
 
+// containWalk is contain for a part of the walk of x that came about in a call for somebody else.
+func (l *loop) containWalk(x *exchange) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	where := l.site
+	l.site = inWalk
+	l.panicked(where, v)
+	if x.running() && x.c != nil {
+		x.c.contained()
+	}
+}
+
 // panicked counts and tells; it does not return if the process must end.
 func (l *loop) panicked(where site, v any) {
 	if text, ok := v.(string); ok && strings.HasPrefix(text, "BUG:") {
@@ -118,7 +132,7 @@ func (l *loop) trip(id engine.ConnID) {
 // connection began: its upstream is gone and it was not told, or it began behind the one
 // that ended. Outside a call of the driver neither can be.
 func (x *exchange) orphaned() bool {
-	return x.phase == forwarding && !x.waits && (x.up == nil || x.up.x != x) || x.phase == walking
+	return x.phase == forwarding && !x.waits && (x.up == nil || !x.up.carries(x)) || x.phase == walking
 }
 
 // Orphans is how many exchanges wait for nobody. It is for the simulation, between two calls of

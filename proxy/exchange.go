@@ -49,6 +49,7 @@ type exchange struct {
 	isHEAD     bool
 	expect     bool // the client waits for 100 before it sends the body
 	upgrade    bool
+	trailers   bool // the client takes trailers
 	clientStay bool // the client wants to keep the connection
 	body       h1.Body
 	chunked    bool // the request body is forwarded in chunks
@@ -63,7 +64,7 @@ type exchange struct {
 	id         requestID
 
 	// The way to the upstream.
-	up     *upConn
+	up     responder
 	next   *upstream.Endpoint // to be dialed once there is a slot
 	wait   upstream.Waiter    // for a connection of the cluster, while waits
 	waits  bool
@@ -155,6 +156,7 @@ func (x *exchange) begin() {
 	x.method = methodOf(r.Method)
 	x.isHEAD = x.method == methodHEAD
 	x.clientStay, x.expect, x.upgrade = r.KeepAlive, r.Expect100, mayUpgrade(r.Upgrade) || l.cfg.Faults.PassAnyUpgrade && r.Upgrade != nil
+	x.trailers = r.Trailers
 	x.hasBody, x.chunked = r.Body != h1.BodyNone, r.Chunked
 	x.reqDone = !x.hasBody
 	x.body.Reset(r.Body, r.Length)

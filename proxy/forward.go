@@ -54,6 +54,10 @@ func (x *exchange) connect(avoid *upstream.Endpoint) {
 // of stale ones.
 func (x *exchange) connectTo(ep *upstream.Endpoint, fresh bool) {
 	cl := ep.Cluster()
+	if cl.Config().HTTP2 {
+		x.connectH2(ep, fresh)
+		return
+	}
 	if !fresh && !cl.Busy() {
 		if u, ok := x.l.take(ep); ok {
 			u.start(x)
@@ -118,27 +122,18 @@ func (x *exchange) requestSent() {
 }
 
 // takesBody reports whether a piece of the request body can be passed on now.
-func (x *exchange) takesBody() bool { return !x.reqDone && x.up != nil && x.up.state == upBusy }
+func (x *exchange) takesBody() bool { return !x.reqDone && x.up != nil && x.up.takesBody() }
 
 // sendBody passes on a piece of the request body.
 func (x *exchange) sendBody(data []byte) {
 	x.bodyBegun = true
 	x.bytesIn += int64(len(data))
-	switch {
-	case !x.chunked:
-		x.up.send(data)
-	case len(data) > 0:
-		x.l.out = h1.AppendChunk(x.l.out[:0], data)
-		x.up.send(x.l.out)
-	}
+	x.up.sendBody(data)
 }
 
 // endBody: all of the body was sent.
 func (x *exchange) endBody(trailers []h1.Field) {
-	if x.chunked {
-		x.l.out = h1.AppendLastChunk(x.l.out[:0], x.l.cleanTrailers(trailers))
-		x.up.send(x.l.out)
-	}
+	x.up.endBody(trailers)
 	x.reqDone = true
 	x.requestSent()
 }
@@ -169,7 +164,7 @@ func (x *exchange) bodyTimeout() {
 	if x.phase != forwarding || x.reqDone {
 		return
 	}
-	if u := x.up; x.c.bodyHeld() || u != nil && x.l.sh.Queued(u.id) > 0 {
+	if u := x.up; x.c.bodyHeld() || u != nil && u.queued() > 0 {
 		// The upstream is what stalls; its own timer bounds that.
 		if u != nil {
 			u.watchStall()

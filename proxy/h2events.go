@@ -101,7 +101,7 @@ func (c *h2Conn) Done(s *h2.Stream) {
 // Room lets the upstream of a stream go on.
 func (c *h2Conn) Room(s *h2.Stream) {
 	if st, ok := s.Owner.(*h2Stream); ok && st.x.up != nil {
-		st.x.up.resume(pausePressure)
+		st.x.up.goOn()
 	}
 }
 

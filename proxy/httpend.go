@@ -63,7 +63,7 @@ func (c *httpConn) sent() {
 		c.proceed() // a request waited for the responses before it to leave
 	}
 	if u := c.x.up; u != nil {
-		u.resume(pausePressure)
+		u.goOn()
 	}
 }
 

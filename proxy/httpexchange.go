@@ -217,7 +217,8 @@ func (c *httpConn) cut(cause drain.Cause) {
 // upgraded: the upstream answered 101 to a request that asked for it. Both
 // connections become the two ends of a tunnel.
 func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
-	x, l, u := c.x, c.l, c.x.up
+	x, l := c.x, c.l
+	u := x.up.(*upConn) // no other side switches protocols
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
 	l.out = appendFields(l.out, r.Fields, true)
 	l.out = append(l.out, "Connection: upgrade\r\nUpgrade: "...)

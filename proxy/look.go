@@ -107,8 +107,8 @@ func (x *exchange) awaits() string {
 		return "for an authenticator"
 	case x.waits:
 		return "for a connection of cluster " + x.route.Cluster.Name()
-	case x.up != nil && x.up.state == upConnecting:
-		return "for a connection to " + x.up.ep.Addr
+	case x.up != nil && x.up.connecting():
+		return "for a connection to " + x.up.endpoint().Addr
 	case x.c.queued() > 0:
 		return "for the client to take a response"
 	case x.headSent:

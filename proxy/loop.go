@@ -59,6 +59,7 @@ type loop struct {
 	// Scratch, valid during one call.
 	req      h1.Request
 	resp     h1.Response
+	sent     h1.Request // a head of ours
 	areq     authz.Request
 	out      []byte
 	names    []byte     // of fields
@@ -68,11 +69,12 @@ type loop struct {
 	hostBuf  []byte
 	port     int
 
-	buffers   [][]byte    // free list
-	exchanges []*exchange // free list
-	handed    []handed    // connections that were freed in this call of the driver
-	streams   []*h2Stream // free list
-	unsent    []*h2Conn   // have something to send when this call of the driver ends
+	buffers   [][]byte                       // free list
+	exchanges []*exchange                    // free list
+	handed    []handed                       // connections that were freed in this call of the driver
+	streams   []*h2Stream                    // free list
+	unsent    []flusher                      // have something to send when this call of the driver ends
+	origins   map[*upstream.Endpoint][]*upH2 // upstream HTTP/2 connections that take exchanges
 	h2Pool    h2.Pool
 	telling   bool     // rounds of Tell go on
 	none      exchange // what idle connections show; never written to
@@ -311,8 +313,15 @@ func (l *loop) flushStreams() {
 	}
 }
 
-func (l *loop) flushOne(c *h2Conn) {
-	defer l.contained(c.id, c)
+// flusher is a connection that gathers what it sends during a call of the driver.
+type flusher interface {
+	role
+	flush()
+	conn() engine.ConnID
+}
+
+func (l *loop) flushOne(c flusher) {
+	defer l.contained(c.conn(), c)
 	c.flush()
 }
 

@@ -57,8 +57,8 @@ func (u *upConn) moved(n int64, done bool) {
 // moveBody has the driver carry what is left of the request body. Everything that came was
 // sent on.
 func (c *httpConn) moveBody() bool {
-	u := c.x.up
-	if c.x.chunked || c.paused&^pauseHeld != 0 || !c.l.mayMove(c.x.body.Remaining()) || !c.l.sh.Move(u.id, c.id, c.x.body.Remaining()) {
+	u, ok := c.x.up.(*upConn)
+	if !ok || c.x.chunked || c.paused&^pauseHeld != 0 || !c.l.mayMove(c.x.body.Remaining()) || !c.l.sh.Move(u.id, c.id, c.x.body.Remaining()) {
 		return false
 	}
 	c.x.moving = true
@@ -69,7 +69,8 @@ func (c *httpConn) moveBody() bool {
 
 func (c *httpConn) moved(n int64, done bool) {
 	x := c.x
-	if x.phase != forwarding || x.up == nil {
+	u, ok := x.up.(*upConn)
+	if x.phase != forwarding || !ok {
 		return
 	}
 	x.body.Skip(n)
@@ -77,7 +78,7 @@ func (c *httpConn) moved(n int64, done bool) {
 	if c.handle != nil {
 		c.handle.Bytes(n, 0)
 	}
-	x.up.filled = !done
+	u.filled = !done
 	x.moving = !done
 	if done && x.body.Done() {
 		x.reqDone = true

@@ -142,6 +142,7 @@ func (l *loop) sweep() {
 	for _, u := range l.idle.Sweep() {
 		u.close()
 	}
+	l.closeIdleOrigins(func(u *upH2) bool { return u.ep.Gone() }, len(l.roles))
 	for _, c := range l.upstreams.Clusters() {
 		if c.Recount(l.sh.Index(), l.idle.Count(c)) {
 			l.giveUp(c)

@@ -34,7 +34,7 @@ func (x *exchange) rateBegins() {
 func (x *exchange) rateEnds() {
 	least := int64(x.l.cfg.MinRate) * int64(rateWindow/time.Second)
 	// Whoever was held back by the upstream, or waits for its 100, is not slow.
-	waits := x.pressed || x.c.bodyHeld() || x.awaitsContinue() || x.up == nil || x.l.sh.Queued(x.up.id) > 0
+	waits := x.pressed || x.c.bodyHeld() || x.awaitsContinue() || x.up == nil || x.up.queued() > 0
 	if waits || x.bytesIn-x.rateMark >= least || x.l.cfg.Faults.IgnoreBodyRate {
 		x.rateBegins()
 		return

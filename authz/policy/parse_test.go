@@ -24,7 +24,7 @@ clusters:
     proxy_protocol: v2
     outlier: {failures: 3, eject_for: 5s, eject_max: 1m, max_ejected: 100, server_errors: true}
     health_check: {path: /healthz?x=1, interval: 5s, timeout: 1s, healthy: 1, unhealthy: 2}
-  pg: {endpoints: ["10.0.0.1:5432"]}
+  pg: {endpoints: ["10.0.0.1:5432"], protocol: http2}
 routes:
 - name: admin
   hosts: [app.example.com, "*.example.com"]
@@ -181,6 +181,7 @@ func TestFaults(t *testing.T) {
 		"clusters: {c: {endpoints: ['a:1'], balance: random}}":                                                      `1:45 clusters.c.balance: "random" is not one of: round_robin, least_request`,
 		`clusters: {c: {endpoints: ['a:1'], max_connections: -1}}`:                                                  `1:15 clusters.c.max_connections: -1 is negative`,
 		`clusters: {c: {endpoints: ['a:1'], retry_percent: 101}}`:                                                   `1:15 clusters.c.retry_percent: 101; from 0 to 100`,
+		`clusters: {c: {endpoints: ['a:1'], protocol: http2, max_connections: 3}}`:                                  `1:70 clusters.c.max_connections: does not go with protocol: http2, where many requests share a connection`,
 		`clusters: {c: {endpoints: ['a:1'], proxy_protocol: v3}}`:                                                   `1:52 clusters.c.proxy_protocol: "v3" is not one of: v1, v2`,
 		`clusters: {c: {endpoints: ['a:1'], outlier: {max_ejected: 101}}}`:                                          `1:15 clusters.c.outlier.max_ejected: 101; at most 100`,
 		`clusters: {c: {endpoints: ['a:1'], outlier: {eject_for: -1s}}}`:                                            `1:57 clusters.c.outlier.eject_for: "-1s" is negative`,

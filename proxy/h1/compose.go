@@ -99,3 +99,53 @@ func Mark(fields []Field) []Field {
 	}
 	return kept
 }
+
+// Compose fills r from the head of a final or informational response that another protocol framed, by the
+// rules that Parse has for text. r.Fields holds names and values, which it marks. body: one may follow.
+// An error is always an *[Error] with status 502.
+func (r *Response) Compose(status int, body, toHEAD bool, lim Limits) error {
+	*r = Response{Minor: 1, Status: status, Fields: r.Fields, Length: -1, KeepAlive: true}
+	if err := r.compose(body, toHEAD, lim.orDefaults()); err != nil {
+		return badResponse(err)
+	}
+	return nil
+}
+
+func (r *Response) compose(body, toHEAD bool, lim Limits) *Error {
+	if len(r.Fields) > lim.Fields {
+		return errTooManyFields
+	}
+	h := head{lim: lim, minor: 1, length: -1}
+	size := 0
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if size += len(f.Name) + len(f.Value); size > lim.Head {
+			return errHeadTooLarge
+		}
+		if err := f.mark(); err != nil {
+			return err
+		}
+		if f.ID == Other {
+			continue
+		}
+		if err := h.note(f); err != nil {
+			return err
+		}
+	}
+	if h.te || h.upgrade || h.options > 0 { // RFC 9113 section 8.2.2: none of them exists
+		return errConnection
+	}
+	if err := r.settle(&h, toHEAD); err != nil {
+		return err
+	}
+	r.KeepAlive, r.Upgrade = true, nil
+	switch {
+	case r.Body == BodyNone, !body && r.Length <= 0:
+		r.Body = BodyNone
+	case !body:
+		return errLength
+	case r.Length < 0:
+		r.Body = BodyChunked
+	}
+	return nil
+}

@@ -35,6 +35,10 @@ type Config struct {
 	MaxPending     int           // requests that wait for one of them; negative: none waits
 	PendingTimeout time.Duration // and for how long; it always bounds
 
+	// HTTP2 speaks HTTP/2 to the endpoints, by prior knowledge: many exchanges share a connection. It goes with neither
+	// MaxConnections nor ProxyProtocol.
+	HTTP2 bool
+
 	Outlier Outlier
 	Check   Check
 	// ProxyProtocol is the version of the header that begins each connection; 0: none.

@@ -16,3 +16,14 @@ func (c *Conn) Queued() (n int) {
 	}
 	return n
 }
+
+// Room is how many more streams a client may open now.
+func (c *Conn) Room() int {
+	if c.err != nil || c.peerLeft || c.left || c.Exhausted() {
+		return 0
+	}
+	return max(0, int(min(c.peerStreams, maxStreamID))-len(c.open))
+}
+
+// Exhausted reports whether a client has used up the stream identifiers of the connection.
+func (c *Conn) Exhausted() bool { return c.nextLocal > maxStreamID }
