@@ -78,7 +78,7 @@ func (c *h2Conn) read(b []byte) {
 	}
 	c.dirty()
 	switch {
-	case !c.core.Midway():
+	case !c.core.Partial():
 		c.headDue = time.Time{}
 	case c.headDue.IsZero():
 		c.headDue = c.l.now().Add(c.l.cfg.HeaderTimeout)

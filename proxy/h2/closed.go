@@ -51,20 +51,26 @@ func (m *closedStreams) find(id uint32) closing {
 // connection lives on; what came is dropped then.
 func (c *Conn) late() bool {
 	id := c.f.id
-	if !c.charge(1) {
-		return false
-	}
+	how := c.closed.find(id)
 	if c.ignored(id) {
-		return true
+		how = closedByUs
 	}
-	switch c.closed.find(id) {
-	case closedByUs:
+	switch how {
+	case closedByUs: // a window of it may be on its way, which is no flood
+		if c.f.typ != frameData || c.f.length < smallLate {
+			c.charge(1)
+		}
 	case closedEnded:
 		c.fail(StreamClosed, BadStreamID, "a frame on a stream that both sides have ended")
 	case neverOpened:
 		c.fail(ProtocolError, BadStreamID, "a stream below the last one that was opened")
 	case closedByPeer, forgotten:
-		c.sendReset(id, StreamClosed)
+		if c.charge(1) {
+			c.sendReset(id, StreamClosed)
+			c.owe(headerLen + 4)
+		}
 	}
 	return c.err == nil
 }
+
+const smallLate = 256 // bytes of late DATA below which it is charged

@@ -28,12 +28,12 @@ type Floods struct {
 	// what comes for streams that are gone. Finished requests earn some back, and DATA that we send, since acknowledging it
 	// takes such frames; but not where the peer's tiny windows made it tiny. The default is {1000, 200}.
 	Control Budget
-	// Resets counts requests of a client that end in a reset before their response did, whoever sent it: a cancelled
-	// request (rapid reset), a malformed or refused one, an error that the peer provokes in a stream.
-	// A request that ends well earns one back. The default is {200, 50}.
+	// Resets counts requests of a client that end in a reset before their response did: those that it cancels
+	// within 100 ms (rapid reset; who waits longer opens no more than MaxStreams in that time), malformed and refused
+	// ones, and errors that it provokes in a stream. A request that ends well earns one back. The default is {200, 50}.
 	Resets Budget
 	// Dribble counts frames of DATA below 64 bytes that do not end a stream; one below 5 bytes (no message of
-	// gRPC or WebSocket is as short) counts ten times. DATA that we send earns some back. The default is {20000, 20000}.
+	// gRPC or WebSocket is as short) counts fifty times. DATA that we send earns some back. The default is {100000, 100000}.
 	Dribble Budget
 }
 
@@ -73,7 +73,7 @@ func (c Config) orDefaults() Config {
 	c.HeaderList = min(c.HeaderList, 16<<20)
 	c.Floods.Control = c.Floods.Control.or(Budget{1000, 200})
 	c.Floods.Resets = c.Floods.Resets.or(Budget{200, 50})
-	c.Floods.Dribble = c.Floods.Dribble.or(Budget{20000, 20000})
+	c.Floods.Dribble = c.Floods.Dribble.or(Budget{100_000, 100_000})
 	if c.Pool == nil {
 		c.Pool = &Pool{}
 	}
@@ -89,4 +89,4 @@ func (b Budget) or(def Budget) Budget {
 
 // maxBlock bounds the bytes of a header block on the wire. A block may be larger than the list that
 // is taken, so that the answer to it can be 431 and not the end of the connection.
-func (c *Config) maxBlock() int { return 2 * c.HeaderList }
+func (c *Config) maxBlock() int { return c.HeaderList + minMaxFrame }

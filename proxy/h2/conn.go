@@ -66,6 +66,7 @@ type Conn struct {
 	noticePing  bool   // a PING is out
 	alivePing   bool
 
+	now      time.Duration // of the last Receive
 	clocked  bool
 	refilled time.Duration
 	control  bucket
@@ -107,6 +108,16 @@ func New(cfg Config, ev Events) *Conn {
 		c.out = appendWord(c.out, frameWindow, 0, uint32(more))
 	}
 	return c
+}
+
+// Ready reports whether the peer's preface and its first SETTINGS came. A peer that begins and goes no further is for the
+// caller to bound.
+func (c *Conn) Ready() bool { return c.peerKnown }
+
+// Partial reports whether a header block, or a frame other than DATA, has begun and is not whole. A peer that leaves it at
+// that is for the caller to bound, as it bounds a slow head in HTTP/1.1.
+func (c *Conn) Partial() bool {
+	return c.inBlock || c.have > 0 || c.reading == readPayload
 }
 
 // Err is the error that ended the connection, nil before.

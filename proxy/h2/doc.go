@@ -14,7 +14,7 @@
 // Guarantees. What is malformed under RFC 9113 section 8 is never shown: its stream is reset with PROTOCOL_ERROR. Head,
 // length and body agree: a body that is not as long as Content-Length says ends in Reset, never in an end. Nothing
 // depends on the pieces in which bytes come (fuzzed). A body is shown as it comes and is never gathered; what is
-// gathered is bounded: one frame of MaxFrame, one header block of 2 x HeaderList, 16 KiB of answers that the peer
+// gathered is bounded: one frame of MaxFrame, one header block of HeaderList + 16 KiB, 16 KiB of answers that the peer
 // provoked, and of data what the owner writes.
 //
 // Attacks. Rapid resets and resets that the peer provokes, CONTINUATION, control frames, tiny DATA and tiny

@@ -26,8 +26,12 @@ func (b *bucket) take(cfg Budget, tokens int) bool {
 	return b.level >= 0
 }
 
+// rapid is the age below which a cancelled request counts against the budget.
+const rapid = 100 * time.Millisecond
+
 // refill gives back what time gives. now is any clock that does not go back.
 func (c *Conn) refill(now time.Duration) {
+	c.now = now
 	if !c.clocked {
 		c.clocked, c.refilled = true, now
 		return
@@ -66,7 +70,7 @@ func (c *Conn) chargeReset() bool {
 const (
 	smallData = 64
 	tinyData  = 5
-	tinyCost  = 10
+	tinyCost  = 50
 )
 
 // chargeData takes tokens for a frame of n bytes that does not end its stream.

@@ -16,7 +16,7 @@ func attack(t *testing.T, cfg Config, ms int, deaf bool, round func(p *script, i
 	p := newScript(true)
 	r.onHead = func(s *Stream, _ []Field, _ bool) {}
 	var out []byte
-	for i := range 50_000 {
+	for i := range attackRounds {
 		round(p, i, r)
 		err := c.Receive(p.take(), time.Duration(i*ms)*time.Millisecond)
 		r.log = nil
@@ -30,8 +30,10 @@ func attack(t *testing.T, cfg Config, ms int, deaf bool, round func(p *script, i
 			t.Fatalf("%d bytes wait for a peer that does not read", n)
 		}
 	}
-	return nil, 50_000
+	return nil, attackRounds
 }
+
+const attackRounds = 3000
 
 func get(i int) uint32 { return uint32(2*i + 1) }
 
@@ -165,6 +167,13 @@ func TestHonestPeersAreNotCut(t *testing.T) {
 		name  string
 		round func(p *script, i int, r *recorder)
 	}{
+		{"an upload goes on behind its reset", func(p *script, i int, r *recorder) {
+			r.onHead = func(s *Stream, _ []Field, _ bool) { s.Reset(Cancel) }
+			p.post(get(i))
+			for range 16 {
+				p.data(get(i), false, 1024)
+			}
+		}},
 		{"every other request is cancelled", func(p *script, i int, r *recorder) {
 			r.onHead = nil
 			if i%2 == 0 {
@@ -221,6 +230,21 @@ func TestBudgetsRefill(t *testing.T) {
 		if err, rounds := attack(t, Config{Floods: Floods{Control: Budget{Burst: -1}, Resets: Budget{Burst: -1}}}, 0, false, round); err != nil {
 			t.Errorf("%s: a negative budget cuts after %d rounds: %v", name, rounds, err)
 		}
+	}
+}
+
+// Requests that hang and are given up after a while are no attack, however many: a client whose deadlines expire.
+func TestSlowCancelsAreFree(t *testing.T) {
+	err, rounds := attack(t, Config{}, 100, false, func(p *script, i int, _ *recorder) {
+		for k := range 100 {
+			if i > 0 {
+				p.word(frameReset, get(100*(i-1)+k), uint32(Cancel))
+			}
+			p.get(get(100*i + k))
+		}
+	})
+	if err != nil {
+		t.Errorf("cut after %d rounds: %v", rounds, err)
 	}
 }
 

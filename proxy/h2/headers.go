@@ -203,7 +203,7 @@ func (c *Conn) handleReset(p []byte) {
 		return
 	}
 	code := ErrorCode(binary.BigEndian.Uint32(p))
-	early := !s.sentEnd
+	early := !s.sentEnd && c.now-s.born < rapid
 	c.end(s, closedByPeer, Cause{Code: code, Unprocessed: code == RefusedStream})
 	if early {
 		c.chargeReset()

@@ -3,12 +3,6 @@ package h2
 // Preface is what a client's connection begins with, RFC 9113 section 3.4.
 const Preface = clientOpens
 
-// Midway reports whether the peer has begun something that it has to end soon: the preface, the header of a frame, a frame
-// other than DATA, or a header block. Bodies come as slowly as their streams allow.
-func (c *Conn) Midway() bool {
-	return c.have > 0 || c.inBlock || c.reading == readPayload || c.reading == readSkip || c.reading == readPad
-}
-
 // Queued is how many bytes of data all streams hold for want of a window, or of an Append.
 func (c *Conn) Queued() (n int) {
 	for _, s := range c.open {

@@ -67,6 +67,38 @@ func TestServerByteByByte(t *testing.T) {
 	}
 }
 
+// Partial is what a header timeout looks at: within a head or a control frame, and not between frames, nor in a body.
+func TestPartial(t *testing.T) {
+	c, _ := newServer(Config{})
+	p := newScript(true)
+	whole := map[int]bool{0: true, len(clientOpens): true}
+	inBody := map[int]bool{}
+	mark := func() { whole[p.Len()] = true }
+	mark()
+	p.raw(frameHeaders, 0, 1, p.block(":method=POST")...) // the block goes on
+	from := p.Len()
+	p.raw(frameContinuation, flagEndHeaders, 1, p.block(getFields[1:]...)...)
+	mark()
+	p.data(1, false, 5)
+	mark()
+	for i := range 5 {
+		inBody[p.Len()-5+i] = true
+	}
+	p.raw(framePing, 0, 0, make([]byte, 8)...)
+	mark()
+	for i := range p.Bytes() {
+		if got, want := c.Partial(), !whole[i] && !inBody[i]; got != want && i != 0 {
+			t.Errorf("before byte %d (the block breaks at %d): Partial is %v", i, from, got)
+		}
+		if err := c.Receive(p.Bytes()[i:i+1], 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.Partial() || !c.Ready() {
+		t.Error("in the end something is not whole")
+	}
+}
+
 // Another protocol is found at its first wrong byte (RFC 9113 section 3.4).
 func TestPreface(t *testing.T) {
 	for _, in := range []string{"G", "PRI * HTTP/1", "PRI * HTTP/2.0\r\n\r\nSX", "\x16\x03\x01"} {
@@ -82,6 +114,9 @@ func TestPreface(t *testing.T) {
 	c, r := newServer(Config{})
 	if err := c.Receive([]byte(clientOpens[:20]), 0); err != nil {
 		t.Fatal(err)
+	}
+	if c.Ready() || !c.Partial() {
+		t.Error("half a preface is taken for a whole one")
 	}
 	err := c.Receive(append([]byte(clientOpens[20:]), appendPing(nil, []byte("12345678"), 0)...), 0)
 	if e, ok := err.(*ConnError); !ok || e.Reason != BadPreface || r.events() != "" {

@@ -1,5 +1,7 @@
 package h2
 
+import "time"
+
 // Stream is one request and its response. It is dead, and must not be used any more, after its last event
 // (see [Events]), after [Stream.Reset], and after the end of its connection.
 type Stream struct {
@@ -13,8 +15,9 @@ type Stream struct {
 	send           int32
 	unconsumed     int32 // bytes that were shown and not consumed
 
-	length int64 // Content-Length of what comes; -1 without
-	got    int64 // bytes of the body so far
+	born   time.Duration // when it was opened
+	length int64         // Content-Length of what comes; -1 without
+	got    int64         // bytes of the body so far
 
 	recvHead bool // the request, or the final response, came
 	recvEnd  bool
@@ -179,7 +182,7 @@ func (s *Stream) Discard() {
 // add makes the stream known.
 func (c *Conn) add(id uint32) *Stream {
 	s := c.pool.stream()
-	s.c, s.id, s.length = c, id, -1
+	s.c, s.id, s.length, s.born = c, id, -1, c.now
 	s.recv, s.send = c.streamRecv, c.streamSend
 	c.ids = append(c.ids, id)
 	c.open = append(c.open, s)
