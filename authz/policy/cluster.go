@@ -21,6 +21,7 @@ type Cluster struct {
 	PendingTimeout  time.Duration `yaml:"pending_timeout"`  // and for how long
 	RetryPercent    *int          `yaml:"retry_percent"`    // of requests that may be sent again; 0: none
 	ProxyProtocol   string        `yaml:"proxy_protocol" enum:"v1,v2"`
+	TLS             *ClusterTLS   `yaml:"tls"` // nil: connections are not secured
 	Outlier         Outlier       `yaml:"outlier"`
 	HealthCheck     *HealthCheck  `yaml:"health_check"` // nil: no probes
 
