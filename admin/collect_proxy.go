@@ -165,7 +165,9 @@ func (c *collector) collectDecisions(e emitter, all []proxy.DecisionStats) {
 type endpoint struct{ cluster, address string }
 
 // sent counts what went to an endpoint or a cluster.
-type sent struct{ requests, connects, errors, failures, ejections, checks, checkErrs uint64 }
+type sent struct {
+	requests, connects, errors, tlsErrs, badCerts, failures, ejections, checks, checkErrs uint64
+}
 
 // upstreams sums endpoints by cluster. An endpoint that leaves the policy takes its
 // counters with it, and one that comes back begins at 0; the sums only grow.
@@ -187,6 +189,8 @@ func (u *upstreams) add(label string, e endpoint, now sent) {
 	t.requests += now.requests - before.requests
 	t.connects += now.connects - before.connects
 	t.errors += now.errors - before.errors
+	t.tlsErrs += now.tlsErrs - before.tlsErrs
+	t.badCerts += now.badCerts - before.badCerts
 	t.failures += now.failures - before.failures
 	t.ejections += now.ejections - before.ejections
 	t.checks += now.checks - before.checks
@@ -202,7 +206,7 @@ func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats)
 	for _, ep := range endpoints {
 		label := c.clusters.label(valid([]string{ep.Cluster})[0])
 		k := endpoint{ep.Cluster, ep.Endpoint}
-		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs, ep.Failures, ep.Ejections, ep.Checks, ep.CheckErrs}
+		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs, ep.TLSErrs, ep.BadCerts, ep.Failures, ep.Ejections, ep.Checks, ep.CheckErrs}
 		c.upstreams.add(label, k, now)
 		last[k] = now
 		active[label] += ep.Active
@@ -222,6 +226,8 @@ func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats)
 		e.value(upstreamRequests, float64(t.requests), label)
 		e.value(upstreamConnects, float64(t.connects), label)
 		e.value(upstreamConnectErrors, float64(t.errors), label)
+		e.value(upstreamTLSErrors, float64(t.badCerts), label, "certificate")
+		e.value(upstreamTLSErrors, float64(t.tlsErrs-t.badCerts), label, "other")
 		e.value(upstreamFailures, float64(t.failures), label)
 		e.value(upstreamEjections, float64(t.ejections), label)
 		e.value(upstreamChecks, float64(t.checks-t.checkErrs), label, "ok")

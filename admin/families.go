@@ -83,6 +83,7 @@ const (
 	upstreamRequests
 	upstreamConnects
 	upstreamConnectErrors
+	upstreamTLSErrors
 	upstreamEndpoints
 	upstreamFailures
 	upstreamEjections
@@ -174,6 +175,7 @@ var families = [numFamilies]family{
 	upstreamActive:         {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
 	upstreamRequests:       {"sluice_upstream_requests_total", counter, "Requests sent to a cluster.", []string{"cluster"}},
 	upstreamConnects:       {"sluice_upstream_connects_total", counter, "Connections opened to a cluster.", []string{"cluster"}},
+	upstreamTLSErrors:      {"sluice_upstream_tls_errors_total", counter, "TLS handshakes with a cluster, health checks included, that failed: certificate is that of the upstream.", []string{"cluster", "reason"}},
 	upstreamConnectErrors:  {"sluice_upstream_connect_errors_total", counter, "Connections to a cluster that failed to open.", []string{"cluster"}},
 	upstreamEndpoints:      {"sluice_upstream_endpoints", gauge, "Endpoints of a cluster, by their health.", []string{"cluster", "state"}},
 	upstreamFailures:       {"sluice_upstream_failures_total", counter, "Requests to a cluster that broke or timed out before an answer.", []string{"cluster"}},

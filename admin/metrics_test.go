@@ -122,7 +122,7 @@ func busy() Sources {
 				Decisions: []proxy.DecisionStats{{Decision: "deny", Reason: "reject", Count: 3}},
 				Requests:  []proxy.RequestStats{request, {Method: "_OTHER"}},
 				Upstreams: []proxy.EndpointStats{
-					{Cluster: "c", Endpoint: "192.0.2.1:80", Active: 1, Requests: 10, Connects: 2, ConnectErrs: 1, State: upstream.Ejected, Failures: 6, Ejections: 1},
+					{Cluster: "c", Endpoint: "192.0.2.1:80", Active: 1, Requests: 10, Connects: 2, ConnectErrs: 1, TLSErrs: 3, BadCerts: 1, State: upstream.Ejected, Failures: 6, Ejections: 1},
 					{Cluster: "c", Endpoint: "192.0.2.2:80", Active: 1, Requests: 5, Connects: 1, Checks: 9, CheckErrs: 2},
 				},
 				Clusters:        []proxy.ClusterStats{{Cluster: "c", Connections: 4, Waiting: 3, PendingFull: 2, Retries: 7, RetriesRefused: 1}},

@@ -12,23 +12,24 @@ import (
 // Config is the whole file, version 1. [Default] has the defaults; a Config that came
 // from [Load] is complete and valid.
 type Config struct {
-	Version        int          `yaml:"version"` // of the format; 1
-	Listeners      []Listener   `yaml:"listeners"`
-	TrustedProxies []Prefix     `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
-	Policy         Policy       `yaml:"policy"`
-	Authenticate   Authenticate `yaml:"authenticate"`
-	Start          Start        `yaml:"start"`
-	LameDuck       LameDuck     `yaml:"lame_duck"`
-	Drain          Drain        `yaml:"drain"`
-	Platform       Platform     `yaml:"platform"`
-	Upgrade        Upgrade      `yaml:"upgrade"`
-	Probes         Probes       `yaml:"probes"`
-	Admin          Admin        `yaml:"admin"`
-	Limits         Limits       `yaml:"limits"`
-	Timeouts       Timeouts     `yaml:"timeouts"`
-	Engine         Engine       `yaml:"engine"`
-	Log            Log          `yaml:"log"`
-	Health         Health       `yaml:"health"`
+	Version        int           `yaml:"version"` // of the format; 1
+	Listeners      []Listener    `yaml:"listeners"`
+	UpstreamTLS    []UpstreamTLS `yaml:"upstream_tls"`    // profiles that clusters of the policy name
+	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
+	Policy         Policy        `yaml:"policy"`
+	Authenticate   Authenticate  `yaml:"authenticate"`
+	Start          Start         `yaml:"start"`
+	LameDuck       LameDuck      `yaml:"lame_duck"`
+	Drain          Drain         `yaml:"drain"`
+	Platform       Platform      `yaml:"platform"`
+	Upgrade        Upgrade       `yaml:"upgrade"`
+	Probes         Probes        `yaml:"probes"`
+	Admin          Admin         `yaml:"admin"`
+	Limits         Limits        `yaml:"limits"`
+	Timeouts       Timeouts      `yaml:"timeouts"`
+	Engine         Engine        `yaml:"engine"`
+	Log            Log           `yaml:"log"`
+	Health         Health        `yaml:"health"`
 
 	origins map[string]Origin // by path; a path that is missing is a default
 }
@@ -76,6 +77,16 @@ type Certificate struct {
 
 // On reports whether the listener speaks TLS.
 func (t TLS) On() bool { return len(t.Certificates) > 0 || t.Dir != "" }
+
+// UpstreamTLS is a way to secure connections to upstreams. Their certificates are always verified.
+type UpstreamTLS struct {
+	Name       string `yaml:"name"`                       // unique; clusters refer to it: tls: NAME
+	CA         string `yaml:"ca_file"`                    // authorities that vouch for upstreams, PEM, and then they alone do; empty: the system's
+	Cert       string `yaml:"cert_file"`                  // shown to upstreams that ask for a certificate, PEM; empty: none is
+	Key        string `yaml:"key_file"`                   // of that certificate
+	ServerName string `yaml:"server_name"`                // what upstreams have to prove to be, where the cluster does not say; empty: the host of their address
+	MinVersion string `yaml:"min_version" enum:"1.2,1.3"` // default 1.2
+}
 
 // Prefix is a range of addresses: "10.0.0.0/8", or one address without the slash.
 type Prefix struct{ netip.Prefix }

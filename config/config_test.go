@@ -117,6 +117,10 @@ func TestFaults(t *testing.T) {
 		minimal + "platform: {pre_stop: -1s}":                                                                      `platform.pre_stop: "-1s" is negative`,
 		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}":                                             `drain.timeout: number 9 needs a unit, for example "9s"`,
 		minimal + "limits: {line: 128KiB}":                                                                         `limits.line: 128KiB is not from 256B to 64KiB`,
+		minimal + "upstream_tls: [{ca_file: c}]":                                                                   `upstream_tls[0].name: is required; clusters refer to it`,
+		minimal + "upstream_tls: [{name: a}, {name: a}]":                                                           `upstream_tls[1].name: "a" is the name of upstream_tls[0] too`,
+		minimal + "upstream_tls: [{name: a, cert_file: c}]":                                                        `upstream_tls[0].key_file: is required with cert_file`,
+		minimal + "upstream_tls: [{name: a, key_file: c}]":                                                         `upstream_tls[0].cert_file: is required with key_file`,
 	} {
 		_, err := Load(Source{Name: "f", Text: []byte(src)})
 		var faults *yaml.Faults

@@ -47,6 +47,7 @@ func (l *loader) validate() {
 	}
 	l.listeners()
 	l.certificateUsers()
+	l.upstreamTLS()
 	l.addresses()
 	l.policy()
 	l.times()
@@ -116,6 +117,28 @@ func (l *loader) certificateUsers() {
 	asks := func(ln Listener) bool { return ln.TLS.Clients.On() }
 	if l.cfg.Authenticate.ClientCertificate.On() && !slices.ContainsFunc(l.cfg.Listeners, asks) {
 		l.fault("authenticate.client_certificate.user", "no listener asks for certificates (listeners[].tls.client_certificates)")
+	}
+}
+
+func (l *loader) upstreamTLS() {
+	names := map[string]int{}
+	for i, u := range l.cfg.UpstreamTLS {
+		at := fmt.Sprintf("upstream_tls[%d]", i)
+		first, taken := names[u.Name]
+		switch {
+		case u.Name == "":
+			l.fault(at+".name", "is required; clusters refer to it")
+		case taken:
+			l.fault(at+".name", "%q is the name of upstream_tls[%d] too", u.Name, first)
+		default:
+			names[u.Name] = i
+		}
+		switch {
+		case u.Cert != "" && u.Key == "":
+			l.fault(at+".key_file", "is required with cert_file")
+		case u.Cert == "" && u.Key != "":
+			l.fault(at+".cert_file", "is required with key_file")
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +92,7 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		}
 		specs[i] = route.Spec{Name: d.Name, Hosts: hosts, Path: path, Methods: d.Methods}
 	}
+	errs = append(errs, doc.CheckProfiles(slices.Sorted(maps.Keys(core.cfg.UpstreamTLS))))
 	errs = append(errs, core.compileTCP(doc, programs, snap)...)
 	table, err := route.Compile(specs)
 	if err != nil {
@@ -241,6 +244,9 @@ func clusterConfig(c *policy.Cluster) upstream.Config {
 		out.ProxyProtocol = 1
 	case "v2":
 		out.ProxyProtocol = 2
+	}
+	if t := c.TLS; t != nil {
+		out.TLS = &upstream.TLS{Profile: t.Profile, ServerName: t.ServerName}
 	}
 	if h := c.HealthCheck; h != nil {
 		out.Check = upstream.Check{Path: h.Path, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy}

@@ -79,6 +79,10 @@ type Config struct {
 	// Authenticators by the name that routes use. A route that names one which is
 	// missing does not compile.
 	Authenticators map[string]authz.Authenticator
+	// UpstreamTLS are the ways to secure connections to upstreams, by the name of the profile that
+	// clusters use. One that is missing does not compile. With any, the driver's shards have to be
+	// [engine.Securer]s.
+	UpstreamTLS map[string]UpstreamTLS
 	// TrustedProxies are the peers whose X-Forwarded-For, Forwarded and X-Request-ID
 	// are believed. Empty: nobody's.
 	TrustedProxies []netip.Prefix

@@ -159,11 +159,16 @@ func (l *loop) take(ep *upstream.Endpoint) (*upConn, bool) {
 	if ep.Cluster().Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed { // pooled before the policy asked for a header
 		return nil, false
 	}
-	u, ok := l.idle.Take(ep, l.now())
-	if ok {
-		ep.Cluster().Unpooled(l.sh.Index(), 1)
+	for {
+		u, ok := l.idle.Take(ep, l.now())
+		if ok {
+			ep.Cluster().Unpooled(l.sh.Index(), 1)
+		}
+		if !ok || !u.stale() {
+			return u, ok
+		}
+		u.close()
 	}
-	return u, ok
 }
 
 // unpool takes this connection out of the pool.
@@ -181,7 +186,7 @@ func (u *upConn) offer() bool {
 	if u.announced > 0 {
 		keep = min(keep, u.announced-pooledMargin)
 	}
-	if keep <= 0 || u.ep.Gone() || cl.Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed {
+	if keep <= 0 || u.ep.Gone() || u.stale() || cl.Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed {
 		return false
 	}
 	g, ok, pool := cl.Pooled(l.sh.Index())

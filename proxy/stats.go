@@ -179,6 +179,7 @@ type EndpointStats struct {
 	State                           upstream.State
 	Active                          int64
 	Requests, Connects, ConnectErrs uint64
+	TLSErrs, BadCerts               uint64 // handshakes that failed; of those, for the upstream's certificate
 	Failures                        uint64 // broke or fell silent before an answer
 	Ejections                       uint64
 	Checks, CheckErrs               uint64 // of health_check
@@ -250,6 +251,7 @@ func (core *Core) readUpstreams(s *Stats) {
 		for _, e := range c.Endpoints() {
 			s.Upstreams = append(s.Upstreams, EndpointStats{Cluster: c.Name(), Endpoint: e.Addr, State: e.State(), Active: e.Active.Load(),
 				Requests: e.Requests.Load(), Connects: e.Connects.Load(), ConnectErrs: e.ConnectErrs.Load(),
+				TLSErrs: e.TLSErrs.Load(), BadCerts: e.BadCerts.Load(),
 				Failures: e.Failures.Load(), Ejections: e.Ejections.Load(), Checks: e.Checks.Load(), CheckErrs: e.CheckErrs.Load()})
 		}
 	}

@@ -30,6 +30,7 @@ type upConn struct {
 	x     *exchange // nil unless connecting or busy
 	state upState
 	slot  slot
+	tls   upTLS
 
 	in        []byte // beginning of a response head
 	scan      h1.HeadScanner
@@ -48,7 +49,7 @@ func dialUpstream(x *exchange, ep *upstream.Endpoint) {
 	l := x.l
 	l.upstreamBegins()
 	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	u := &upConn{half: half{l: l, id: id}, ep: ep, x: x, slot: slot{ep.Cluster()}}
+	u := &upConn{half: half{l: l, id: id}, ep: ep, x: x, slot: slot{ep.Cluster()}, tls: upTLS{began: l.now()}}
 	l.setRole(id, u)
 	x.up = u
 	ep.Requests.Add(1)
@@ -67,7 +68,7 @@ func (u *upConn) start(x *exchange) {
 	u.inBody, u.answered, u.partial = false, false, false
 	x.up = u
 	x.tries++
-	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused {
+	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused && !u.tls.on {
 		out := appendProxyHeader(u.l.out[:0], v, x.d.ends.peer())
 		u.l.out = append(out, x.head...)
 		u.send(u.l.out)
@@ -89,13 +90,11 @@ func (u *upConn) dialed(err error) {
 		return
 	}
 	if err != nil {
-		u.state = upEnded
 		u.slot.free(u.l)
-		u.ep.Active.Add(-1)
-		u.ep.ConnectErrs.Add(1)
-		u.ep.Failed(u.l.now())
-		u.x = nil
-		x.connectFailed(u.ep)
+		u.unconnected()
+		return
+	}
+	if u.secures() {
 		return
 	}
 	u.ep.Connects.Add(1)
@@ -249,6 +248,7 @@ func (u *upConn) sent() {
 func (u *upConn) fired(t engine.Timer) {
 	switch t {
 	case engine.TimerState:
+		u.secured(errHandshakeTimeout)
 		if u.state == upPooled {
 			u.unpool()
 			u.close()
@@ -284,11 +284,10 @@ func (u *upConn) closed(end engine.End) {
 		u.finished = true
 		u.ended(end.Err != nil)
 	case upConnecting:
-		x := u.x
-		u.state = upEnded
-		u.detach()
-		u.ep.Failed(u.l.now())
-		x.connectFailed(u.ep)
+		if u.tls.runs {
+			insecure(u.ep, end.Err)
+		}
+		u.unconnected()
 	case upEnded:
 	}
 	u.state = upEnded
@@ -298,5 +297,4 @@ func (u *upConn) closed(end engine.End) {
 	}
 }
 
-func (u *upConn) answer(any)        {}
 func (u *upConn) evict(drain.Cause) {}

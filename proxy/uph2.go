@@ -15,7 +15,8 @@ type upH2 struct {
 	half
 	ep      *upstream.Endpoint
 	core    *h2.Conn
-	state   upState     // upPooled: it is there, whether streams run or not
+	state   upState // upPooled: it is there, whether streams run or not
+	tls     upTLS
 	waiting []*upStream // exchanges that came while it was being made, or while it was full
 
 	alarm    time.Time // for which TimerState is armed; zero: it is not
@@ -45,7 +46,7 @@ func (u *upH2) room() bool {
 	case upConnecting:
 		return len(u.waiting) < maxJoin
 	case upPooled:
-		return !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
+		return !u.stale() && !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
 	case upBusy, upEnded:
 	}
 	return false
@@ -65,7 +66,7 @@ func (x *exchange) connectH2(ep *upstream.Endpoint, fresh bool) {
 // dialH2 begins a connection.
 func (l *loop) dialH2(ep *upstream.Endpoint) *upH2 {
 	l.upstreamBegins()
-	u := &upH2{half: half{l: l, id: l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)}, ep: ep}
+	u := &upH2{half: half{l: l, id: l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)}, ep: ep, tls: upTLS{began: l.now()}}
 	l.setRole(u.id, u)
 	if l.origins == nil {
 		l.origins = map[*upstream.Endpoint][]*upH2{}
@@ -99,6 +100,9 @@ func (u *upH2) dialed(err error) {
 		return
 	}
 	if u.state == upEnded { // given up meanwhile; the driver says Closed
+		return
+	}
+	if u.secures() {
 		return
 	}
 	u.ep.Connects.Add(1)
@@ -215,9 +219,12 @@ func (u *upH2) close() {
 	u.l.sh.Close(u.id, 0)
 }
 
-func (u *upH2) closed(engine.End) {
+func (u *upH2) closed(end engine.End) {
 	u.l.upstreamEnded()
 	if u.state == upConnecting {
+		if u.tls.runs {
+			insecure(u.ep, end.Err)
+		}
 		u.failed()
 		return
 	}
@@ -264,7 +271,7 @@ func (u *upH2) rest() {
 	switch {
 	case u.core.Streams() > 0 || len(u.waiting) > 0:
 		u.idleDue = time.Time{}
-	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone():
+	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone() || u.stale():
 		u.close()
 	case u.idleDue.IsZero():
 		u.idleDue = u.l.now().Add(u.ep.Cluster().Config().IdleTimeout)
@@ -298,6 +305,7 @@ func (u *upH2) fired(t engine.Timer) {
 		}
 	case engine.TimerState:
 		u.alarm = time.Time{}
+		u.secured(errHandshakeTimeout)
 		if u.state == upPooled {
 			u.due()
 		}
@@ -315,6 +323,5 @@ func (u *upH2) contained() {
 	u.l.sh.Abort(u.id)
 }
 
-func (u *upH2) answer(any)        {}
 func (u *upH2) evict(drain.Cause) {}
 func (u *upH2) moved(int64, bool) {}

@@ -22,6 +22,7 @@ type Cluster struct {
 	RetryPercent    *int          `yaml:"retry_percent"`               // of requests that may be sent again; 0: none
 	Protocol        string        `yaml:"protocol" enum:"http1,http2"` // that its endpoints speak; http2: by prior knowledge
 	ProxyProtocol   string        `yaml:"proxy_protocol" enum:"v1,v2"`
+	TLS             *ClusterTLS   `yaml:"tls"` // nil: connections are not secured
 	Outlier         Outlier       `yaml:"outlier"`
 	HealthCheck     *HealthCheck  `yaml:"health_check"` // nil: no probes
 

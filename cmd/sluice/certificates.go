@@ -59,7 +59,7 @@ func (a *app) wireCertificates(cfg *proxy.Config) error {
 
 // reloadCertificates reads them all again, says what changed, and puts what is wrong into health.
 func (a *app) reloadCertificates() error {
-	if len(a.certificates) == 0 {
+	if !a.speaksTLS() {
 		return nil
 	}
 	var errs, warnings []error
@@ -82,6 +82,8 @@ func (a *app) reloadCertificates() error {
 			}
 		}
 	}
+	failed, soon := a.reloadOutgoing()
+	errs, warnings = append(errs, failed...), append(warnings, soon...)
 	err := errors.Join(errs...)
 	if all := errors.Join(append(errs, warnings...)...); all != nil {
 		a.registry.Set(health.TLSCertificates, health.Degraded, all)

@@ -64,6 +64,11 @@ func validateRest(cfg *config.Config) (errs []error) {
 			}
 		}
 	}
+	for i, u := range cfg.UpstreamTLS {
+		if _, err := edgetls.NewOutgoing(outgoingConfig(u)); err != nil {
+			errs = append(errs, fmt.Errorf("upstream_tls[%d]: %w", i, err))
+		}
+	}
 	if cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {
 		if _, err := os.Stat(cfg.Policy.Dir); err != nil {
 			return append(errs, fmt.Errorf("policy.dir: %w", err))

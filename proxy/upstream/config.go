@@ -44,6 +44,20 @@ type Config struct {
 	// ProxyProtocol is the version of the header that begins each connection; 0: none.
 	// It names one client, so such a connection serves one exchange and is not pooled.
 	ProxyProtocol int
+	// TLS is how its connections are secured; nil: not at all. An endpoint of which it changes is
+	// another from then on, so that no connection of the one is taken for one of the other.
+	TLS *TLS
+}
+
+// TLS names how connections are secured.
+type TLS struct {
+	Profile    string // of the configuration
+	ServerName string // what endpoints have to prove to be; empty: what the profile says
+}
+
+// same reports whether connections that were secured like that are as good as like o.
+func (t *TLS) same(o *TLS) bool {
+	return t == o || t != nil && o != nil && *t == *o
 }
 
 // Outlier is passive health: endpoints that fail real traffic are left out for a while.
