@@ -17,6 +17,7 @@ var (
 	errStalledClient   = errors.New("the client took too little of the response (timeouts.write, limits.min_rate)")
 	errEvicted         = errors.New("evicted")
 	errSilentPeer      = errors.New("the client is gone, or takes nothing")
+	errGRPCTimeout     = errors.New("the deadline of the call passed (grpc-timeout)")
 	errDeadline        = errors.New("the drain deadline passed")
 	errTruncated       = errors.New("the upstream ended its response early")
 	errStreamIdle      = errors.New("the upstream sent no byte within the cluster's stream idle timeout")

@@ -19,6 +19,9 @@ func (c *h2Conn) Head(s *h2.Stream, fields []h2.Field, end bool) {
 		return
 	}
 	st.inEnd = end
+	if st.grpc = isGRPC(&c.l.req); st.grpc {
+		st.startDeadline()
+	}
 	x.begin()
 }
 

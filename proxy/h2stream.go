@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 )
@@ -22,9 +21,10 @@ type h2Stream struct {
 	held     bool       // by the upstream
 	feeding  bool       // feed is on the stack
 	headSent bool
+	grpc     bool // the request is a call
 	ended    bool // our end is queued
 
-	due     [engine.NumTimers]time.Time
+	due     [numStreamTimers]time.Time
 	written int64 // bytes of the response, ever
 	mark    int64 // how many had been taken when the window of the stall timer began
 }
@@ -187,6 +187,11 @@ func (st *h2Stream) respondWith(r response) {
 	if r.leave {
 		c.core.Leave()
 	}
+	c.dirty()
+	if st.grpc {
+		st.respondToCall(&r)
+		return
+	}
 	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{
 		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.date.at(l.now()),
 		RequestID: x.id.bytes(), Head: x.isHEAD,
@@ -202,7 +207,6 @@ func (st *h2Stream) respondWith(r response) {
 		st.data(body)
 		st.end(nil)
 	}
-	c.dirty()
 }
 
 // over implements requester. The exchange is kept until its response has left.
@@ -222,7 +226,7 @@ func (st *h2Stream) drop(err error) {
 	st.x.fail(err)
 	if st.s != nil {
 		code := h2.InternalError
-		if errors.Is(err, errStalledClient) || errors.Is(err, errClientTruncated) {
+		if errors.Is(err, errStalledClient) || errors.Is(err, errClientTruncated) || errors.Is(err, errGRPCTimeout) {
 			code = h2.Cancel
 		}
 		s := st.s

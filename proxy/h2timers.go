@@ -12,6 +12,12 @@ import (
 // noted, and one timer of the connection is armed for the earliest. It is not moved when that one is
 // not needed any more: then it fires once for nothing.
 
+// A stream has one timer more than a connection.
+const (
+	timerDeadline   = engine.NumTimers // of the call
+	numStreamTimers = engine.NumTimers + 1
+)
+
 // schedule makes sure that due is called at t.
 func (c *h2Conn) schedule(t time.Time) {
 	if !c.alarm.IsZero() && !t.Before(c.alarm) {
@@ -87,7 +93,7 @@ func (st *h2Stream) arm(t engine.Timer, d time.Duration) {
 // fire runs the timers of a stream that are due. Each may end it.
 func (st *h2Stream) fire(now time.Time) {
 	c := st.c
-	for t := range engine.NumTimers {
+	for t := range numStreamTimers {
 		if st.s == nil || !reached(st.due[t], now) {
 			continue
 		}
@@ -100,6 +106,8 @@ func (st *h2Stream) fire(now time.Time) {
 			st.x.stateTimeout()
 		case engine.TimerWrite:
 			st.judgeStall()
+		case timerDeadline:
+			st.deadline()
 		}
 		c.current = nil
 	}
