@@ -104,6 +104,12 @@ var rules = []struct {
 	{"7541-4.2", "two size updates", func(p *script) {
 		p.raw(frameHeaders, 5, 1, append([]byte{0x20, 0x3f, 0xe1, 0x1f}, p.block(getFields...)...)...)
 	}, ""},
+	{"7541-4.2", "two size updates with a table that stays", func(p *script) {
+		p.raw(frameHeaders, 5, 1, append(p.block(getFields...), 0x40, 1, 'a', 1, 'b')...)
+		p.raw(frameHeaders, 5, 3, 0x3f, 0x45, 0x3f, 0xe1, 0x1f, 0x82, 0x86, 0x84, 0xbf, 0xbe)
+	}, ""},
+	{"7541-4.2", "a size update alone", func(p *script) { p.post(1).raw(frameHeaders, 5, 1, 0x20) }, ""},
+	{"7541-4.2", "a size update that is cut", func(p *script) { p.raw(frameHeaders, 5, 1, 0x3f, 0xe1) }, "GOAWAY COMPRESSION_ERROR compression"},
 	{"7541-4.2", "a size update above the limit", func(p *script) { p.raw(frameHeaders, 5, 1, 0x3f, 0xe2, 0x1f) }, "GOAWAY COMPRESSION_ERROR compression"},
 	{"7541-5.1", "an endless integer", func(p *script) {
 		p.raw(frameHeaders, 5, 1, 0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0)
