@@ -58,6 +58,7 @@ type exchange struct {
 	respChunk  bool // we chunk
 	untilClose bool // the body ends with the connection
 	interim    int
+	events     *eventStream // it is a stream that a drain may end; nil: none
 	bytesIn    int64
 	bytesOut   int64
 

@@ -72,6 +72,7 @@ type httpConn struct {
 	pumping    bool // feed is on the stack
 	behind     bool // while pumping: input follows the head that was just read
 	finished   bool // the peer's FIN came
+	leaving    bool // its streams are to end: drain.CauseFarewell came
 	// undelivered: the last exchange ended, but its response has not left in full.
 	undelivered bool
 	outcome     drain.Outcome // how closed reports it, if decided is set

@@ -28,7 +28,7 @@ func (u *upConn) moveBody() bool {
 	if n > 0 {
 		n--
 	}
-	if c.x.respChunk || u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(c.id, u.id, n) {
+	if c.x.respChunk || c.x.events != nil || u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(c.id, u.id, n) {
 		return false
 	}
 	c.filled = true

@@ -91,6 +91,13 @@ func (u *upConn) consumeBody(b []byte) {
 			return
 		}
 		b = b[n:]
+		if x.events != nil {
+			var over bool
+			if data, over = c.follow(data); over {
+				u.endStream(data)
+				return
+			}
+		}
 		x.bytesOut += int64(len(data))
 		switch {
 		case len(data) == 0:
@@ -191,6 +198,7 @@ func (c *httpConn) respond(r *h1.Response) {
 		x.close = x.close || x.untilClose
 	case h1.BodyNone, h1.BodyLength:
 	}
+	c.streams(r)
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
 	l.out = appendFields(l.out, r.Fields, r.Status == 204)
 	if !hasDate(r.Fields) {
