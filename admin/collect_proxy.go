@@ -34,6 +34,8 @@ func (c *collector) collectProxy(e emitter) {
 	e.value(connectionsTold, float64(t.Told))
 	e.value(websocketsClosed, float64(s.Farewells), "told")
 	e.value(websocketsClosed, float64(s.FarewellsAnswered), "answered")
+	e.value(eventStreamsTold, float64(s.StreamsHinted), "retry")
+	e.value(eventStreamsTold, float64(s.StreamsEnded), "end")
 	e.value(idleTimeouts, float64(s.IdleTimeouts))
 	for where, n := range s.Panics {
 		e.value(panics, float64(n), where)

@@ -24,6 +24,7 @@ type socketEnd struct {
 	in     *bufio.Reader
 	client bool
 	mute   bool // it answers no Close
+	most   int  // bytes of a message
 
 	writing sync.Mutex // guards what is written, and said
 	said    bool
@@ -44,8 +45,11 @@ func (e *socketEnd) frame(first byte, payload []byte) error {
 	}
 	e.said = first == 0x88
 	b := []byte{first, byte(len(payload))}
-	if len(payload) > 125 {
-		b = binary.BigEndian.AppendUint16([]byte{first, 126}, uint16(len(payload)))
+	switch n := len(payload); {
+	case n > 0xffff:
+		b = binary.BigEndian.AppendUint64([]byte{first, 127}, uint64(n))
+	case n > 125:
+		b = binary.BigEndian.AppendUint16([]byte{first, 126}, uint16(n))
 	}
 	if e.client {
 		b[1] |= 0x80
@@ -82,14 +86,22 @@ func (e *socketEnd) next() (first byte, payload []byte, err error) {
 		return 0, nil, err
 	}
 	n, masked := int(rest[0]&0x7f), rest[0] >= 0x80
-	if masked == e.client || n == 127 || first&0x70 != 0 {
+	if masked == e.client || first&0x70 != 0 {
 		return 0, nil, fmt.Errorf("no frame: %x, length %d, masked %v", first, n, masked)
 	}
-	if n == 126 {
+	switch n {
+	case 126:
 		if !whole(2) {
 			return 0, nil, err
 		}
 		n = int(binary.BigEndian.Uint16(rest))
+	case 127:
+		if !whole(8) {
+			return 0, nil, err
+		}
+		if n = int(binary.BigEndian.Uint64(rest)); n > 1<<20 {
+			return 0, nil, fmt.Errorf("a frame of %d bytes", n)
+		}
 	}
 	var key []byte
 	if masked {
@@ -117,7 +129,7 @@ func (e *socketEnd) talk() {
 		tick := time.NewTicker(3 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			payload := make([]byte, 4+rand.IntN(2000))
+			payload := make([]byte, 4+rand.IntN(e.most))
 			binary.BigEndian.PutUint32(payload, e.sent)
 			if e.frame(0x82, payload) != nil {
 				return
@@ -175,6 +187,14 @@ func (e *socketEnd) answer() error {
 	return nil
 }
 
+// largest is how large the messages are on a path.
+func largest(path string) int {
+	if strings.HasPrefix(path, "/large") {
+		return 400_000 // the payload of such frames is spliced
+	}
+	return 2000
+}
+
 // sockets is a WebSocket upstream, and pairs of ends through a proxy.
 type sockets struct {
 	addr string
@@ -223,6 +243,7 @@ func (u *sockets) serve(c net.Conn) {
 		_ = c.Close()
 		return
 	}
+	e.most = largest(r.URL.Path)
 	e.mute = strings.HasPrefix(r.URL.Path, "/mute")
 	u.mu.Lock()
 	u.servers[r.URL.Path] = e
@@ -244,7 +265,7 @@ func (u *sockets) open(t *testing.T, addr, path string, n int) (clients []*socke
 		if err != nil || a.status != http.StatusSwitchingProtocols {
 			t.Fatalf("socket %d: status %d, %v", i, a.status, err)
 		}
-		e := &socketEnd{c: w.Conn, in: w.in, client: true}
+		e := &socketEnd{c: w.Conn, in: w.in, client: true, most: largest(path)}
 		clients = append(clients, e)
 		running.Go(e.talk) // ends with its connection, within its deadline
 	}

@@ -6,7 +6,7 @@ import "testing"
 // and connects to its successor.
 func TestWebSocketsOfAnUpgrade(t *testing.T) {
 	up := newSockets(t)
-	h := serveHouse(t, newUpstream(t), setup{policy: up.policy(""), drain: "{timeout: 4s, idle_close: 500ms}"})
+	h := serveHouse(t, newUpstream(t), setup{policy: up.policy(""), drain: "{timeout: 8s, idle_close: 500ms}"})
 	clients, wait := up.open(t, h.web, "/talk", 5)
 	if out, code := h.upgrade(t); code != 0 {
 		t.Fatalf("exit %d: %s", code, out)

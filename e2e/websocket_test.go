@@ -35,7 +35,7 @@ func (u *sockets) closedWell(t *testing.T, path string, clients []*socketEnd, co
 func TestWebSocketsEndWithAClose(t *testing.T) {
 	t.Parallel()
 	up := newSockets(t)
-	s := serve(t, nil, setup{policy: up.policy(""), drain: "{timeout: 4s, idle_close: 500ms}"})
+	s := serve(t, nil, setup{policy: up.policy(""), drain: "{timeout: 8s, idle_close: 500ms}"})
 	const n = 30
 	clients, wait := up.open(t, s.web, "/talk", n)
 	s.signal(t, syscall.SIGTERM)
@@ -51,7 +51,7 @@ func TestWebSocketsEndWithAClose(t *testing.T) {
 	}
 	// They go near the deadline, and not all at once.
 	began, ended := r.phase("drain")
-	if d := ended.Sub(began); d < 3*time.Second || d > 3900*time.Millisecond {
+	if d := ended.Sub(began); d < 6*time.Second || d > 7900*time.Millisecond {
 		t.Errorf("the drain took %v", d)
 	}
 }
@@ -73,6 +73,23 @@ func TestWebSocketsOfARouteEndAtOnce(t *testing.T) {
 	if d := ended.Sub(began); d > 4*time.Second {
 		t.Errorf("the drain took %v, and nobody had to be waited for", d)
 	}
+}
+
+// TestWebSocketsWithLargeFrames, which go past the proxy's eyes: the end stands between them all the
+// same.
+func TestWebSocketsWithLargeFrames(t *testing.T) {
+	t.Parallel()
+	up := newSockets(t)
+	// A client has a quarter of the lead to answer, behind what is queued for it.
+	s := serve(t, nil, setup{policy: up.policy(""), drain: "{timeout: 16s, idle_close: 500ms, close_lead: 4s}", extra: "platform: {stop_timeout: 40s}"})
+	clients, wait := up.open(t, s.web, "/large", 6)
+	s.signal(t, syscall.SIGTERM)
+	wait()
+	if code := s.exit(t, patience); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	_ = up.ln.Close()
+	up.closedWell(t, "/large", clients, 1001)
 }
 
 // TestWebSocketsThatDoNotAnswer are told, cut at the deadline, and named; nobody is reset.

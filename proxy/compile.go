@@ -82,6 +82,7 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		}
 		if d.Drain != nil {
 			r.closeCode = websocket.Code(d.Drain.CloseCode)
+			r.streams = map[string]streamEnding{"retry": streamHinted, "end": streamEnded}[d.Drain.EventStream]
 		}
 		hosts, path := d.Hosts, route.PathSpec{Exact: d.Path.Exact, Prefix: d.Path.Prefix}
 		if len(hosts) == 0 {
@@ -175,6 +176,7 @@ func (core *Core) terms(name string, d *policy.Drain, stats *routeStats, at poli
 		t.Notice = max(d.Notice.After, 1) // 0 would be as for all
 	}
 	t.EarlyTunnels = d.CloseAt == "start"
+	t.EarlyStreams = d.EventStream != "" && d.EventStream != "none"
 	switch d.Order {
 	case "first":
 		t.Order = drain.First

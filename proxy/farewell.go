@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -24,6 +22,7 @@ type farewell struct {
 	code    websocket.Code // of the route; 0: by the occasion
 	parting bool           // both sides were told, or never will be: the tunnel is over, and each ends by itself
 	hasty   bool           // there is no more time for politeness
+	evicted bool           // an operator wants it gone
 	ended   [2]bool        // a side's FIN came
 	closing [2]bool        // Close or Abort was called for a side
 }
@@ -56,8 +55,8 @@ func (w *farewell) carry(from tunnel.Side, b []byte) {
 	}
 }
 
-// begin says goodbye, and waits for both sides to answer; bound > 0: for no longer. False: there
-// is nothing to wait for.
+// begin says goodbye, and waits for both sides to answer; bound > 0 is for an operator, who waits
+// for no longer. False: there is nothing to wait for.
 func (w *farewell) begin(bound time.Duration) bool {
 	p := w.p
 	if p.t.State() == tunnel.Finished || w.s.Lost() || p.ends[tunnel.Downstream].gone || p.ends[tunnel.Upstream].gone {
@@ -65,6 +64,7 @@ func (w *farewell) begin(bound time.Duration) bool {
 	}
 	patience := p.l.cfg.FarewellLead / 4
 	if bound > 0 {
+		w.evicted = true
 		patience = bound / 4
 		for _, end := range p.ends {
 			p.l.sh.Arm(end.id, engine.TimerWrite, bound)
@@ -108,44 +108,6 @@ func (w *farewell) proceed() {
 func (w *farewell) leave(why tunnel.Cause) {
 	w.parting, w.p.outcome = true, tunnel.Outcome{Cause: why}
 	w.p.do(w.p.t.Leave())
-}
-
-// tell sends a Close to one side.
-func (w *farewell) tell(to tunnel.Side) {
-	p, l := w.p, w.p.l
-	w.s.Told(websocket.Peer(to))
-	code, reason := w.words()
-	if to == tunnel.Upstream {
-		var key [4]byte
-		binary.LittleEndian.PutUint32(key[:], uint32(l.rnd.Uint64()))
-		l.out = websocket.AppendClose(l.out[:0], code, reason, &key)
-	} else {
-		l.out = websocket.AppendClose(l.out[:0], code, reason, nil)
-		p.handle.Bytes(0, int64(len(l.out)))
-		p.handle.Told()
-		l.stats.farewells.Add(1)
-	}
-	if end := p.ends[to]; !end.gone {
-		l.sh.Send(end.id, l.out)
-	}
-	p.ends[to.Other()].resume(pausePressure) // what comes from there goes nowhere any more
-}
-
-// words are what a Close says: why, and after how many seconds to come back, which differs from
-// one to the next so that not all come back at once.
-func (w *farewell) words() (code websocket.Code, reason string) {
-	code = w.code
-	if code == 0 {
-		code = websocket.GoingAway
-		if w.p.l.succeeded.Load() {
-			code = websocket.ServiceRestart
-		}
-	}
-	what := "this proxy stops"
-	if code == websocket.ServiceRestart {
-		what = "this proxy restarts"
-	}
-	return code, fmt.Sprintf("%s; retry-after=%d", what, 1+w.p.l.rnd.Uint64()%5)
 }
 
 // part ends a side that was told and has answered. A client is closed at once, since the server

@@ -222,7 +222,9 @@ func TestOperatorClosesWebSocket(t *testing.T) {
 				t.Fatal("not found")
 			}
 			s.until("the Close", func() bool { return len(s.client.got) > 30 })
-			said(t, s.client.got, false)
+			if code, reason := said(t, s.client.got, false); code != 1001 || !strings.HasPrefix(reason, "closed by an operator; retry-after=") {
+				t.Errorf("the client hears %d %q", code, reason)
+			}
 			if answers {
 				s.client.Write([]byte(wsFrame(8, "", true)))
 			}

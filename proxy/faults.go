@@ -21,6 +21,7 @@ type Faults struct {
 	DropEarly          bool // what came behind an upgrade on either side is forgotten
 	SwitchUnasked      bool // a 101 that nobody asked for makes a tunnel
 	PassAnyUpgrade     bool // an Upgrade to another HTTP is passed on
+	EndInsideEvent     bool // a stream of events ends, or hears of a drain, within an event
 	CloseInsideFrame   bool // a Close is sent to a WebSocket wherever its frames stand
 	NoPatrol           bool // a drain waits for peers that are gone or stuck
 	IgnoreLimit        bool // a connection is made without asking for a place

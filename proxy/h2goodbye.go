@@ -115,6 +115,13 @@ func (c *h2Conn) nextGoodbye() time.Time {
 // have become active in between.
 func (c *h2Conn) evict(cause drain.Cause) {
 	if cause == drain.CauseFarewell {
+		c.leaving = true
+		c.core.Each(func(s *h2.Stream) {
+			if st, ok := s.Owner.(*h2Stream); ok {
+				st.x.farewell()
+			}
+		})
+		c.dirty()
 		return
 	}
 	busy := c.core.Streams() > 0 || c.l.sh.Queued(c.id) > 0

@@ -126,6 +126,8 @@ func (c *httpConn) stateTimeout() {
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
 	if cause == drain.CauseFarewell {
+		c.leaving = true
+		c.x.farewell()
 		return
 	}
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0

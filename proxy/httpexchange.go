@@ -85,7 +85,7 @@ func (c *httpConn) holdBody()               { c.pause(pausePressure) }
 func (c *httpConn) takeBody()               { c.resume(pausePressure) }
 func (c *httpConn) bodyHeld() bool          { return c.paused&pausePressure != 0 }
 func (c *httpConn) queued() int             { return c.l.sh.Queued(c.id) }
-func (c *httpConn) receiver() (*half, bool) { return &c.half, !c.x.respChunk }
+func (c *httpConn) receiver() (*half, bool) { return &c.half, !c.x.respChunk && c.x.events == nil }
 
 // interim passes on a 1xx. HTTP/1.0 has none (RFC 9110 section 15.2).
 func (c *httpConn) interim(r *h1.Response) {

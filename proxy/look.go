@@ -132,6 +132,9 @@ func (p *tunnelPair) detail() (d Detail) {
 	case tunnel.Flushing, tunnel.Breaking:
 		d.Waits = "for its last bytes to be taken"
 	}
+	if p.bye != nil && p.bye.s.Begun() {
+		d.Waits = "for its sides to answer a Close"
+	}
 	if d.Waits == "" && d.Queued > 0 {
 		d.Waits = "for a side to take what it was sent"
 	}

@@ -65,6 +65,7 @@ func (x *exchange) respond(r *h1.Response) {
 	x.l.trip(x.d.id)
 	x.status, x.headSent = r.Status, true
 	x.c.arm(engine.TimerState, 0)
+	x.streams(r)
 	x.c.respond(r)
 }
 
@@ -93,9 +94,8 @@ func (u *upConn) consumeBody(b []byte) {
 			return
 		}
 		b = b[n:]
-		if len(data) > 0 {
-			x.bytesOut += int64(len(data))
-			x.c.data(data)
+		if x.relay(data) {
+			return
 		}
 	}
 	done := u.body.Done()

@@ -26,6 +26,7 @@ type Route struct {
 	responseTimeout time.Duration  // 0: the cluster's
 	tunnelIdle      time.Duration  // 0: the cluster's
 	closeCode       websocket.Code // of the WebSockets that a drain ends; 0: by the occasion
+	streams         streamEnding
 	PathParameters  bool
 }
 

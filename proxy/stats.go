@@ -81,6 +81,7 @@ type loopStats struct {
 	h2Unheard atomic.Uint64 // notices that nobody answered
 
 	farewells, farewellsAnswered atomic.Uint64
+	streams                      [3]atomic.Uint64 // event streams that heard of a drain, by streamEnding
 
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
@@ -138,6 +139,8 @@ type Stats struct {
 	// Farewells are WebSockets whose client got a Close frame of ours, and FarewellsAnswered
 	// those that are over and were closed by both sides.
 	Farewells, FarewellsAnswered uint64
+	// StreamsHinted and StreamsEnded are event streams that a drain gave a hint, and an end.
+	StreamsHinted, StreamsEnded uint64
 }
 
 // HTTP2Stats counts what clients did wrong on HTTP/2 connections, by reasons of package h2.
@@ -224,6 +227,8 @@ func (core *Core) Stats() Stats {
 		s.PendingTimeouts += l.stats.pendingTimeouts.Load()
 		s.Farewells += l.stats.farewells.Load()
 		s.FarewellsAnswered += l.stats.farewellsAnswered.Load()
+		s.StreamsHinted += l.stats.streams[streamHinted].Load()
+		s.StreamsEnded += l.stats.streams[streamEnded].Load()
 		if p := l.stats.decisions.Load(); p != nil {
 			for _, c := range *p {
 				sums[DecisionStats{Decision: c.verdict.String(), Reason: c.reason}] += c.n.Load()

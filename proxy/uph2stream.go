@@ -207,9 +207,8 @@ func (st *upStream) watchSilence() {
 func (st *upStream) data(b []byte, end bool) {
 	l, x := st.u.l, st.x
 	l.out = l.out[:0]
-	if len(b) > 0 {
-		x.bytesOut += int64(len(b))
-		x.c.data(b)
+	if x.relay(b) {
+		return
 	}
 	if end {
 		x.c.end(nil)

@@ -14,6 +14,8 @@ type Drain struct {
 
 	CloseAt   string `yaml:"close_at" enum:"deadline,start"` // when its WebSockets get a Close frame: shortly before their time is over, or as soon as draining begins
 	CloseCode int    `yaml:"close_code"`                     // of that frame: 1001 or 1012; zero: 1012 where a successor has taken over, otherwise 1001
+
+	EventStream string `yaml:"event_stream" enum:"none,retry,end"` // what becomes of its text/event-stream responses when draining begins; empty: none
 }
 
 // Notice is when, after the lame duck began, clients of a route are told to leave. The zero

@@ -21,6 +21,8 @@ func TestDrainClasses(t *testing.T) {
 			&Drain{Notice: Notice{Off: true}, Deadline: 5 * time.Second, Order: "last"}, &Drain{Deadline: time.Minute, Order: "first"}, ""},
 		{", drain: {close_at: start, close_code: 1012}", "", &Drain{CloseAt: "start", CloseCode: 1012}, nil, ""},
 		{", drain: {close_at: soon}", "", nil, nil, `3:45 routes[0].drain.close_at: "soon" is not one of: deadline, start`},
+		{", drain: {event_stream: end}", ", drain: {event_stream: retry}", &Drain{EventStream: "end"}, &Drain{EventStream: "retry"}, ""},
+		{", drain: {event_stream: cut}", "", nil, nil, `3:49 routes[0].drain.event_stream: "cut" is not one of: none, retry, end`},
 		{", drain: {close_code: 1000}", "", nil, nil, `3:47 routes[0].drain.close_code: must be 1001 (going away) or 1012 (service restart)`},
 		{`, drain: {notice: "off"}`, "", &Drain{Notice: Notice{Off: true}}, nil, ""},
 		{", drain: {notice: 0s}", "", &Drain{Notice: Notice{Given: true}}, nil, ""},

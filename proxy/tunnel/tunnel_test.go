@@ -295,3 +295,29 @@ func TestEventsAllocateNothing(t *testing.T) {
 		t.Error("never paused")
 	}
 }
+
+// TestLeave: the owner takes over. The timer is disarmed, no Finish comes, and no event asks for
+// anything any more, from whatever state.
+func TestLeave(t *testing.T) {
+	for _, before := range []func(*Tunnel){
+		func(*Tunnel) {},
+		func(m *Tunnel) { m.Bytes(Downstream, 10, 1<<20, begin) },
+		func(m *Tunnel) { m.EOF(Upstream, begin) },
+		func(m *Tunnel) { m.Bytes(Upstream, 1, 1, begin); m.Closed(Upstream, errReset, begin) },
+	} {
+		var m Tunnel
+		m.Start(Config{}, begin)
+		before(&m)
+		var got []Action
+		for a := range m.Leave().All() {
+			got = append(got, a)
+		}
+		if len(got) != 1 || got[0] != (Action{Op: Arm}) || m.State() != Finished {
+			t.Errorf("%+v in %s", got, m.State())
+		}
+		if n := m.Leave().Len() + m.EOF(Downstream, begin).Len() + m.Evict().Len() + m.Closed(Downstream, nil, begin).Len() +
+			m.Bytes(Downstream, 1, 1, begin).Len() + m.Timer(begin.Add(24*time.Hour), [2]int{}).Len(); n != 0 {
+			t.Errorf("%d actions after it", n)
+		}
+	}
+}

@@ -70,6 +70,7 @@ func Mutants() []Mutant {
 		{Name: "omit_header", Breaks: "a connection to a cluster with proxy_protocol begins with a header", Scenario: proxyHeaders, Shows: []string{"without its PROXY header"}, Proxy: proxy.Faults{OmitHeader: true}},
 		{Name: "pool_named", Breaks: "a connection whose header names a client serves nobody else", Scenario: proxyHeaders, Shows: []string{"carries another request"}, Proxy: proxy.Faults{PoolNamed: true}},
 		{Name: "close_inside_frame", Breaks: "a Close stands between two frames", Scenario: webSockets, Shows: []string{"is no frame", "within a frame", "behind a Close"}, Proxy: proxy.Faults{CloseInsideFrame: true}},
+		{Name: "end_inside_event", Breaks: "a stream of events ends between two events", Scenario: eventStreams, Shows: []string{"ends within event"}, Proxy: proxy.Faults{EndInsideEvent: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

@@ -16,6 +16,7 @@ import (
 type Scenario struct {
 	Name      string
 	cluster   func(w *world) string // its keys, beside the endpoints up:1 and, with two, up:2
+	route     string                // keys of its route
 	two       bool
 	configure func(w *world, cfg *proxy.Config) // nil: as in every other history
 	play      func(w *world)                    // what begins once the policy is in force
@@ -24,13 +25,13 @@ type Scenario struct {
 
 // Scenarios lists them.
 func Scenarios() []*Scenario {
-	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders, webSockets}
+	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders, webSockets, eventStreams}
 }
 
 const scenarioPolicy = `
 clusters: {app: {endpoints: [%s], %s}}
 routes:
-- {name: public, path: {prefix: /}, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}
+- {name: public, path: {prefix: /}, cluster: app, %s policy: [{allow: {and: [{accept: true}]}}]}
 `
 
 // begin puts the policy in force, plays, and stops.
@@ -39,7 +40,7 @@ func (s *Scenario) begin(w *world) {
 	if s.two {
 		endpoints += `, "up:2"`
 	}
-	doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, scenarioPolicy, endpoints, s.cluster(w)))
+	doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, scenarioPolicy, endpoints, s.cluster(w), s.route))
 	if err != nil {
 		panic("BUG: the policy of scenario " + s.Name + " does not parse: " + err.Error())
 	}

@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/sluiceproxy/sluice/proxy/tunnel"
+	"github.com/sluiceproxy/sluice/proxy/websocket"
+)
+
+// tell sends a Close to one side.
+func (w *farewell) tell(to tunnel.Side) {
+	p, l := w.p, w.p.l
+	w.s.Told(websocket.Peer(to))
+	code, reason := w.words()
+	if to == tunnel.Upstream {
+		var key [4]byte
+		binary.LittleEndian.PutUint32(key[:], uint32(l.rnd.Uint64()))
+		l.out = websocket.AppendClose(l.out[:0], code, reason, &key)
+	} else {
+		l.out = websocket.AppendClose(l.out[:0], code, reason, nil)
+		p.handle.Bytes(0, int64(len(l.out)))
+		p.handle.Told()
+		l.stats.farewells.Add(1)
+	}
+	if end := p.ends[to]; !end.gone {
+		l.sh.Send(end.id, l.out)
+	}
+	p.ends[to.Other()].resume(pausePressure) // what comes from there goes nowhere any more
+}
+
+// words are what a Close says: why, and after how many seconds to come back, which differs from
+// one to the next so that not all come back at once.
+func (w *farewell) words() (code websocket.Code, reason string) {
+	code = w.code
+	if code == 0 {
+		code = websocket.GoingAway
+		if w.p.l.succeeded.Load() {
+			code = websocket.ServiceRestart
+		}
+	}
+	what := "this proxy stops"
+	switch {
+	case w.evicted:
+		what = "closed by an operator"
+	case code == websocket.ServiceRestart:
+		what = "this proxy restarts"
+	}
+	return code, fmt.Sprintf("%s; retry-after=%d", what, 1+w.p.l.rnd.Uint64()%5)
+}
