@@ -139,7 +139,19 @@ func (c *h2Conn) flush() {
 		l.out = c.core.Append(l.out[:0], pieceOut)
 		c.sendOut(l.out)
 	}
+	if c.eofSeen {
+		c.dropBlocked()
+	}
 	c.settle()
+}
+
+// dropBlocked ends the streams of a client that has closed its half and left no window: it cannot give any more.
+func (c *h2Conn) dropBlocked() {
+	c.core.Each(func(s *h2.Stream) {
+		if st, ok := s.Owner.(*h2Stream); ok && s.Blocked() {
+			st.drop(errClientTruncated)
+		}
+	})
 }
 
 // settle tells the account whether anything is under way, and closes what has said its last.

@@ -585,3 +585,22 @@ func TestH2StreamsLeaveDescriptors(t *testing.T) {
 	other.Close()
 	w.noneLeft()
 }
+
+// A client that has closed its half gets what its windows let through, and nothing is kept for it beyond that.
+func TestH2HalfClosedWithoutWindow(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.open()
+	w.simple("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 100_000))
+	p := w.dialH2("web")
+	p.greedy = true
+	c := p.call("GET", "/", true)
+	w.until("the window is used", func() bool { return c.body.Len() == 65535 })
+	p.CloseWrite()
+	began := w.net.Now()
+	w.until("the end", func() bool { return p.eof })
+	if c.whole || w.net.Now().Sub(began) > 5*time.Second {
+		t.Errorf("whole %v after %v", c.whole, w.net.Now().Sub(began))
+	}
+	p.Close()
+	w.noneLeft()
+}
