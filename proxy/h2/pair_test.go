@@ -38,8 +38,6 @@ type pairWorld struct {
 	client, server *side
 	plans          map[uint32]*plan
 	done, resets   int
-	resetsPlanned  bool
-	expectTrailers map[uint32]bool
 }
 
 // plan is what a stream must carry each way.
@@ -215,7 +213,7 @@ func (w *pairWorld) size() int {
 	case 2:
 		return w.rng.IntN(20_000)
 	}
-	return w.rng.IntN(300_000)
+	return w.rng.IntN(120_000)
 }
 
 // any returns a random live half; map order is not random enough to replay, so it goes by ID.
@@ -314,9 +312,9 @@ func (w *pairWorld) finish(t *testing.T, both []*side) {
 }
 
 func TestPairs(t *testing.T) {
-	seeds, done, resets := uint64(60), 0, 0
+	seeds, done, resets := uint64(30), 0, 0
 	if testing.Short() {
-		seeds = 15
+		seeds = 10
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
