@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // drive carries a connection over a socket until either side ends it: a goroutine reads, the caller's one does the rest. do are calls
@@ -95,6 +93,12 @@ func (e *echoOwner) Trailers(s *Stream, _ []Field) { s.Trailers(fieldsOf("sum=x"
 func (e *echoOwner) Done(*Stream)                  {}
 func (e *echoOwner) Reset(s *Stream, why Cause)    { e.t.Errorf("stream %d: %+v", s.ID(), why) }
 
+func cleartext() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
 // The client of another implementation against our server: many uploads at once through windows, echoed.
 func TestServerWithAnotherClient(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,25 +117,17 @@ func TestServerWithAnotherClient(t *testing.T) {
 		e.c = New(Config{StreamWindow: 100_000, ConnWindow: 200_000}, e)
 		drive(conn, e.c, nil)
 	}()
-	conn, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr := &http2.Transport{AllowHTTP: true}
-	cc, err := tr.NewClientConn(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := &http.Transport{Protocols: cleartext()}
 	var wg sync.WaitGroup
 	for i := range 30 {
 		wg.Go(func() {
 			body := bytes.Repeat([]byte{byte(i), 1, 2, 3, 4, 5, 6}, i*9000)
-			req, err := http.NewRequest("POST", "http://x.example/echo", bytes.NewReader(body))
+			req, err := http.NewRequest("POST", "http://"+l.Addr().String()+"/echo", bytes.NewReader(body))
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			res, err := cc.RoundTrip(req)
+			res, err := tr.RoundTrip(req)
 			if err != nil {
 				t.Error(err)
 				return
@@ -143,7 +139,7 @@ func TestServerWithAnotherClient(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	cc.Close()
+	tr.CloseIdleConnections()
 	<-served
 }
 
@@ -186,21 +182,19 @@ func TestClientWithAnotherServer(t *testing.T) {
 	}
 	defer l.Close()
 	served := make(chan struct{})
-	go func() { // ends when our side closes the connection; joined by served
-		defer close(served)
-		conn, err := l.Accept()
+	server := &http.Server{Protocols: cleartext(), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "Sum")
+		n, err := io.Copy(w, r.Body)
 		if err != nil {
-			return
+			t.Error(err)
 		}
-		echo := func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Trailer", "Sum")
-			n, err := io.Copy(w, r.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			w.Header().Set("Sum", fmt.Sprint(n))
+		w.Header().Set("Sum", fmt.Sprint(n))
+	})}
+	go func() { // ends with server.Close; joined by served
+		defer close(served)
+		if err := server.Serve(l); err != http.ErrServerClosed {
+			t.Error(err)
 		}
-		(&http2.Server{}).ServeConn(conn, &http2.ServeConnOpts{Handler: http.HandlerFunc(echo)})
 	}()
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -233,6 +227,7 @@ func TestClientWithAnotherServer(t *testing.T) {
 	}
 	close(do)
 	<-driven
+	server.Close()
 	<-served
 	for id, n := range p.got {
 		if n != size {

@@ -189,10 +189,9 @@ func (r *recorder) Pong()        { r.note("pong") }
 
 // reader reads what we sent, by another implementation: framer and HPACK.
 type reader struct {
-	t   testing.TB
-	in  bytes.Buffer
-	fr  *http2.Framer
-	all []string
+	t  testing.TB
+	in bytes.Buffer
+	fr *http2.Framer
 }
 
 func newReader(t testing.TB) *reader {
