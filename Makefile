@@ -75,7 +75,7 @@ fuzz: ## every fuzz target for $(FUZZ)
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$pkg; done; done
 
 bench: ## benchmarks of the hot paths, with allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/route ./proxy/engine/wheel ./authz/policy ./proxy ./drain
+	$(GO) test -run '^$$' -bench . -benchmem ./proxy/h1 ./proxy/h2 ./proxy/route ./proxy/engine/wheel ./authz/policy ./proxy ./drain
 
 bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in bench/results (flags: PEERS="-rows get64")
 	GO="$(GO)" ./bench/peers/setup.sh bin

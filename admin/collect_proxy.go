@@ -40,6 +40,14 @@ func (c *collector) collectProxy(e emitter) {
 	for where, n := range s.Panics {
 		e.value(panics, float64(n), where)
 	}
+	for reason, n := range s.HTTP2.Errors {
+		e.value(http2Errors, float64(n), reason)
+	}
+	for reason, n := range s.HTTP2.Refused {
+		e.value(http2Refused, float64(n), reason)
+	}
+	e.value(http2SlowHeads, float64(s.HTTP2.HeadSlow))
+	e.value(http2Unheard, float64(s.HTTP2.Unheard))
 	e.value(activeRequests, float64(s.Active))
 	e.value(badRequests, float64(s.BadRequests))
 	e.value(requestsDropped, float64(s.Dropped))
@@ -62,6 +70,15 @@ func (c *collector) collectCertificates(e emitter, listener string, s edgetls.St
 		}
 	}
 	e.value(tlsExpiry, float64(first.Unix()), listener)
+	ends := map[string]int64{}
+	for _, c := range s.Clients {
+		if at, ok := ends[c.What]; !ok || c.At.Unix() < at {
+			ends[c.What] = c.At.Unix()
+		}
+	}
+	for of, at := range ends {
+		e.value(tlsClients, float64(at), listener, of)
+	}
 	e.value(tlsReloads, float64(s.Reloads), listener, "succeeded")
 	e.value(tlsReloads, float64(s.Failed), listener, "failed")
 }
@@ -150,7 +167,9 @@ func (c *collector) collectDecisions(e emitter, all []proxy.DecisionStats) {
 type endpoint struct{ cluster, address string }
 
 // sent counts what went to an endpoint or a cluster.
-type sent struct{ requests, connects, errors, failures, ejections, checks, checkErrs uint64 }
+type sent struct {
+	requests, connects, errors, tlsErrs, badCerts, failures, ejections, checks, checkErrs uint64
+}
 
 // upstreams sums endpoints by cluster. An endpoint that leaves the policy takes its
 // counters with it, and one that comes back begins at 0; the sums only grow.
@@ -172,6 +191,8 @@ func (u *upstreams) add(label string, e endpoint, now sent) {
 	t.requests += now.requests - before.requests
 	t.connects += now.connects - before.connects
 	t.errors += now.errors - before.errors
+	t.tlsErrs += now.tlsErrs - before.tlsErrs
+	t.badCerts += now.badCerts - before.badCerts
 	t.failures += now.failures - before.failures
 	t.ejections += now.ejections - before.ejections
 	t.checks += now.checks - before.checks
@@ -187,7 +208,7 @@ func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats)
 	for _, ep := range endpoints {
 		label := c.clusters.label(valid([]string{ep.Cluster})[0])
 		k := endpoint{ep.Cluster, ep.Endpoint}
-		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs, ep.Failures, ep.Ejections, ep.Checks, ep.CheckErrs}
+		now := sent{ep.Requests, ep.Connects, ep.ConnectErrs, ep.TLSErrs, ep.BadCerts, ep.Failures, ep.Ejections, ep.Checks, ep.CheckErrs}
 		c.upstreams.add(label, k, now)
 		last[k] = now
 		active[label] += ep.Active
@@ -207,6 +228,8 @@ func (c *collector) collectUpstreams(e emitter, endpoints []proxy.EndpointStats)
 		e.value(upstreamRequests, float64(t.requests), label)
 		e.value(upstreamConnects, float64(t.connects), label)
 		e.value(upstreamConnectErrors, float64(t.errors), label)
+		e.value(upstreamTLSErrors, float64(t.badCerts), label, "certificate")
+		e.value(upstreamTLSErrors, float64(t.tlsErrs-t.badCerts), label, "other")
 		e.value(upstreamFailures, float64(t.failures), label)
 		e.value(upstreamEjections, float64(t.ejections), label)
 		e.value(upstreamChecks, float64(t.checks-t.checkErrs), label, "ok")

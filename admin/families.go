@@ -60,6 +60,7 @@ const (
 	tlsHandshakes
 	tlsExpiry
 	tlsReloads
+	tlsClients
 	connectionsActive
 	connectionsAccepted
 	connectionsClosed
@@ -68,6 +69,10 @@ const (
 	eventStreamsTold
 	idleTimeouts
 	panics
+	http2Errors
+	http2Refused
+	http2SlowHeads
+	http2Unheard
 	acceptFailures
 	requestDuration
 	activeRequests
@@ -79,6 +84,7 @@ const (
 	upstreamRequests
 	upstreamConnects
 	upstreamConnectErrors
+	upstreamTLSErrors
 	upstreamEndpoints
 	upstreamFailures
 	upstreamEjections
@@ -151,9 +157,14 @@ var families = [numFamilies]family{
 
 	tlsHandshakes: {"sluice_tls_handshakes_total", counter, "TLS handshakes of downstream connections, by how they ended.", []string{"listener", "result"}},
 	tlsExpiry:     {"sluice_tls_certificate_expiry_timestamp_seconds", gauge, "Unix time at which the first certificate of a listener expires.", []string{"listener"}},
+	tlsClients:    {"sluice_tls_client_expiry_timestamp_seconds", gauge, "Unix time at which the first authority of clients, or revocation list, of a listener expires.", []string{"listener", "of"}},
 	tlsReloads:    {"sluice_tls_certificate_reloads_total", counter, "Times that the files of a listener's certificates were read and put in force, or refused; what is refused is read again every few seconds.", []string{"listener", "result"}},
 
 	acceptFailures: {"sluice_accept_failures_total", counter, "Attempts to accept a connection that failed for want of a descriptor or of memory.", []string{"listener"}},
+	http2Errors:    {"sluice_http2_connection_errors_total", counter, "HTTP/2 connections of clients that were ended for what the client sent, by reason.", []string{"reason"}},
+	http2Refused:   {"sluice_http2_streams_refused_total", counter, "HTTP/2 streams of clients that were reset for what the client sent, by reason.", []string{"reason"}},
+	http2SlowHeads: {"sluice_http2_slow_heads_total", counter, "HTTP/2 connections of clients that were ended because a head did not become whole in time.", nil},
+	http2Unheard:   {"sluice_http2_goodbyes_unanswered_total", counter, "Goodbyes to HTTP/2 clients that were not answered within two seconds.", nil},
 	panics:         {"sluice_panics_total", counter, "Faults of the proxy that ended one exchange or tunnel, by where.", []string{"where"}},
 
 	requestDuration: {"http_server_request_duration_seconds", histogram, "Time from the head of a request to the last byte of its response.", []string{"http_request_method", "http_response_status_code", "http_route"}},
@@ -166,6 +177,7 @@ var families = [numFamilies]family{
 	upstreamActive:         {"sluice_upstream_active_requests", gauge, "Requests in flight to a cluster.", []string{"cluster"}},
 	upstreamRequests:       {"sluice_upstream_requests_total", counter, "Requests sent to a cluster.", []string{"cluster"}},
 	upstreamConnects:       {"sluice_upstream_connects_total", counter, "Connections opened to a cluster.", []string{"cluster"}},
+	upstreamTLSErrors:      {"sluice_upstream_tls_errors_total", counter, "TLS handshakes with a cluster, health checks included, that failed: certificate is that of the upstream.", []string{"cluster", "reason"}},
 	upstreamConnectErrors:  {"sluice_upstream_connect_errors_total", counter, "Connections to a cluster that failed to open.", []string{"cluster"}},
 	upstreamEndpoints:      {"sluice_upstream_endpoints", gauge, "Endpoints of a cluster, by their health.", []string{"cluster", "state"}},
 	upstreamFailures:       {"sluice_upstream_failures_total", counter, "Requests to a cluster that broke or timed out before an answer.", []string{"cluster"}},

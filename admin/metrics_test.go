@@ -107,20 +107,22 @@ func busy() Sources {
 		},
 		Certificates: func() map[string]edgetls.Stats {
 			return map[string]edgetls.Stats{"web": {Reloads: 3, Failed: 1, Certificates: []edgetls.Certificate{
-				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}}}}
+				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}},
+				Clients: []edgetls.Expiry{{What: edgetls.Authority, At: time.Unix(1950000000, 0)}, {What: edgetls.List, At: time.Unix(1800000000, 0)}, {What: edgetls.List, At: time.Unix(1700000000, 0)}}}}
 		},
 		Proxy: func() proxy.Stats {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
 			return proxy.Stats{
 				Active: 2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
+		HTTP2: proxy.HTTP2Stats{Errors: map[string]uint64{"flood": 5}, Refused: map[string]uint64{"pseudo": 6}, HeadSlow: 7, Unheard: 8},
 				Listeners: []proxy.ListenerStats{{Name: "web", Accepted: 11, Failed: 8,
 					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1},
 					Handshakes: map[string]uint64{"done": 5, "failed": 2}}},
 				Decisions: []proxy.DecisionStats{{Decision: "deny", Reason: "reject", Count: 3}},
 				Requests:  []proxy.RequestStats{request, {Method: "_OTHER"}},
 				Upstreams: []proxy.EndpointStats{
-					{Cluster: "c", Endpoint: "192.0.2.1:80", Active: 1, Requests: 10, Connects: 2, ConnectErrs: 1, State: upstream.Ejected, Failures: 6, Ejections: 1},
+					{Cluster: "c", Endpoint: "192.0.2.1:80", Active: 1, Requests: 10, Connects: 2, ConnectErrs: 1, TLSErrs: 3, BadCerts: 1, State: upstream.Ejected, Failures: 6, Ejections: 1},
 					{Cluster: "c", Endpoint: "192.0.2.2:80", Active: 1, Requests: 5, Connects: 1, Checks: 9, CheckErrs: 2},
 				},
 				Clusters:        []proxy.ClusterStats{{Cluster: "c", Connections: 4, Waiting: 3, PendingFull: 2, Retries: 7, RetriesRefused: 1}},
@@ -162,6 +164,10 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_log_lines_lost_total{log="access",reason="write_failed"} 14`,
 		`sluice_slow_clients_total 12`,
 		`sluice_panics_total{where="walk"} 4`,
+		`sluice_http2_connection_errors_total{reason="flood"} 5`,
+		`sluice_http2_streams_refused_total{reason="pseudo"} 6`,
+		`sluice_http2_slow_heads_total 7`,
+		`sluice_http2_goodbyes_unanswered_total 8`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="0.005"} 3`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="10"} 3`,
 		`http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="app",le="+Inf"} 4`,

@@ -22,6 +22,8 @@ type Request struct {
 	Query  []byte     // raw, without '?'
 	Source netip.Addr // the client, behind trusted hops; 4-in-6 unmapped
 	Fields Fields     // nil for TCP
+	// Certificate is the client's own, verified; nil: its connection has shown none.
+	Certificate *ClientCertificate
 }
 
 // Identity says who sent a request. It is immutable once made and may be shared.

@@ -12,23 +12,24 @@ import (
 // Config is the whole file, version 1. [Default] has the defaults; a Config that came
 // from [Load] is complete and valid.
 type Config struct {
-	Version        int          `yaml:"version"` // of the format; 1
-	Listeners      []Listener   `yaml:"listeners"`
-	TrustedProxies []Prefix     `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
-	Policy         Policy       `yaml:"policy"`
-	Authenticate   Authenticate `yaml:"authenticate"`
-	Start          Start        `yaml:"start"`
-	LameDuck       LameDuck     `yaml:"lame_duck"`
-	Drain          Drain        `yaml:"drain"`
-	Platform       Platform     `yaml:"platform"`
-	Upgrade        Upgrade      `yaml:"upgrade"`
-	Probes         Probes       `yaml:"probes"`
-	Admin          Admin        `yaml:"admin"`
-	Limits         Limits       `yaml:"limits"`
-	Timeouts       Timeouts     `yaml:"timeouts"`
-	Engine         Engine       `yaml:"engine"`
-	Log            Log          `yaml:"log"`
-	Health         Health       `yaml:"health"`
+	Version        int           `yaml:"version"` // of the format; 1
+	Listeners      []Listener    `yaml:"listeners"`
+	UpstreamTLS    []UpstreamTLS `yaml:"upstream_tls"`    // profiles that clusters of the policy name
+	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
+	Policy         Policy        `yaml:"policy"`
+	Authenticate   Authenticate  `yaml:"authenticate"`
+	Start          Start         `yaml:"start"`
+	LameDuck       LameDuck      `yaml:"lame_duck"`
+	Drain          Drain         `yaml:"drain"`
+	Platform       Platform      `yaml:"platform"`
+	Upgrade        Upgrade       `yaml:"upgrade"`
+	Probes         Probes        `yaml:"probes"`
+	Admin          Admin         `yaml:"admin"`
+	Limits         Limits        `yaml:"limits"`
+	Timeouts       Timeouts      `yaml:"timeouts"`
+	Engine         Engine        `yaml:"engine"`
+	Log            Log           `yaml:"log"`
+	Health         Health        `yaml:"health"`
 
 	origins map[string]Origin // by path; a path that is missing is a default
 }
@@ -41,7 +42,9 @@ type Listener struct {
 	ProxyFrom []Prefix `yaml:"proxy_protocol_from"`      // peers whose connections begin with a PROXY protocol header (v1 or v2); nobody else may connect then
 	// MaxConnections is one more bound, for this listener alone.
 	MaxConnections int `yaml:"max_connections"` // downstream, of this listener; 0: only limits.max_connections
-	TLS            TLS `yaml:"tls"`             // with certificates, or a folder of them, the listener speaks TLS
+	// HTTP2 says whether HTTP/2 is taken beside HTTP/1.1: by ALPN on TLS, by its preface (prior knowledge) otherwise.
+	HTTP2 string `yaml:"http2" enum:"on,off,only"` // default on; of http listeners; only: HTTP/1.1 is not taken
+	TLS   TLS    `yaml:"tls"`                      // with certificates, or a folder of them, the listener speaks TLS
 }
 
 // TLS of a listener.
@@ -49,8 +52,22 @@ type TLS struct {
 	Certificates []Certificate `yaml:"certificates"`
 	Dir          string        `yaml:"dir"`                        // of certificates: NAME.crt or NAME.pem beside NAME.key, also one folder deeper (tls.crt, tls.key)
 	MinVersion   string        `yaml:"min_version" enum:"1.2,1.3"` // default 1.2
-	TicketKeys   string        `yaml:"ticket_keys_file"`           // keys of session tickets, 64 hexadecimal digits a line, the first seals; empty: this process's own
+	Clients      Clients       `yaml:"client_certificates"`
+	TicketKeys   string        `yaml:"ticket_keys_file"` // keys of session tickets, 64 hexadecimal digits a line, the first seals; empty: this process's own
 }
+
+// Clients says what is asked of clients.
+type Clients struct {
+	Mode string   `yaml:"mode" enum:"off,request,require"` // default off; request: a client may have no certificate; require: it gets no connection without. One that is sent must be good either way
+	CA   string   `yaml:"ca_file"`                         // authorities that vouch for clients, PEM; nobody else does
+	CRLs []string `yaml:"crl_files"`                       // revocation lists, PEM or DER, of those authorities; with any, whose issuer has none that is up to date is refused
+}
+
+// On reports whether clients are asked for a certificate.
+func (c Clients) On() bool { return c.Mode == "request" || c.Mode == "require" }
+
+// On reports whether there is such an authenticator.
+func (c ClientCertificate) On() bool { return c.User != "off" && c.User != "" }
 
 // Certificate is a pair of PEM files.
 type Certificate struct {
@@ -60,6 +77,16 @@ type Certificate struct {
 
 // On reports whether the listener speaks TLS.
 func (t TLS) On() bool { return len(t.Certificates) > 0 || t.Dir != "" }
+
+// UpstreamTLS is a way to secure connections to upstreams. Their certificates are always verified.
+type UpstreamTLS struct {
+	Name       string `yaml:"name"`                       // unique; clusters refer to it: tls: NAME
+	CA         string `yaml:"ca_file"`                    // authorities that vouch for upstreams, PEM, and then they alone do; empty: the system's
+	Cert       string `yaml:"cert_file"`                  // shown to upstreams that ask for a certificate, PEM; empty: none is
+	Key        string `yaml:"key_file"`                   // of that certificate
+	ServerName string `yaml:"server_name"`                // what upstreams have to prove to be, where the cluster does not say; empty: the host of their address
+	MinVersion string `yaml:"min_version" enum:"1.2,1.3"` // default 1.2
+}
 
 // Prefix is a range of addresses: "10.0.0.0/8", or one address without the slash.
 type Prefix struct{ netip.Prefix }
@@ -90,7 +117,13 @@ type Policy struct {
 
 // Authenticate configures the authenticators that routes may name.
 type Authenticate struct {
-	APIKey APIKey `yaml:"api_key"`
+	APIKey            APIKey            `yaml:"api_key"`
+	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+}
+
+// ClientCertificate is authentication by the certificate of the TLS handshake.
+type ClientCertificate struct {
+	User string `yaml:"user" enum:"off,uri,dns,email,fingerprint"` // what of it is the user: its one subjectAltName of that kind, or its SHA-256
 }
 
 // APIKey is authentication by a key in a field of the request.
@@ -159,6 +192,10 @@ type Limits struct {
 	Head           yaml.Size `yaml:"head"`            // of one request or response head
 	Line           yaml.Size `yaml:"line"`            // of one line of it
 	Fields         int       `yaml:"fields"`          // field lines of one head
+	// MaxStreams bounds the requests that run on one HTTP/2 connection.
+	MaxStreams int `yaml:"max_streams"` // that a client may have open at a time
+	// MaxConnectionRequests makes long-lived HTTP/2 connections spread again over replicas that were added.
+	MaxConnectionRequests int `yaml:"max_connection_requests"` // of one HTTP/2 connection, before it is told to leave; 0: no limit
 }
 
 // Timeouts bounds every wait for a peer.
@@ -170,6 +207,8 @@ type Timeouts struct {
 	Stage    time.Duration `yaml:"stage"`     // of an authenticator that has to ask somebody
 	Linger   time.Duration `yaml:"linger"`    // reading on for the peer's FIN before a close
 	HalfOpen time.Duration `yaml:"half_open"` // of a tunnel that one side has ended
+	// MaxConnectionAge makes long-lived HTTP/2 connections spread again over replicas that were added.
+	MaxConnectionAge time.Duration `yaml:"max_connection_age"` // of an HTTP/2 connection, a tenth more or less, before it is told to leave; 0: no limit
 }
 
 // Log says what is logged and how.
@@ -188,20 +227,34 @@ type Health struct {
 // and no policy.
 func Default() Config {
 	return Config{
-		Version:  1,
-		Policy:   Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
-		Start:    Start{Mode: "refuse"},
-		LameDuck: LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
-		Drain:    Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},
-		Platform: Platform{StopTimeout: 30 * time.Second},
-		Upgrade:  Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
-		Probes:   Probes{Address: ":9902"},
-		Admin:    Admin{Address: "127.0.0.1:9901"},
-		Limits:   Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100},
+		Version:      1,
+		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
+		Start:        Start{Mode: "refuse"},
+		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
+		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},
+		Platform:     Platform{StopTimeout: 30 * time.Second},
+		Upgrade:      Upgrade{ReadyTimeout: 30 * time.Second, TakeBack: 10 * time.Second},
+		Probes:       Probes{Address: ":9902"},
+		Admin:        Admin{Address: "127.0.0.1:9901"},
+		Limits:       Limits{MaxConnections: 50_000, MinRate: 100, Head: 64 << 10, Line: 16 << 10, Fields: 100, MaxStreams: 128},
 		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
 			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
 		Engine: Engine{Driver: "auto"},
 		Log:    Log{Format: "auto", Level: "info", Access: true},
 		Health: Health{Names: "sluice"},
 	}
+}
+
+// Protocols are the HTTP versions of the listener by the names of ALPN, the preferred first; nil for a tcp listener.
+func (l *Listener) Protocols() []string {
+	switch {
+	case l.Protocol == "tcp":
+		return nil
+	case l.HTTP2 == "off":
+		return []string{"http/1.1"}
+	case l.HTTP2 == "only":
+		return []string{"h2"}
+	}
+	return []string{"h2", "http/1.1"}
 }

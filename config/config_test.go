@@ -94,25 +94,33 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	for src, want := range map[string]string{
-		"":                               `version: is required; write "version: 1"`,
-		"version: 1\n":                   `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
-		"version: 1\nx: 1":               `unknown key "x"`,
-		minimal + "drain: {timeout: 0s}": `drain.timeout: must be positive: a drain without a deadline is not offered`,
-		minimal + "drain: {timeout: 8s, close_lead: 3s}":               `drain.close_lead: 3s is not from 0s to a quarter of drain.timeout 8s`,
-		minimal + "drain: {peer_timeout: 900ms}":                       `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
-		minimal + "drain: {timeout: -1s}":                              `drain.timeout: "-1s" is negative`,
-		minimal + "probes: {address: \"\"}":                            `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
-		minimal + "admin: {address: \"unix:a\"}":                       `admin.address: "unix:a": the path of a unix socket begins with '/'`,
-		minimal + "admin: {address: \"0.0.0.0:1\"}":                    `admin.address: "0.0.0.0:1" is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path`,
-		minimal + "admin: {address: \"127.0.0.1:8080\"}":               `listeners[0].address: ":8080" clashes with admin.address "127.0.0.1:8080"`,
-		minimal + "admin: {token: abc}":                                `unknown key "token" in admin`,
-		minimal + "start: {mode: open}":                                `start.mode: "open" is not one of: refuse, hold`,
-		minimal + "platform: {stop_timeout: 0s}":                       `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
-		minimal + "platform: {pre_stop: 5s}":                           `platform.pre_stop: a stop takes up to 35s = platform.pre_stop 5s + lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 35s (and the platform's own limit with it), or lower drain.timeout to 10s`,
-		minimal + "platform: {pre_stop: 30s}":                          `platform.pre_stop: 30s leaves nothing of platform.stop_timeout 30s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout`,
-		minimal + "platform: {pre_stop: -1s}":                          `platform.pre_stop: "-1s" is negative`,
-		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}": `drain.timeout: number 9 needs a unit, for example "9s"`,
-		minimal + "limits: {line: 128KiB}":                             `limits.line: 128KiB is not from 256B to 64KiB`,
+		"":                 `version: is required; write "version: 1"`,
+		"version: 1\n":     `listeners: at least one is required, for example: [{name: web, address: ":8080"}]`,
+		"version: 1\nx: 1": `unknown key "x"`,
+		strings.Replace(minimal, `":8080"`, `":8443", tls: {dir: d, client_certificates: {mode: require}}`, 1):     `listeners[0].tls.client_certificates.ca_file: is required: who vouches for clients`,
+		strings.Replace(minimal, `":8080"`, `":8443", tls: {dir: d, client_certificates: {ca_file: c}}`, 1):        `listeners[0].tls.client_certificates.mode: clients are not asked for certificates: say request or require`,
+		strings.Replace(minimal, `":8080"`, `":8443", tls: {client_certificates: {mode: request, ca_file: c}}`, 1): `listeners[0].tls: there is no certificate: name some in certificates, or a folder of them in dir`,
+		minimal + "authenticate: {client_certificate: {user: uri}}":                                                `authenticate.client_certificate.user: no listener asks for certificates (listeners[].tls.client_certificates)`,
+		minimal + "drain: {timeout: 8s, close_lead: 3s}":                                                           `drain.close_lead: 3s is not from 0s to a quarter of drain.timeout 8s`,
+		minimal + "drain: {timeout: 0s}":                                                                           `drain.timeout: must be positive: a drain without a deadline is not offered`,
+		minimal + "drain: {peer_timeout: 900ms}":                                                                   `drain.peer_timeout: 900ms is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none`,
+		minimal + "drain: {timeout: -1s}":                                                                          `drain.timeout: "-1s" is negative`,
+		minimal + "probes: {address: \"\"}":                                                                        `probes.address: "" is not host:port, for example ":8080" or "127.0.0.1:8080"`,
+		minimal + "admin: {address: \"unix:a\"}":                                                                   `admin.address: "unix:a": the path of a unix socket begins with '/'`,
+		minimal + "admin: {address: \"0.0.0.0:1\"}":                                                                `admin.address: "0.0.0.0:1" is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path`,
+		minimal + "admin: {address: \"127.0.0.1:8080\"}":                                                           `listeners[0].address: ":8080" clashes with admin.address "127.0.0.1:8080"`,
+		minimal + "admin: {token: abc}":                                                                            `unknown key "token" in admin`,
+		minimal + "start: {mode: open}":                                                                            `start.mode: "open" is not one of: refuse, hold`,
+		minimal + "platform: {stop_timeout: 0s}":                                                                   `platform.stop_timeout: a stop takes up to 30s = lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 0s; raise that to 30s (and the platform's own limit with it)`,
+		minimal + "platform: {pre_stop: 5s}":                                                                       `platform.pre_stop: a stop takes up to 35s = platform.pre_stop 5s + lame_duck.max 10s + closing listeners 3s + drain.timeout 15s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 35s (and the platform's own limit with it), or lower drain.timeout to 10s`,
+		minimal + "platform: {pre_stop: 30s}":                                                                      `platform.pre_stop: 30s leaves nothing of platform.stop_timeout 30s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout`,
+		minimal + "platform: {pre_stop: -1s}":                                                                      `platform.pre_stop: "-1s" is negative`,
+		minimal + "platform: {stop_timeout: 20s}\ndrain: {timeout: 9}":                                             `drain.timeout: number 9 needs a unit, for example "9s"`,
+		minimal + "limits: {line: 128KiB}":                                                                         `limits.line: 128KiB is not from 256B to 64KiB`,
+		minimal + "upstream_tls: [{ca_file: c}]":                                                                   `upstream_tls[0].name: is required; clusters refer to it`,
+		minimal + "upstream_tls: [{name: a}, {name: a}]":                                                           `upstream_tls[1].name: "a" is the name of upstream_tls[0] too`,
+		minimal + "upstream_tls: [{name: a, cert_file: c}]":                                                        `upstream_tls[0].key_file: is required with cert_file`,
+		minimal + "upstream_tls: [{name: a, key_file: c}]":                                                         `upstream_tls[0].cert_file: is required with key_file`,
 	} {
 		_, err := Load(Source{Name: "f", Text: []byte(src)})
 		var faults *yaml.Faults
@@ -156,7 +164,8 @@ func TestPrecedence(t *testing.T) {
 // Every scalar of the file can be set by its variable, under the one rule.
 func TestEveryScalarHasAVariable(t *testing.T) {
 	full := mustLoad(t, read(t, "full.yaml"))
-	src := Source{Name: "f", Text: []byte(minimal)}
+	asking := strings.Replace(minimal, `":8080"`, `":8080", tls: {dir: d, client_certificates: {mode: request, ca_file: c}}`, 1) // which a way to authenticate needs
+	src := Source{Name: "f", Text: []byte(asking)}
 	want := map[string]string{}
 	for _, s := range full.Settings() {
 		for _, path := range Scalars() {
@@ -237,11 +246,12 @@ func TestMapping(t *testing.T) {
 	}
 	wantProxy := proxy.Config{
 		Listeners: []proxy.ListenerConfig{
-			{Name: "web", Address: ":8080", MaxConnections: 60, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
+			{Name: "web", Address: ":8080", HTTP2: true, OnlyHTTP2: true, MaxConnections: 60, ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
 			{Name: "db", Address: "127.0.0.1:5432", Protocol: proxy.TCP, MaxConnections: 70,
 				ProxyFrom: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128")}}},
 		Start:          proxy.Hold,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		HTTP2:          proxy.HTTP2{MaxStreams: 50, MaxRequests: 1000, MaxAge: 3600 * s},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
 		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, FarewellLead: 3 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,

@@ -54,6 +54,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		StageTimeout:    c.Timeouts.Stage,
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
+		HTTP2:           proxy.HTTP2{MaxStreams: c.Limits.MaxStreams, MaxRequests: c.Limits.MaxConnectionRequests, MaxAge: c.Timeouts.MaxConnectionAge},
 		PeerTimeout:     off(c.Drain.PeerTimeout),
 		FarewellLead:    off(c.Drain.CloseLead),
 		DrainTimeout:    c.Drain.Timeout,
@@ -66,7 +67,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		out.TrustedProxies = append(out.TrustedProxies, p.Prefix)
 	}
 	for _, ln := range c.Listeners {
-		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address, MaxConnections: ln.MaxConnections}
+		l := proxy.ListenerConfig{Name: ln.Name, Address: ln.Address, MaxConnections: ln.MaxConnections, HTTP2: ln.Protocol != "tcp" && ln.HTTP2 != "off", OnlyHTTP2: ln.HTTP2 == "only"}
 		if ln.Protocol == "tcp" {
 			l.Protocol = proxy.TCP
 		}

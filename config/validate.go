@@ -46,6 +46,8 @@ func (l *loader) validate() {
 		l.fault("version", "%d is not known; this program reads version 1", c.Version)
 	}
 	l.listeners()
+	l.certificateUsers()
+	l.upstreamTLS()
 	l.addresses()
 	l.policy()
 	l.times()
@@ -76,6 +78,9 @@ func (l *loader) listeners() {
 		if ln.Address == "" {
 			l.fault(at+".address", "is required, for example \":8080\"")
 		}
+		if ln.Protocol == "tcp" && (ln.HTTP2 == "on" || ln.HTTP2 == "only") {
+			l.fault(at+".http2", "a tcp listener speaks no HTTP")
+		}
 		l.tls(at+".tls", ln.TLS)
 		if n := ln.MaxConnections; n < 0 || n > maxConnections {
 			l.fault(at+".max_connections", "%d is not from 0 to %d", n, maxConnections)
@@ -84,7 +89,8 @@ func (l *loader) listeners() {
 }
 
 func (l *loader) tls(at string, t TLS) {
-	if !t.On() && (t.MinVersion != "" || t.TicketKeys != "") {
+	l.clients(at+".client_certificates", t.Clients)
+	if !t.On() && (t.MinVersion != "" || t.TicketKeys != "" || t.Clients.On()) {
 		l.fault(at, "there is no certificate: name some in certificates, or a folder of them in dir")
 	}
 	for i, c := range t.Certificates {
@@ -93,6 +99,45 @@ func (l *loader) tls(at string, t TLS) {
 		}
 		if c.Key == "" {
 			l.fault(fmt.Sprintf("%s.certificates[%d].key_file", at, i), "is required")
+		}
+	}
+}
+
+func (l *loader) clients(at string, c Clients) {
+	switch {
+	case c.On() && c.CA == "":
+		l.fault(at+".ca_file", "is required: who vouches for clients")
+	case !c.On() && (c.CA != "" || len(c.CRLs) > 0):
+		l.fault(at+".mode", "clients are not asked for certificates: say request or require")
+	}
+}
+
+// certificateUsers: an authenticator that could never see a certificate is a mistake.
+func (l *loader) certificateUsers() {
+	asks := func(ln Listener) bool { return ln.TLS.Clients.On() }
+	if l.cfg.Authenticate.ClientCertificate.On() && !slices.ContainsFunc(l.cfg.Listeners, asks) {
+		l.fault("authenticate.client_certificate.user", "no listener asks for certificates (listeners[].tls.client_certificates)")
+	}
+}
+
+func (l *loader) upstreamTLS() {
+	names := map[string]int{}
+	for i, u := range l.cfg.UpstreamTLS {
+		at := fmt.Sprintf("upstream_tls[%d]", i)
+		first, taken := names[u.Name]
+		switch {
+		case u.Name == "":
+			l.fault(at+".name", "is required; clusters refer to it")
+		case taken:
+			l.fault(at+".name", "%q is the name of upstream_tls[%d] too", u.Name, first)
+		default:
+			names[u.Name] = i
+		}
+		switch {
+		case u.Cert != "" && u.Key == "":
+			l.fault(at+".key_file", "is required with cert_file")
+		case u.Cert == "" && u.Key != "":
+			l.fault(at+".cert_file", "is required with key_file")
 		}
 	}
 }
@@ -207,6 +252,9 @@ func (l *loader) times() {
 	if p := c.Drain.PeerTimeout; p > 0 && p < time.Second {
 		l.fault("drain.peer_timeout", "%s is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none", p)
 	}
+	if c.Timeouts.MaxConnectionAge < 0 {
+		l.fault("timeouts.max_connection_age", "must not be negative; 0s is no limit")
+	}
 	for _, t := range []struct {
 		path string
 		d    time.Duration
@@ -237,6 +285,8 @@ func (l *loader) limits() {
 		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
 		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
 		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},
+		{"limits.max_streams", int64(l.cfg.Limits.MaxStreams), 1, 10_000, number},
+		{"limits.max_connection_requests", int64(l.cfg.Limits.MaxConnectionRequests), 0, 1 << 40, number},
 		{"engine.loops", int64(l.cfg.Engine.Loops), 0, 256, number},
 	} {
 		if n.value < n.lowest || n.value > n.upper {

@@ -139,7 +139,7 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 	a := &t.account
 	finished := uint64(exchangesBetween(c.base, w.finished()))
 	if w.class() == Active && o == Completed {
-		finished++
+		finished += 1 + uint64(c.lost().others)
 	}
 	switch t.state {
 	case Leaving:
@@ -150,13 +150,15 @@ func (t *Tracker) settle(c *Conn, w word, o Outcome, now time.Time) {
 		return // no account is open
 	}
 	if w.class() == Active {
+		others := uint64(c.lost().others)
 		switch o {
 		case Completed:
 		case Cut, IdleClosed: // by us
-			a.interrupted++
+			a.interrupted += 1 + others
 		case ClientClosed, Errored: // by them
-			a.failed++
+			a.failed += 1 + others
 		}
+		a.started += others
 	}
 	a.started += uint64(exchangesBetween(c.base, w.started()))
 	a.settleConn(c)

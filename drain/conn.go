@@ -59,6 +59,7 @@ type kind struct{ listener, protocol string }
 type loss struct {
 	requests []string
 	unsent   int64 // bytes
+	others   int   // exchanges that run beside the one that the word counts
 }
 
 // asked is how far the tracker went with a connection. It only grows.

@@ -176,25 +176,29 @@ func (u *checkConn) dialed(err error) {
 		return
 	}
 	cfg := u.ck.ep.Cluster().Config()
-	switch {
-	case err != nil:
+	if err != nil {
 		u.ended = true
 		u.ck.judge(false)
 		return
-	case cfg.Check.Path == "" && cfg.ProxyProtocol == 0:
-		u.verdict(true)
-		return
 	}
-	u.arm(engine.TimerState, cfg.Check.Timeout)
 	b := u.l.out[:0]
 	if cfg.ProxyProtocol > 0 {
 		b = appendProxyHeader(b, cfg.ProxyProtocol, engine.Peer{}) // of no client
 	}
-	if cfg.Check.Path == "" {
+	switch {
+	case u.secures(b):
+	case cfg.Check.Path == "":
 		u.send(b)
 		u.verdict(true)
-		return
+	default:
+		u.ask(b)
 	}
+}
+
+// ask sends the request of the probe behind what is in b.
+func (u *checkConn) ask(b []byte) {
+	cfg := u.ck.ep.Cluster().Config()
+	u.arm(engine.TimerState, cfg.Check.Timeout)
 	b = append(append(append(b, "GET "...), cfg.Check.Path...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, u.ck.ep.Addr...), "\r\nUser-Agent: sluice-health-check\r\nConnection: close\r\n\r\n"...)
 	u.send(b)
@@ -256,5 +260,4 @@ func (u *checkConn) closed(engine.End) {
 
 func (u *checkConn) sent()             { u.flushed() }
 func (u *checkConn) moved(int64, bool) {}
-func (u *checkConn) answer(any)        {}
 func (u *checkConn) evict(drain.Cause) {}

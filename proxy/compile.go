@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +93,7 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		}
 		specs[i] = route.Spec{Name: d.Name, Hosts: hosts, Path: path, Methods: d.Methods}
 	}
+	errs = append(errs, doc.CheckProfiles(slices.Sorted(maps.Keys(core.cfg.UpstreamTLS))))
 	errs = append(errs, core.compileTCP(doc, programs, snap)...)
 	table, err := route.Compile(specs)
 	if err != nil {
@@ -105,22 +108,32 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 
 var anyHost = []string{"*"}
 
+// certificateChallenge is the 401 of a route that knows no other: nothing but a certificate can be
+// missing there. RFC 9110 section 15.5.2 wants a scheme, and none is registered.
+var certificateChallenge = []h1.Header{{Name: "WWW-Authenticate", Value: `ClientCertificate realm="sluice"`}}
+
 // chain finds the authenticators that a route names. known has those found before.
 func (core *Core) chain(d *policy.Route, known map[string]*chain) (*chain, error) {
 	key := strings.Join(d.Authenticate, "\x00")
 	if ch := known[key]; ch != nil {
 		return ch, nil
 	}
-	ch := &chain{hidesCredentials: len(d.Authenticate) > 0}
+	ch := &chain{}
 	for _, name := range d.Authenticate {
 		a := core.cfg.Authenticators[name]
 		if a == nil {
 			return nil, d.Origin.Errorf("route %q: authenticator %q is not configured (authenticate.%s)", d.Name, name, name)
 		}
 		ch.Authenticators = append(ch.Authenticators, a)
+		if _, ok := a.(interface{ OfConnection() }); !ok {
+			ch.hidesCredentials = true
+		}
 		if c := a.ChallengeHeader(); c != "" {
 			ch.challenges = append(ch.challenges, h1.Header{Name: "WWW-Authenticate", Value: c})
 		}
+	}
+	if len(ch.challenges) == 0 { // a rule about certificates asks for one by itself
+		ch.challenges = certificateChallenge
 	}
 	known[key] = ch
 	return ch, nil
@@ -227,11 +240,15 @@ func clusterConfig(c *policy.Cluster) upstream.Config {
 			out.RetryPercent = -1
 		}
 	}
+	out.HTTP2 = c.Protocol == "http2"
 	switch c.ProxyProtocol {
 	case "v1":
 		out.ProxyProtocol = 1
 	case "v2":
 		out.ProxyProtocol = 2
+	}
+	if t := c.TLS; t != nil {
+		out.TLS = &upstream.TLS{Profile: t.Profile, ServerName: t.ServerName}
 	}
 	if h := c.HealthCheck; h != nil {
 		out.Check = upstream.Check{Path: h.Path, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -15,7 +16,7 @@ type Protocol uint8
 
 // The protocols.
 const (
-	HTTP Protocol = iota // HTTP/1.1
+	HTTP Protocol = iota // HTTP/1.1 and HTTP/2
 	TCP                  // raw bytes, routed by the listener's name
 )
 
@@ -48,6 +49,10 @@ type ListenerConfig struct {
 	ProxyFrom []netip.Prefix
 	// MaxConnections bounds the admitted connections of this listener; 0: Config's bounds it.
 	MaxConnections int
+	// HTTP2 takes HTTP/2 too: on TLS what the handshake agrees on, otherwise by the client's preface.
+	HTTP2 bool
+	// OnlyHTTP2 takes nothing else.
+	OnlyHTTP2 bool
 	// TLS ends TLS here (behind a PROXY header, where one is expected); nil: what comes is
 	// plaintext. The driver's shards have to be [engine.Securer]s.
 	TLS TLS
@@ -60,6 +65,9 @@ type TLS interface {
 	// Covers reports whether a certificate that was chosen for the server name of a handshake
 	// ("" if the client sent none) stands for host as well; both in lower case.
 	Covers(serverName, host string) bool
+	// Standing reports why a client's certificate, verified by these chains when its connection
+	// began, is not good any more; nil: it is. It is asked for each request, and allocates nothing.
+	Standing(chains [][]*x509.Certificate) error
 }
 
 // Config of a Server. The zero value of each field means its default; a negative
@@ -71,11 +79,16 @@ type Config struct {
 	// Authenticators by the name that routes use. A route that names one which is
 	// missing does not compile.
 	Authenticators map[string]authz.Authenticator
+	// UpstreamTLS are the ways to secure connections to upstreams, by the name of the profile that
+	// clusters use. One that is missing does not compile. With any, the driver's shards have to be
+	// [engine.Securer]s.
+	UpstreamTLS map[string]UpstreamTLS
 	// TrustedProxies are the peers whose X-Forwarded-For, Forwarded and X-Request-ID
 	// are believed. Empty: nobody's.
 	TrustedProxies []netip.Prefix
 
 	Limits         h1.Limits
+	HTTP2          HTTP2
 	MaxConnections int // downstream, all listeners, without those that are refused; 0 is 50,000
 
 	// PerSource bounds the admitted connections from one IPv4 address or IPv6 /64; 0: none.
@@ -129,6 +142,16 @@ type Config struct {
 	Faults Faults
 }
 
+// HTTP2 bounds HTTP/2 connections of clients. The zero value means the defaults.
+type HTTP2 struct {
+	MaxStreams int // that a client may have open at a time; 0 is 128
+	// MaxRequests is after how many requests a connection is told to leave, so that long-lived ones spread again over
+	// replicas that were added; 0: never.
+	MaxRequests int
+	// MaxAge is how old a connection becomes before it is told to leave, a tenth more or less; 0: as old as it likes.
+	MaxAge time.Duration
+}
+
 // AccessSink takes rendered access records, whole lines. It is called by the loops
 // and must return at once: what it cannot take it counts and drops.
 type AccessSink interface {
@@ -155,6 +178,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AfterFunc == nil {
 		c.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	}
+	if c.HTTP2.MaxStreams == 0 {
+		c.HTTP2.MaxStreams = 128
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 50_000

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 // A panic ends one exchange or one tunnel, and nobody else's: it is recovered where the
@@ -43,10 +44,20 @@ func (s site) String() string {
 // contain is deferred by each call of the driver, with the connection and the role that it
 // had when the call came.
 func (l *loop) contain(id engine.ConnID, r role) {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		l.containOne(id, r, v)
+		l.settle()
 	}
+}
+
+// contained is contain for what settle itself does.
+func (l *loop) contained(id engine.ConnID, r role) {
+	if v := recover(); v != nil {
+		l.containOne(id, r, v)
+	}
+}
+
+func (l *loop) containOne(id engine.ConnID, r role, v any) {
 	where := l.site
 	l.site = inWalk
 	l.panicked(where, v)
@@ -58,12 +69,33 @@ func (l *loop) contain(id engine.ConnID, r role) {
 			now.contained()
 		}
 	}
+	if l.cfg.Faults.ForgetOrphans {
+		return
+	}
 	for _, r := range l.roles {
-		if c, ok := r.(*httpConn); ok && c.orphaned() && !l.cfg.Faults.ForgetOrphans {
-			c.contained()
+		switch c := r.(type) {
+		case *httpConn:
+			if c.x.orphaned() {
+				c.contained()
+			}
+		case *h2Conn:
+			c.eachOrphan((*h2Stream).contained)
 		}
 	}
-	l.settle()
+}
+
+// containWalk is contain for a part of the walk of x that came about in a call for somebody else.
+func (l *loop) containWalk(x *exchange) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	where := l.site
+	l.site = inWalk
+	l.panicked(where, v)
+	if x.running() && x.c != nil {
+		x.c.contained()
+	}
 }
 
 // panicked counts and tells; it does not return if the process must end.
@@ -99,8 +131,34 @@ func (l *loop) trip(id engine.ConnID) {
 // orphaned reports whether an exchange was left in the middle of a walk that another
 // connection began: its upstream is gone and it was not told, or it began behind the one
 // that ended. Outside a call of the driver neither can be.
-func (c *httpConn) orphaned() bool {
-	return c.state == forwarding && !c.waits && (c.x.up == nil || c.x.up.c != c) || c.state == awaitHead && c.x.running
+func (x *exchange) orphaned() bool {
+	return x.phase == forwarding && !x.waits && (x.up == nil || !x.up.carries(x)) || x.phase == walking
+}
+
+// Orphans is how many exchanges wait for nobody. It is for the simulation, between two calls of
+// the driver: there it is 0.
+func (core *Core) Orphans() (n int) {
+	for _, l := range core.loops {
+		for _, r := range l.roles {
+			switch c := r.(type) {
+			case *httpConn:
+				if c.x.orphaned() {
+					n++
+				}
+			case *h2Conn:
+				c.eachOrphan(func(*h2Stream) { n++ })
+			}
+		}
+	}
+	return n
+}
+
+func (c *h2Conn) eachOrphan(f func(*h2Stream)) {
+	c.core.Each(func(s *h2.Stream) {
+		if st, ok := s.Owner.(*h2Stream); ok && st.x.orphaned() {
+			f(st)
+		}
+	})
 }
 
 func (c *httpConn) contained() {
@@ -112,9 +170,9 @@ func (c *httpConn) contained() {
 // apologize ends the exchange as well as that can still be done.
 func (c *httpConn) apologize() {
 	switch {
-	case c.x.running && !c.x.headSent && c.state != flushing && c.state != closing:
-		c.internalError()
-	case c.x.running:
+	case c.x.running() && !c.x.headSent && c.state != flushing && c.state != closing:
+		c.x.internalError()
+	case c.x.running():
 		c.drop(errPanicked)
 	case c.state != closing:
 		c.decide(drain.Errored)
@@ -122,28 +180,32 @@ func (c *httpConn) apologize() {
 	}
 }
 
-func (c *httpConn) internalError() {
-	c.replyClose(response{status: 500, reason: "panic", text: "this request met a fault of the proxy"})
+func (x *exchange) internalError() {
+	x.replyClose(response{status: 500, reason: "panic", text: "this request met a fault of the proxy"})
 }
 
-// wreck releases what an exchange holds without walking any further.
 func (c *httpConn) wreck() {
 	c.decide(drain.Errored)
-	c.leaveQueue()
-	if u := c.x.up; u != nil {
-		u.wreck()
-	}
-	if c.x.running {
-		c.x.running = false
-		c.l.stats.active.Add(-1)
-	}
+	c.x.wreck()
 	c.state = closing
 	c.l.sh.Abort(c.id)
 }
 
+// wreck releases what an exchange holds without walking any further.
+func (x *exchange) wreck() {
+	x.leaveQueue()
+	if u := x.up; u != nil {
+		u.wreck()
+	}
+	if x.running() {
+		x.phase = ended
+		x.l.stats.active.Add(-1)
+	}
+}
+
 func (u *upConn) contained() {
-	if c := u.c; c != nil {
-		c.contained()
+	if x := u.x; x != nil {
+		x.c.contained()
 	}
 	u.wreck()
 }

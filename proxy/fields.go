@@ -17,9 +17,9 @@ const (
 
 // appendRequestHead writes the head for the upstream: the request as it was
 // authorised, without what was meant for us, with what we know.
-func (c *httpConn) appendRequestHead(dst []byte) []byte {
-	l, r, x := c.l, &c.l.req, c.x
-	trusted := c.fromTrusted()
+func (x *exchange) appendRequestHead(dst []byte) []byte {
+	l, r := x.l, &x.l.req
+	trusted := x.fromTrusted()
 	dst = h1.AppendRequestLine(dst, r.Method, l.areq.Path, r.Query, r.HasQuery)
 	dst = append(dst, "Host: "...)
 	dst = append(dst, l.areq.Host...)
@@ -33,7 +33,7 @@ func (c *httpConn) appendRequestHead(dst []byte) []byte {
 	dst = append(dst, "\r\n"...)
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if f.Hop || c.withheld(f, trusted) {
+		if f.Hop || x.withheld(f, trusted) {
 			continue
 		}
 		if f.ID == h1.MaxForwards && x.method == methodOPTIONS {
@@ -46,9 +46,9 @@ func (c *httpConn) appendRequestHead(dst []byte) []byte {
 		dst = append(dst, f.Value...)
 		dst = append(dst, "\r\n"...)
 	}
-	dst = c.appendForwarded(dst, trusted)
-	dst = append(dst, "Via: 1."...)
-	dst = append(dst, '0'+r.Minor) // the version that was received, RFC 9110 section 7.6.3
+	dst = x.appendForwarded(dst, trusted)
+	dst = append(dst, "Via: "...)
+	dst = append(dst, x.version.String()...) // as it was received
 	dst = append(dst, " sluice\r\nX-Request-ID: "...)
 	dst = append(dst, x.id.bytes()...)
 	dst = append(dst, "\r\n"...)
@@ -86,16 +86,16 @@ func appendIdentity(dst []byte, name, value string) []byte {
 }
 
 // withheld reports whether a field of the request stays behind.
-func (c *httpConn) withheld(f *h1.Field, trusted bool) bool {
+func (x *exchange) withheld(f *h1.Field, trusted bool) bool {
 	switch f.ID {
 	case h1.Host, h1.XRequestID, h1.XForwardedFor, h1.XForwardedProto, h1.XForwardedHost:
 		return true // written anew
 	case h1.Forwarded, h1.XRealIP:
 		return !trusted
 	case h1.Authorization:
-		return c.x.route.hidesCredentials && c.x.identity != nil
+		return x.route.hidesCredentials && x.identity != nil
 	case h1.Other:
-		return ours(f.Name) || !trusted && (forwardedName(f.Name) || claims(f.Name)) || fold(f.Name, "proxy") || c.x.route.hidesCredentials && fold(f.Name, "x-api-key")
+		return ours(f.Name) || !trusted && (forwardedName(f.Name) || claims(f.Name)) || fold(f.Name, "proxy") || x.route.hidesCredentials && fold(f.Name, "x-api-key")
 	}
 	return false
 }
@@ -171,8 +171,8 @@ func foldPrefix(name []byte, low string) bool {
 
 // appendForwarded writes X-Forwarded-For, -Proto and -Host: what a trusted hop said,
 // continued; otherwise only what we saw.
-func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
-	r := &c.l.req
+func (x *exchange) appendForwarded(dst []byte, trusted bool) []byte {
+	r := &x.l.req
 	dst = append(dst, "X-Forwarded-For: "...)
 	if trusted {
 		for i := range r.Fields {
@@ -182,7 +182,7 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 			}
 		}
 	}
-	dst = c.ends.remote.Addr().AppendTo(dst)
+	dst = x.d.ends.remote.Addr().AppendTo(dst)
 	dst = append(dst, "\r\nX-Forwarded-Proto: "...)
 	proto := []byte(nil)
 	host := r.Host
@@ -195,7 +195,7 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 	if len(proto) > 0 {
 		dst = append(dst, proto...)
 	} else {
-		dst = append(dst, c.ln.scheme()...)
+		dst = append(dst, x.d.ln.scheme()...)
 	}
 	dst = append(dst, "\r\n"...)
 	if len(host) == 0 {
@@ -207,7 +207,7 @@ func (c *httpConn) appendForwarded(dst []byte, trusted bool) []byte {
 }
 
 // fromTrusted reports whether the peer is a hop whose word counts.
-func (c *httpConn) fromTrusted() bool { return c.l.trusts(c.ends.remote.Addr()) }
+func (x *exchange) fromTrusted() bool { return x.l.trusts(x.d.ends.remote.Addr()) }
 
 func (core *Core) trusts(peer netip.Addr) bool {
 	for _, p := range core.cfg.TrustedProxies {
@@ -221,12 +221,12 @@ func (core *Core) trusts(peer netip.Addr) bool {
 // source is the client's address: the peer's or, behind trusted hops, the last
 // address of X-Forwarded-For that is not itself a trusted hop. A value that does not
 // parse ends the walk at the last address that is known.
-func (c *httpConn) source() netip.Addr {
-	addr := c.ends.remote.Addr()
-	if !c.fromTrusted() {
+func (x *exchange) source() netip.Addr {
+	addr := x.d.ends.remote.Addr()
+	if !x.fromTrusted() {
 		return addr
 	}
-	fields := c.l.req.Fields
+	fields := x.l.req.Fields
 	for i := len(fields) - 1; i >= 0; i-- {
 		if fields[i].ID != h1.XForwardedFor {
 			continue
@@ -239,21 +239,12 @@ func (c *httpConn) source() netip.Addr {
 				return addr
 			}
 			addr = a.Unmap()
-			if !c.isTrusted(addr) {
+			if !x.l.trusts(addr) {
 				return addr
 			}
 		}
 	}
 	return addr
-}
-
-func (c *httpConn) isTrusted(a netip.Addr) bool {
-	for _, p := range c.l.cfg.TrustedProxies {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // cutLast splits the last element off a comma-separated list.

@@ -17,6 +17,7 @@ var (
 	errStalledClient   = errors.New("the client took too little of the response (timeouts.write, limits.min_rate)")
 	errEvicted         = errors.New("evicted")
 	errSilentPeer      = errors.New("the client is gone, or takes nothing")
+	errGRPCTimeout     = errors.New("the deadline of the call passed (grpc-timeout)")
 	errDeadline        = errors.New("the drain deadline passed")
 	errTruncated       = errors.New("the upstream ended its response early")
 	errStreamIdle      = errors.New("the upstream sent no byte within the cluster's stream idle timeout")
@@ -30,227 +31,177 @@ var (
 const maxTries = 3
 
 // forward begins the upstream half of an exchange that was allowed.
-func (c *httpConn) forward() {
-	c.x.head = c.appendRequestHead(c.l.getBuffer())
-	c.state = forwarding
-	if c.x.unrepeatable() && c.l.idle.Len() > 0 {
-		c.afterTurn()
+func (x *exchange) forward() {
+	x.head = x.appendRequestHead(x.l.getBuffer())
+	x.phase = forwarding
+	if x.unrepeatable() && x.l.idle.Len() > 0 {
+		x.afterTurn()
 		return
 	}
-	c.connect(nil)
+	x.connect(nil)
 }
 
 // connect gets a connection to an endpoint other than avoid: a pooled one, or a new one.
-func (c *httpConn) connect(avoid *upstream.Endpoint) {
-	ep := c.x.route.Cluster.Pick(c.l.now(), avoid)
+func (x *exchange) connect(avoid *upstream.Endpoint) {
+	ep := x.route.Cluster.Pick(x.l.now(), avoid)
 	if ep == nil {
-		c.noEndpoint()
+		x.noEndpoint()
 		return
 	}
-	c.connectTo(ep, avoid != nil)
+	x.connectTo(ep, avoid != nil)
 }
 
 // connectTo gets a connection to ep. A retry goes out on a fresh one: the pool may be full
 // of stale ones.
-func (c *httpConn) connectTo(ep *upstream.Endpoint, fresh bool) {
+func (x *exchange) connectTo(ep *upstream.Endpoint, fresh bool) {
 	cl := ep.Cluster()
+	if cl.Config().HTTP2 {
+		x.connectH2(ep, fresh)
+		return
+	}
 	if !fresh && !cl.Busy() {
-		if u, ok := c.l.take(ep); ok {
-			u.start(c)
+		if u, ok := x.l.take(ep); ok {
+			u.start(x)
 			return
 		}
 	}
-	c.x.wait.Fresh = fresh || ep.State() == upstream.Ejected // that one is to be tried itself
-	switch c.l.acquire(&c.x.wait, c.id, cl) {
+	x.wait.Fresh = fresh || ep.State() == upstream.Ejected // that one is to be tried itself
+	switch x.l.acquire(&x.wait, x.d.id, cl) {
 	case upstream.HasSlot:
-		c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
-		dialUpstream(c, ep)
+		x.c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
+		dialUpstream(x, ep)
 	case upstream.Queued:
-		c.await(ep)
+		x.await(ep)
 	case upstream.Full:
-		c.pendingFull()
+		x.pendingFull()
 	}
 }
 
 // noEndpoint answers at once: nobody is there to be asked.
-func (c *httpConn) noEndpoint() {
+func (x *exchange) noEndpoint() {
 	r := response{status: 503, reason: "no_endpoint", text: "the cluster of this route has no endpoint", fields: retryAfter}
-	if len(c.x.route.Cluster.Endpoints()) > 0 {
+	if len(x.route.Cluster.Endpoints()) > 0 {
 		r.reason, r.text = "no_healthy_endpoint", "every endpoint of this route's cluster is ejected or fails its health check"
 	}
-	c.reply(r)
+	x.reply(r)
 }
 
 // connectFailed tries another endpoint: nothing was sent yet.
-func (c *httpConn) connectFailed(ep *upstream.Endpoint) {
-	x := c.x
+func (x *exchange) connectFailed(ep *upstream.Endpoint) {
 	x.up = nil
 	if x.dials++; x.dials < maxTries {
-		if other := x.route.Cluster.PickOther(c.l.now(), ep); other != nil {
-			c.connectTo(other, true)
-			c.pump() // where there was no room, the body that waited is dropped
+		if other := x.route.Cluster.PickOther(x.l.now(), ep); other != nil {
+			c := x.c
+			x.connectTo(other, true)
+			c.proceed() // where there was no room, the body that waited is dropped
 			return
 		}
 	}
-	c.reply(response{status: 502, reason: "connect_failed", text: "no connection to the upstream", fields: retryAfter})
-	c.pump()
+	x.replyLate(response{status: 502, reason: "connect_failed", text: "no connection to the upstream", fields: retryAfter})
 }
 
 // upstreamReady: the head is on its way; whatever of the body came already follows.
-func (c *httpConn) upstreamReady() {
-	if c.x.reqDone {
-		c.requestSent()
+func (x *exchange) upstreamReady() {
+	if x.reqDone {
+		x.requestSent()
 	} else {
 		// What bounded the head must not go off as if it bounded the response: the wait
 		// for that begins when the request was sent.
-		c.arm(engine.TimerState, 0)
-		c.rateBegins()
-		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+		x.c.arm(engine.TimerState, 0)
+		x.rateBegins()
+		x.c.arm(engine.TimerRead, x.l.cfg.BodyTimeout)
 	}
-	c.pump()
+	x.c.proceed()
 }
 
 // requestSent starts the wait for the response.
-func (c *httpConn) requestSent() {
-	c.arm(engine.TimerRead, 0)
-	if !c.x.headSent {
-		c.arm(engine.TimerState, c.x.route.responseWait())
+func (x *exchange) requestSent() {
+	x.c.arm(engine.TimerRead, 0)
+	if !x.headSent {
+		x.c.arm(engine.TimerState, x.route.responseWait())
 	}
 }
 
-// forwardBody passes on request body bytes from the front of b and returns how many.
-func (c *httpConn) forwardBody(b []byte) int {
-	x := c.x
-	u := x.up
-	if x.reqDone || u == nil || u.state != upBusy {
-		return 0
-	}
-	c.l.trip(c.id)
-	data, n, err := x.body.Next(b)
-	if err != nil {
-		u.abandon()
-		if x.headSent {
-			c.drop(errBadChunk)
-		} else {
-			e := err.(*h1.Error)
-			c.replyClose(response{status: e.Status, reason: e.Reason, text: e.Detail})
-		}
-		return 0
-	}
+// takesBody reports whether a piece of the request body can be passed on now.
+func (x *exchange) takesBody() bool { return !x.reqDone && x.up != nil && x.up.takesBody() }
+
+// sendBody passes on a piece of the request body.
+func (x *exchange) sendBody(data []byte) {
 	x.bodyBegun = true
 	x.bytesIn += int64(len(data))
-	switch {
-	case !x.chunked:
-		u.send(data)
-	case len(data) > 0:
-		c.l.out = h1.AppendChunk(c.l.out[:0], data)
-		u.send(c.l.out)
-	}
-	if x.body.Done() {
-		if x.chunked {
-			c.l.out = h1.AppendLastChunk(c.l.out[:0], c.l.cleanTrailers(x.body.Trailers()))
-			u.send(c.l.out)
-		}
-		x.reqDone = true
-		c.requestSent()
-		return n
-	}
-	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
-	if !(n == len(b) && c.moveBody()) && u.full() {
+	x.up.sendBody(data)
+}
+
+// endBody: all of the body was sent.
+func (x *exchange) endBody(trailers []h1.Field) {
+	x.up.endBody(trailers)
+	x.reqDone = true
+	x.requestSent()
+}
+
+// moreBody: more of the body is to come, and only so fast as the upstream takes it.
+func (x *exchange) moreBody() {
+	x.c.arm(engine.TimerRead, x.l.cfg.BodyTimeout)
+	if x.up.full() {
 		x.pressed = true
-		c.pause(pausePressure)
+		x.c.holdBody()
 	}
-	return n
 }
 
-// requestEOF: the client will send no more. In the middle of a body that is a
-// request cut short: the upstream must not take it for a whole one.
-func (c *httpConn) requestEOF() {
-	if c.x.reqDone {
-		return
+// stateTimeout: what x is in lasted too long.
+func (x *exchange) stateTimeout() {
+	switch {
+	case x.phase == deciding:
+		x.stageTimeout()
+	case x.phase != forwarding:
+	case x.reqDone:
+		x.responseTimeout()
+	default:
+		x.rateEnds()
 	}
-	c.decide(drain.ClientClosed)
-	c.drop(errClientTruncated)
 }
 
-func (c *httpConn) bodyTimeout() {
-	if c.state != forwarding || c.x.reqDone {
+func (x *exchange) bodyTimeout() {
+	if x.phase != forwarding || x.reqDone {
 		return
 	}
-	if u := c.x.up; c.paused&pausePressure != 0 || u != nil && c.l.sh.Queued(u.id) > 0 {
+	if u := x.up; x.c.bodyHeld() || u != nil && u.queued() > 0 {
 		// The upstream is what stalls; its own timer bounds that.
 		if u != nil {
 			u.watchStall()
 		}
-		c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)
+		x.c.arm(engine.TimerRead, x.l.cfg.BodyTimeout)
 		return
 	}
-	if c.awaitsContinue() {
-		c.responseTimeout()
+	if x.awaitsContinue() {
+		x.responseTimeout()
 		return
 	}
-	c.failRequest(response{status: 408, reason: "body_timeout", text: "the request body took too long", close: true}, errClientTruncated)
+	x.failRequest(response{status: 408, reason: "body_timeout", text: "the request body took too long", close: true}, errClientTruncated)
 }
 
-func (c *httpConn) responseTimeout() {
-	if c.waits {
-		c.pendingTimeout()
+func (x *exchange) responseTimeout() {
+	if x.waits {
+		x.pendingTimeout()
 		return
 	}
-	if u := c.x.up; u != nil {
+	if u := x.up; u != nil {
 		u.fault()
 	}
-	c.failRequest(response{status: 504, reason: "response_timeout", text: "the upstream did not answer in time"}, errTruncated)
+	x.failRequest(response{status: 504, reason: "response_timeout", text: "the upstream did not answer in time"}, errTruncated)
 }
 
 // failRequest ends an exchange that cannot succeed: with an answer if none has begun.
-func (c *httpConn) failRequest(r response, err error) {
-	if c.x.headSent {
-		c.drop(err)
+func (x *exchange) failRequest(r response, err error) {
+	if x.headSent {
+		x.c.drop(err)
 		return
 	}
-	c.reply(r)
-	c.pump()
-}
-
-// drop ends an exchange whose response can neither be finished nor taken back: what
-// was sent must look as incomplete as it is.
-func (c *httpConn) drop(err error) {
-	x := c.x
-	c.decide(drain.Errored)
-	if x.up != nil {
-		x.up.abandon()
-	}
-	begun := x.running && x.headSent
-	if x.running {
-		x.reason = "dropped"
-		c.l.stats.dropped.Add(1)
-		x.dropErr = err
-		c.endAccount()
-	}
-	if c.l.cfg.Faults.HideTruncation && begun && x.respChunk {
-		c.send(h1.AppendLastChunk(nil, nil))
-		c.flushThenShut()
-		return
-	}
-	switch {
-	case begun && x.untilClose: // only a reset looks incomplete
-		c.abort()
-	case c.outcome == drain.Cut, errors.Is(err, errStalledClient):
-		c.shut()
-	default:
-		// Missing chunks or missing length tell the truth after FIN as well, and FIN lets what was
-		// sent arrive: the responses to earlier requests, too, however slowly the client reads.
-		if c.l.sh.Queued(c.id) > 0 {
-			c.noteOwed(true)
-		}
-		c.flushThenShut()
-	}
+	x.replyLate(r)
 }
 
 // clientGone: the connection closed under a running exchange.
-func (c *httpConn) clientGone(engine.End) {
-	x := c.x
+func (x *exchange) clientGone() {
 	if x.up != nil {
 		x.up.abandon()
 	}
@@ -259,7 +210,22 @@ func (c *httpConn) clientGone(engine.End) {
 	} else if x.reason == "" {
 		x.reason = "client_closed"
 	}
-	c.endAccount()
+	x.endAccount()
+}
+
+// fail ends the account of an exchange whose response will not be finished, and reports whether it had begun.
+func (x *exchange) fail(err error) (begun bool) {
+	if x.up != nil {
+		x.up.abandon()
+	}
+	begun = x.running() && x.headSent
+	if x.running() {
+		x.reason = "dropped"
+		x.l.stats.dropped.Add(1)
+		x.dropErr = err
+		x.endAccount()
+	}
+	return begun
 }
 
 // cutLinger is how long a connection that is cut may take to hear of it.
@@ -277,27 +243,17 @@ func whyCut(cause drain.Cause) error {
 	return errDeadline
 }
 
-// cut ends what has not finished. Whatever was decided had not come to pass.
-func (c *httpConn) cut(cause drain.Cause) {
-	c.decided, c.outcome = true, drain.Cut
-	switch {
-	case c.x.running && !c.x.headSent:
-		r := response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter}
-		switch cause {
-		case drain.CauseOperator:
-			r.reason, r.text = "closed_by_operator", "an operator closed this connection"
-		case drain.CausePeerGone, drain.CausePeerStuck:
-			r.reason, r.text = cause.String(), "nothing was taken of what was sent before"
-		case drain.CauseRoute:
-			r.reason = cause.String()
-		case drain.CauseIdle, drain.CauseFarewell, drain.CauseDeadline:
-		}
-		c.replyClose(r)
-		c.shut() // behind a response that the client does not read, it would never leave
-	case c.x.running:
-		c.drop(whyCut(cause))
-	default:
-		// A partial head, a body that is being dropped, or a response that leaves slowly.
-		c.shut()
+// cutResponse is the answer to a request that is cut before its response came.
+func cutResponse(cause drain.Cause) response {
+	r := response{status: 503, reason: "drain_deadline", text: "this replica stopped before the response came", fields: retryAfter}
+	switch cause {
+	case drain.CauseOperator:
+		r.reason, r.text = "closed_by_operator", "an operator closed this connection"
+	case drain.CausePeerGone, drain.CausePeerStuck:
+		r.reason, r.text = cause.String(), "nothing was taken of what was sent before"
+	case drain.CauseRoute:
+		r.reason = cause.String()
+	case drain.CauseIdle, drain.CauseFarewell, drain.CauseDeadline:
 	}
+	return r
 }

@@ -42,6 +42,8 @@ const (
 	judged                 // mark is set; the stall timer ends the window
 )
 
+func (h *half) conn() engine.ConnID { return h.id }
+
 func (h *half) send(b []byte) {
 	if len(b) == 0 {
 		return

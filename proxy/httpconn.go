@@ -3,29 +3,24 @@ package proxy
 import (
 	"time"
 
-	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 // connState is the state of a downstream HTTP/1.1 connection.
 //
-//	            head complete            authenticator must leave the loop
-//	awaitHead ────────────────▶ (begin) ──────────────────────────────────▶ deciding
-//	  ▲  ▲  ▲                      │  │ allowed                                │
-//	  │  │  └── answered by us ────┘  ▼                                        │
-//	  │  │                        forwarding ◀───────────────────────────────┘
-//	  │  └── response complete ───────┤ │ 101
-//	  │                               │ └──────▶ (tunnel: another role)
-//	  └─ body read ── discarding ◀────┤ refused, with a small body to come
-//	                                  ▼
-//	           flushing ──────▶ closing      the response said goodbye, or must look truncated
+//	            head complete
+//	awaitHead ────────────────▶ exchanging ── 101 ──▶ (tunnel: another role)
+//	  ▲  ▲                        │  │  │
+//	  │  └── response complete ───┘  │  │ the response said goodbye, or must look truncated
+//	  │                              │  └──────▶ flushing ──────▶ closing
+//	  └─ body read ── discarding ◀───┘ refused, with a small body to come
 type connState uint8
 
 const (
 	awaitHead  connState = iota // between requests, or in the middle of a head
-	deciding                    // waits for Answer
-	forwarding                  // an exchange with an upstream runs
+	exchanging                  // an exchange runs; how far it is, it knows
 	discarding                  // answered; the rest of a small request body is read and dropped
 	flushing                    // the last response is leaving; then close
 	closing                     // Close or Abort was called; only closed comes
@@ -35,10 +30,8 @@ func (s connState) String() string {
 	switch s {
 	case awaitHead:
 		return "await_head"
-	case deciding:
-		return "deciding"
-	case forwarding:
-		return "forwarding"
+	case exchanging:
+		return "exchanging"
 	case discarding:
 		return "discarding"
 	case flushing:
@@ -52,10 +45,7 @@ func (s connState) String() string {
 // httpConn is a downstream HTTP/1.1 connection: it cuts the input into heads and
 // bodies, and runs one exchange at a time.
 type httpConn struct {
-	half
-	ln     *listener
-	ends   ends
-	handle *drain.Conn // nil: not admitted (yet)
+	downstream
 
 	in     []byte // input not consumed yet: a partial head, or what waits behind the running exchange
 	scan   h1.HeadScanner
@@ -63,28 +53,24 @@ type httpConn struct {
 	linger time.Duration // of the close
 
 	// Small fields together: thousands of connections wait, and this is what they cost.
-	serverName string      // of the TLS handshake
-	owed       []requestID // see noteOwed; nil but for a client that sends ahead and reads late
-	seq        uint32      // of exchanges: tells what comes late for an earlier one from what is for x
-	state      connState
-	opening    opening
-	partial    bool // in holds the beginning of a head
-	pumping    bool // feed is on the stack
-	behind     bool // while pumping: input follows the head that was just read
-	finished   bool // the peer's FIN came
-	leaving    bool // its streams are to end: drain.CauseFarewell came
+	owed    []requestID // see noteOwed; nil but for a client that sends ahead and reads late
+	seq     uint32      // of exchanges: tells what comes late for an earlier one from what is for x
+	state   connState
+	opening opening
+	partial bool // in holds the beginning of a head
+	pumping bool // feed is on the stack
+	behind  bool // while pumping: input follows the head that was just read
+	// finished: the peer's FIN came.
+	finished bool
 	// undelivered: the last exchange ended, but its response has not left in full.
 	undelivered bool
-	outcome     drain.Outcome // how closed reports it, if decided is set
-	decided     bool
-	waits       bool // for a connection of a cluster, as x.wait says
 	hurried     bool // asked to go at the deadline while a response was leaving
 }
 
 // open begins with a connection that was accepted.
 func (c *httpConn) open() {
 	l := c.l
-	err := l.admit(c)
+	err := c.admit()
 	if err == nil {
 		if c.opening != ready {
 			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
@@ -105,16 +91,6 @@ func (c *httpConn) open() {
 	c.secure(nil)
 }
 
-// admit gets a handle. A connection that came before admission tries again with its
-// first request: the policy may be in force by then.
-func (l *loop) admit(c *httpConn) error {
-	h, err := l.track(c.id, c.ln, c.ends.remote)
-	if err == nil {
-		c.handle = h
-	}
-	return err
-}
-
 func (c *httpConn) received(b []byte) {
 	if c.handle != nil {
 		c.handle.Bytes(int64(len(b)), 0)
@@ -129,15 +105,19 @@ func (c *httpConn) received(b []byte) {
 	}
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
-		c.pump()
+		if !c.isH2(c.in) {
+			c.proceed()
+		}
 		return
 	}
-	c.keep(c.feed(b))
+	if !c.isH2(b) {
+		c.keep(c.feed(b))
+	}
 }
 
-// pump feeds what was held back. It does nothing when feed is running already: that
+// proceed feeds what was held back. It does nothing when feed is running already: that
 // one goes on by itself.
-func (c *httpConn) pump() {
+func (c *httpConn) proceed() {
 	if c.pumping {
 		return
 	}
@@ -185,11 +165,11 @@ func (c *httpConn) feed(b []byte) []byte {
 			if c.partial || !c.full() {
 				n = c.head(b)
 			}
-		case forwarding:
-			n = c.forwardBody(b)
+		case exchanging:
+			n = c.readBody(b)
 		case discarding:
 			n = c.discardBody(b)
-		case deciding, flushing, closing:
+		case flushing, closing:
 		}
 		if n == 0 {
 			break
@@ -199,9 +179,50 @@ func (c *httpConn) feed(b []byte) []byte {
 	return b
 }
 
+// headBegins notes that a head has begun and is not whole; false: that was known.
+func (c *httpConn) headBegins() bool {
+	if c.partial {
+		return false
+	}
+	c.partial = true
+	c.scan.Reset()
+	c.arm(engine.TimerState, c.l.cfg.HeaderTimeout)
+	return true
+}
+
+// takesH2 reports whether the next bytes may be the preface of HTTP/2.
+func (c *httpConn) takesH2() bool {
+	return c.seq == 0 && c.state == awaitHead && c.ln.cfg.TLS == nil && c.ln.cfg.HTTP2
+}
+
+// mayBecomeH2 reports whether b is the beginning of that preface, and more has to come.
+func (c *httpConn) mayBecomeH2(b []byte) bool {
+	return c.takesH2() && len(b) < len(h2.Preface) && string(b) == h2.Preface[:len(b)]
+}
+
+// isH2 changes to HTTP/2 a connection on which the client begins with the preface of that (RFC 9113 section
+// 3.3, prior knowledge). On TLS the handshake has decided.
+func (c *httpConn) isH2(b []byte) bool {
+	whole := len(b) >= len(h2.Preface) && string(b[:len(h2.Preface)]) == h2.Preface
+	if !c.takesH2() || !whole && !c.ln.cfg.OnlyHTTP2 {
+		return false
+	}
+	in := c.in
+	c.in = nil
+	c.upgradeToH2(b)
+	if in != nil {
+		c.l.putBuffer(in)
+	}
+	return true
+}
+
 // head parses one request head at the front of b; 0: incomplete, or refused.
 func (c *httpConn) head(b []byte) int {
 	l := c.l
+	if c.mayBecomeH2(b) {
+		c.headBegins()
+		return 0
+	}
 	if c.partial && !c.scan.Next(b, l.cfg.Limits) {
 		return 0
 	}
@@ -213,17 +234,14 @@ func (c *httpConn) head(b []byte) int {
 		return 0
 	}
 	if n == 0 {
-		if !c.partial {
-			c.partial = true
-			c.scan.Reset()
+		if c.headBegins() {
 			c.scan.Next(b, l.cfg.Limits)
-			c.arm(engine.TimerState, l.cfg.HeaderTimeout)
 		}
 		return 0
 	}
 	c.partial = false
 	c.behind = len(b) > n
-	c.begin(b[:n])
+	c.begin()
 	return n
 }
 
@@ -238,12 +256,14 @@ func (c *httpConn) eof() {
 		if len(c.in) == 0 || c.partial {
 			c.headCut()
 		}
-	case forwarding:
-		c.requestEOF()
+	case exchanging:
+		// A client may close its half after the request and still wants the answer.
+		if c.x.phase == forwarding {
+			c.requestEOF()
+		}
 	case discarding:
 		c.peerLeft()
-	case deciding, flushing, closing:
-		// A client may close its half after the request and still wants the answer.
+	case flushing, closing:
 	}
 }
 
@@ -261,6 +281,16 @@ func (c *httpConn) headCut() {
 
 func (c *httpConn) dialed(error) {}
 
+// answer implements role.
+func (c *httpConn) answer(v any) {
+	switch v := v.(type) {
+	case stageAnswer:
+		c.x.answerStage(v)
+	case engine.Secured:
+		c.secured(v)
+	}
+}
+
 // lastWords is how long a connection that was never admitted may still take to send its
 // request, once nobody will be admitted any more: it then gets an answer and not just FIN.
 const lastWords = time.Second
@@ -268,11 +298,11 @@ const lastWords = time.Second
 // admitLate gives a handle to a connection that came before the policy was in force,
 // so that a drain waits for it as for any other.
 func (c *httpConn) admitLate() {
-	if c.state == closing || c.state == flushing || c.l.admit(c) != nil {
+	if c.state == closing || c.state == flushing || c.admit() != nil {
 		return
 	}
 	c.l.unadmitted.done()
-	if c.x.running {
+	if c.x.running() {
 		c.handle.Active()
 	}
 	if c.state == awaitHead && !c.partial && c.opening == ready {

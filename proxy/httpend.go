@@ -14,13 +14,6 @@ func (c *httpConn) peerLeft() {
 	c.flushThenShut()
 }
 
-// decide fixes what closed will report. The first decision stands.
-func (c *httpConn) decide(o drain.Outcome) {
-	if !c.decided {
-		c.decided, c.outcome = true, o
-	}
-}
-
 // shut closes in good order.
 func (c *httpConn) shut() {
 	if c.state == closing {
@@ -67,10 +60,10 @@ func (c *httpConn) sent() {
 		}
 	}
 	if c.state == awaitHead && !c.partial && len(c.in) > 0 {
-		c.pump() // a request waited for the responses before it to leave
+		c.proceed() // a request waited for the responses before it to leave
 	}
 	if u := c.x.up; u != nil {
-		u.resume(pausePressure)
+		u.goOn()
 	}
 }
 
@@ -95,7 +88,7 @@ func (c *httpConn) fired(t engine.Timer) {
 			c.drop(errStalledClient)
 		}
 	case engine.TimerRead:
-		c.bodyTimeout()
+		c.x.bodyTimeout()
 	case engine.TimerState:
 		c.stateTimeout()
 	}
@@ -112,7 +105,7 @@ func (c *httpConn) stateTimeout() {
 		case c.partial:
 			c.startExchange()
 			c.partial = false
-			c.replyClose(response{status: 408, reason: "header_timeout", text: "the request head took too long"})
+			c.x.replyClose(response{status: 408, reason: "header_timeout", text: "the request head took too long"})
 		case c.undelivered: // the client still reads; TimerWrite bounds that
 			c.arm(engine.TimerState, c.l.cfg.IdleTimeout)
 		default:
@@ -120,14 +113,8 @@ func (c *httpConn) stateTimeout() {
 			c.decide(drain.IdleClosed)
 			c.shut()
 		}
-	case deciding:
-		c.stageTimeout()
-	case forwarding:
-		if c.x.reqDone {
-			c.responseTimeout()
-		} else {
-			c.rateEnds()
-		}
+	case exchanging:
+		c.x.stateTimeout()
 	case discarding:
 		c.decide(drain.Completed)
 		c.flushThenShut()
@@ -139,7 +126,8 @@ func (c *httpConn) stateTimeout() {
 // have become active in between.
 func (c *httpConn) evict(cause drain.Cause) {
 	if cause == drain.CauseFarewell {
-		c.farewell()
+		c.leaving = true
+		c.x.farewell()
 		return
 	}
 	idle := c.state == awaitHead && !c.partial && len(c.in) == 0
@@ -184,45 +172,20 @@ func (c *httpConn) leaveUnadmitted() {
 
 func (c *httpConn) closed(end engine.End) {
 	defer c.release(end) // even if the walk panics
-	if c.exchangeRuns() {
+	if c.x.running() {
 		c.l.trip(c.id)
-		c.clientGone(end)
+		c.x.clientGone()
 	}
 }
 
 // release gives back what the connection held, and says how it ended.
 func (c *httpConn) release(end engine.End) {
-	if !c.x.running { // after a panic it still has to be accounted for
+	if !c.x.running() { // after a panic it still has to be accounted for
 		c.endedExchange()
 	}
 	if c.in != nil {
 		c.l.putBuffer(c.in)
 		c.in = nil
 	}
-	if c.handle == nil {
-		c.l.unadmitted.done()
-		return
-	}
-	outcome := drain.Completed
-	switch {
-	case c.decided:
-		outcome = c.outcome
-	case end.Err != nil:
-		outcome = drain.ClientClosed
-	}
-	c.handle.Unsent(end.Unsent)
-	if end.Discarded > 0 && outcome == drain.IdleClosed {
-		c.handle.Crossed()
-	}
-	if end.Unsent > 0 && (end.Err != nil || c.hurried) { // the last response did not arrive in full
-		switch {
-		case c.hurried:
-			outcome = drain.Cut
-		case outcome == drain.Completed:
-			outcome = drain.Errored
-		}
-	}
-	c.ln.closed(outcome)
-	c.l.leavePlace(c.ln, c.handle.Meta().Peer.Addr()) // not the peer that a PROXY header named
-	c.handle.Done(outcome)
+	c.settleAccount(end, c.hurried)
 }

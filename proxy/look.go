@@ -65,6 +65,8 @@ func (l *loop) look(n lookNote) {
 		switch r := l.at(id).(type) {
 		case *httpConn:
 			got[id] = r.detail()
+		case *h2Conn:
+			got[id] = r.detail()
 		case *tunnelEnd:
 			got[id] = r.p.detail()
 		case *tcpConn:
@@ -76,7 +78,6 @@ func (l *loop) look(n lookNote) {
 
 func (c *httpConn) detail() Detail {
 	d := Detail{Queued: c.l.sh.Queued(c.id)}
-	x := c.x
 	switch c.state {
 	case awaitHead:
 		switch {
@@ -87,23 +88,8 @@ func (c *httpConn) detail() Detail {
 		case c.undelivered:
 			d.Waits = "for the client to take the rest of a response"
 		}
-	case deciding:
-		d.Waits = "for an authenticator"
-	case forwarding:
-		switch {
-		case c.waits:
-			d.Waits = "for a connection of cluster " + x.route.Cluster.Name()
-		case x.up != nil && x.up.state == upConnecting:
-			d.Waits = "for a connection to " + x.up.ep.Addr
-		case d.Queued > 0:
-			d.Waits = "for the client to take a response"
-		case x.headSent:
-			d.Waits = "for the rest of a response"
-		case !x.reqDone:
-			d.Waits = "for the rest of a request"
-		default:
-			d.Waits = "for the head of a response"
-		}
+	case exchanging:
+		d.Waits = c.x.awaits()
 	case discarding:
 		d.Waits = "for the rest of a request that is answered"
 	case flushing:
@@ -112,6 +98,25 @@ func (c *httpConn) detail() Detail {
 		d.Waits = "for the close to end"
 	}
 	return d
+}
+
+// awaits says what an exchange waits for.
+func (x *exchange) awaits() string {
+	switch {
+	case x.phase == deciding:
+		return "for an authenticator"
+	case x.waits:
+		return "for a connection of cluster " + x.route.Cluster.Name()
+	case x.up != nil && x.up.connecting():
+		return "for a connection to " + x.up.endpoint().Addr
+	case x.c.queued() > 0:
+		return "for the client to take a response"
+	case x.headSent:
+		return "for the rest of a response"
+	case !x.reqDone:
+		return "for the rest of a request"
+	}
+	return "for the head of a response"
 }
 
 func (p *tunnelPair) detail() (d Detail) {

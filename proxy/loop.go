@@ -10,6 +10,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
@@ -58,17 +59,25 @@ type loop struct {
 	// Scratch, valid during one call.
 	req      h1.Request
 	resp     h1.Response
+	sent     h1.Request // a head of ours
 	areq     authz.Request
 	out      []byte
+	names    []byte     // of fields
+	fields   []h2.Field // of heads and trailers
 	trailers []h1.Field
 	pathBuf  []byte
 	hostBuf  []byte
 	port     int
 
-	buffers   [][]byte    // free list
-	exchanges []*exchange // free list
-	handed    []handed    // connections that were freed in this call of the driver
-	none      exchange    // what idle connections show; never written to
+	buffers   [][]byte                       // free list
+	exchanges []*exchange                    // free list
+	handed    []handed                       // connections that were freed in this call of the driver
+	streams   []*h2Stream                    // free list
+	unsent    []flusher                      // have something to send when this call of the driver ends
+	origins   map[*upstream.Endpoint][]*upH2 // upstream HTTP/2 connections that take exchanges
+	h2Pool    h2.Pool
+	telling   bool     // rounds of Tell go on
+	none      exchange // what idle connections show; never written to
 }
 
 // Invariant: a role sits at the slot of its connection from Accepted or Dial until
@@ -96,7 +105,8 @@ func (l *loop) Accepted(id engine.ConnID, listener int, peer engine.Peer) {
 		c.begin(ln.opening(expected))
 		return
 	}
-	c := &httpConn{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer), opening: ln.opening(expected), linger: l.cfg.Linger, x: &l.none}
+	d := downstream{half: half{l: l, id: id}, ln: ln, ends: l.ends(peer)}
+	c := &httpConn{downstream: d, opening: ln.opening(expected), linger: l.cfg.Linger, x: &l.none}
 	l.setRole(id, c)
 	defer l.contain(id, c)
 	c.open()
@@ -208,8 +218,10 @@ func (l *loop) Notice(v any) {
 		l.look(v)
 	case patrolNote:
 		l.patrolled(v)
+	case tellNote:
+		l.tell(v)
 	case shutNote:
-		l.eachUnadmitted((*httpConn).leaveUnadmitted)
+		l.eachUnadmitted(admissible.leaveUnadmitted)
 		l.quit()
 	case retireNote:
 		for l.spareOne() {
@@ -219,7 +231,7 @@ func (l *loop) Notice(v any) {
 		l.ponged.Store(l.pinged.Load())
 	case admitNote:
 		l.reconcile()
-		l.eachUnadmitted((*httpConn).admitLate)
+		l.eachUnadmitted(admissible.admitLate)
 	}
 	l.settle()
 }
@@ -229,16 +241,24 @@ func (l *loop) evict(id engine.ConnID, r role, cause drain.Cause) {
 	r.evict(cause)
 }
 
-func (l *loop) eachUnadmitted(f func(*httpConn)) {
+// admissible is a role that may live without a handle.
+type admissible interface {
+	role
+	known() *downstream
+	admitLate()
+	leaveUnadmitted()
+}
+
+func (l *loop) eachUnadmitted(f func(admissible)) {
 	for _, r := range l.roles {
-		if c, ok := r.(*httpConn); ok && c.handle == nil {
+		if c, ok := r.(admissible); ok && c.known().handle == nil {
 			l.each(c, f)
 		}
 	}
 }
 
-func (l *loop) each(c *httpConn, f func(*httpConn)) {
-	defer l.contain(c.id, c)
+func (l *loop) each(c admissible, f func(admissible)) {
+	defer l.contain(c.known().id, c)
 	f(c)
 }
 
@@ -249,6 +269,10 @@ func (l *loop) at(id engine.ConnID) role {
 	}
 	switch r := l.roles[id.Slot()].(type) {
 	case *httpConn:
+		if r.id == id {
+			return r
+		}
+	case *h2Conn:
 		if r.id == id {
 			return r
 		}
@@ -269,7 +293,36 @@ func (l *loop) settle() {
 	if len(l.handed) > 0 {
 		l.handOver()
 	}
+	for len(l.unsent) > 0 {
+		l.flushStreams()
+	}
 	l.log.flush()
+}
+
+// flushStreams sends what the streams of connections gathered. That may free upstream connections, which
+// others wait for.
+func (l *loop) flushStreams() {
+	for len(l.unsent) > 0 {
+		n := len(l.unsent) - 1
+		c := l.unsent[n]
+		l.unsent = l.unsent[:n]
+		l.flushOne(c)
+	}
+	if len(l.handed) > 0 {
+		l.handOver()
+	}
+}
+
+// flusher is a connection that gathers what it sends during a call of the driver.
+type flusher interface {
+	role
+	flush()
+	conn() engine.ConnID
+}
+
+func (l *loop) flushOne(c flusher) {
+	defer l.contained(c.conn(), c)
+	c.flush()
 }
 
 func (l *loop) now() time.Time { return l.sh.Now() }

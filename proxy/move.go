@@ -23,16 +23,19 @@ func (l *loop) mayMove(n int64) bool {
 // be free with an answer in it that nobody asked for, and the next request would get that.
 // Everything that came was sent on.
 func (u *upConn) moveBody() bool {
-	c := u.c
+	dst, ok := u.x.c.receiver()
+	if !ok {
+		return false
+	}
 	n := u.body.Remaining()
 	if n > 0 {
 		n--
 	}
-	if c.x.respChunk || c.x.events != nil || u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(c.id, u.id, n) {
+	if u.paused != 0 || !u.l.mayMove(n) || !u.l.sh.Move(dst.id, u.id, n) {
 		return false
 	}
-	c.filled = true
-	c.watchStall()
+	dst.filled = true
+	dst.watchStall()
 	return true
 }
 
@@ -40,12 +43,13 @@ func (u *upConn) moved(n int64, done bool) {
 	if u.state != upBusy {
 		return
 	}
-	c := u.c
-	c.filled = !done
+	if dst, ok := u.x.c.receiver(); ok {
+		dst.filled = !done
+	}
 	u.body.Skip(n)
-	c.x.bytesOut += n
-	if c.handle != nil {
-		c.handle.Bytes(0, n)
+	u.x.bytesOut += n
+	if h := u.x.d.handle; h != nil {
+		h.Bytes(0, n)
 	}
 	u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
 }
@@ -53,8 +57,8 @@ func (u *upConn) moved(n int64, done bool) {
 // moveBody has the driver carry what is left of the request body. Everything that came was
 // sent on.
 func (c *httpConn) moveBody() bool {
-	u := c.x.up
-	if c.x.chunked || c.paused&^pauseHeld != 0 || !c.l.mayMove(c.x.body.Remaining()) || !c.l.sh.Move(u.id, c.id, c.x.body.Remaining()) {
+	u, ok := c.x.up.(*upConn)
+	if !ok || c.x.chunked || c.paused&^pauseHeld != 0 || !c.l.mayMove(c.x.body.Remaining()) || !c.l.sh.Move(u.id, c.id, c.x.body.Remaining()) {
 		return false
 	}
 	c.x.moving = true
@@ -65,7 +69,8 @@ func (c *httpConn) moveBody() bool {
 
 func (c *httpConn) moved(n int64, done bool) {
 	x := c.x
-	if c.state != forwarding || x.up == nil {
+	u, ok := x.up.(*upConn)
+	if x.phase != forwarding || !ok {
 		return
 	}
 	x.body.Skip(n)
@@ -73,11 +78,11 @@ func (c *httpConn) moved(n int64, done bool) {
 	if c.handle != nil {
 		c.handle.Bytes(n, 0)
 	}
-	x.up.filled = !done
+	u.filled = !done
 	x.moving = !done
 	if done && x.body.Done() {
 		x.reqDone = true
-		c.requestSent()
+		x.requestSent()
 		return
 	}
 	c.arm(engine.TimerRead, c.l.cfg.BodyTimeout)

@@ -55,7 +55,7 @@ func (c *httpConn) appendWaiting(ids []requestID) []requestID {
 			break
 		}
 		var id requestID
-		id.choose(l, c.fromTrusted())
+		id.choose(l, l.trusts(c.ends.remote.Addr()))
 		ids = append(ids, id)
 		rest = rest[n:]
 		switch {

@@ -77,7 +77,11 @@ func (l *loop) patrolled(n patrolNote) {
 	for _, r := range l.roles[n.from:end] {
 		switch r := r.(type) {
 		case *httpConn:
-			if r.handle != nil && r.state != closing && (r.x.running || r.undelivered || r.state == flushing) {
+			if r.handle != nil && r.state != closing && (r.x.running() || r.undelivered || r.state == flushing) {
+				l.lookAt(r.id, r, r.handle)
+			}
+		case *h2Conn:
+			if r.handle != nil && !r.closing && r.active {
 				l.lookAt(r.id, r, r.handle)
 			}
 		case *tunnelEnd:

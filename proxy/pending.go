@@ -16,12 +16,29 @@ type (
 	giveUpNote struct{ cluster *upstream.Cluster } // an idle connection of this loop is wanted elsewhere
 )
 
-// pending is a role that waits.
+// pending is who waits: an exchange, or a TCP connection.
 type pending interface {
 	waitsAs(seq uint64) bool
 	// granted ends the wait: with a free connection, or, with nil, a slot for a new one.
 	granted(u *upConn)
 	again() // the connection that was granted has gone
+}
+
+// waiting is who waits as seq on the connection id; nil: nobody any more.
+func (l *loop) waiting(id engine.ConnID, seq uint64) pending {
+	switch r := l.at(id).(type) {
+	case *httpConn:
+		if r.x.waitsAs(seq) {
+			return r.x
+		}
+	case *h2Conn:
+		return r.waiting(seq)
+	case *tcpConn:
+		if r.waitsAs(seq) {
+			return r
+		}
+	}
+	return nil
 }
 
 // acquire asks for a slot.
@@ -72,22 +89,22 @@ func (l *loop) handOver() {
 
 func (l *loop) deliverTo(h handed) {
 	id := engine.ConnID(h.g.Conn)
-	r := l.at(id)
-	defer l.contain(id, r)
+	defer l.contain(id, l.at(id))
 	if h.u.state != upEnded {
 		l.deliver(h.g, h.u)
 		return
 	}
 	// The walk panicked, and the connection went with it: whoever waited asks again.
-	if p, ok := r.(pending); ok && p.waitsAs(h.g.Seq) {
+	if p := l.waiting(id, h.g.Seq); p != nil {
 		p.again()
 	}
 }
 
-func (c *httpConn) again() {
-	c.waits = false
-	c.connect(nil)
-	c.pump()
+func (x *exchange) again() {
+	c := x.c
+	x.waits = false
+	x.connect(nil)
+	c.proceed()
 }
 
 func (c *tcpConn) again() {
@@ -97,7 +114,7 @@ func (c *tcpConn) again() {
 
 // deliver ends the wait that g names, or gives the slot back.
 func (l *loop) deliver(g upstream.Grant, u *upConn) {
-	if p, ok := l.at(engine.ConnID(g.Conn)).(pending); ok && p.waitsAs(g.Seq) {
+	if p := l.waiting(engine.ConnID(g.Conn), g.Seq); p != nil {
 		p.granted(u)
 		return
 	}
@@ -125,6 +142,7 @@ func (l *loop) sweep() {
 	for _, u := range l.idle.Sweep() {
 		u.close()
 	}
+	l.closeIdleOrigins(func(u *upH2) bool { return u.ep.Gone() }, len(l.roles))
 	for _, c := range l.upstreams.Clusters() {
 		if c.Recount(l.sh.Index(), l.idle.Count(c)) {
 			l.giveUp(c)
@@ -141,11 +159,16 @@ func (l *loop) take(ep *upstream.Endpoint) (*upConn, bool) {
 	if ep.Cluster().Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed { // pooled before the policy asked for a header
 		return nil, false
 	}
-	u, ok := l.idle.Take(ep, l.now())
-	if ok {
-		ep.Cluster().Unpooled(l.sh.Index(), 1)
+	for {
+		u, ok := l.idle.Take(ep, l.now())
+		if ok {
+			ep.Cluster().Unpooled(l.sh.Index(), 1)
+		}
+		if !ok || !u.stale() {
+			return u, ok
+		}
+		u.close()
 	}
-	return u, ok
 }
 
 // unpool takes this connection out of the pool.
@@ -163,7 +186,7 @@ func (u *upConn) offer() bool {
 	if u.announced > 0 {
 		keep = min(keep, u.announced-pooledMargin)
 	}
-	if keep <= 0 || u.ep.Gone() || cl.Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed {
+	if keep <= 0 || u.ep.Gone() || u.stale() || cl.Config().ProxyProtocol > 0 && !l.cfg.Faults.PoolNamed {
 		return false
 	}
 	g, ok, pool := cl.Pooled(l.sh.Index())
@@ -194,48 +217,49 @@ func (s *slot) free(l *loop) {
 	}
 }
 
-func (c *httpConn) waitsAs(seq uint64) bool { return c.waits && c.x.wait.Seq == seq }
+func (x *exchange) waitsAs(seq uint64) bool { return x.waits && x.wait.Seq == seq }
 
 // await waits for a connection to ep, or to any endpoint if the request was not sent yet.
-func (c *httpConn) await(ep *upstream.Endpoint) {
-	c.waits, c.x.next = true, ep
-	c.arm(engine.TimerState, c.x.route.Cluster.Config().PendingTimeout)
+func (x *exchange) await(ep *upstream.Endpoint) {
+	x.waits, x.next = true, ep
+	x.c.arm(engine.TimerState, x.route.Cluster.Config().PendingTimeout)
 }
 
-func (c *httpConn) granted(u *upConn) {
-	c.waits = false
-	c.arm(engine.TimerState, 0)
+func (x *exchange) granted(u *upConn) {
+	x.waits = false
+	x.c.arm(engine.TimerState, 0)
 	if u != nil {
-		u.start(c)
+		u.start(x)
 		return
 	}
-	ep, cl := c.x.next, c.x.route.Cluster
+	ep, cl := x.next, x.route.Cluster
 	if ep.Gone() || ep.State() == upstream.Unhealthy {
-		ep = cl.Pick(c.l.now(), nil)
+		ep = cl.Pick(x.l.now(), nil)
 	}
 	if ep == nil {
-		c.l.release(cl)
-		c.noEndpoint()
-		c.pump()
+		c := x.c
+		x.l.release(cl)
+		x.noEndpoint()
+		c.proceed()
 		return
 	}
-	dialUpstream(c, ep)
+	dialUpstream(x, ep)
 }
 
-func (c *httpConn) leaveQueue() {
-	if c.waits {
-		c.waits = false
-		c.x.wait.Leave()
+func (x *exchange) leaveQueue() {
+	if x.waits {
+		x.waits = false
+		x.wait.Leave()
 	}
 }
 
-func (c *httpConn) pendingTimeout() {
-	c.l.stats.pendingTimeouts.Add(1)
-	c.failRequest(response{status: 503, reason: "pending_timeout", text: "no connection to the upstream became free in time (max_connections, pending_timeout)", fields: retryAfter}, errTruncated)
+func (x *exchange) pendingTimeout() {
+	x.l.stats.pendingTimeouts.Add(1)
+	x.failRequest(response{status: 503, reason: "pending_timeout", text: "no connection to the upstream became free in time (max_connections, pending_timeout)", fields: retryAfter}, errTruncated)
 }
 
-func (c *httpConn) pendingFull() {
-	c.reply(response{status: 503, reason: "pending_full", text: "too many requests wait for a connection to the upstream (max_connections, max_pending)", fields: retryAfter})
+func (x *exchange) pendingFull() {
+	x.reply(response{status: 503, reason: "pending_full", text: "too many requests wait for a connection to the upstream (max_connections, max_pending)", fields: retryAfter})
 }
 
 func (c *tcpConn) waitsAs(seq uint64) bool { return c.waits && c.wait.Seq == seq }

@@ -23,29 +23,27 @@ func (l *loop) leastTaken() int64 {
 
 // rateBegins starts a window for the request body. TimerState is free meanwhile: the wait for
 // the response begins when the request was sent.
-func (c *httpConn) rateBegins() {
-	x := c.x
-	if c.l.cfg.MinRate > 0 && !x.reqDone && !x.headSent {
+func (x *exchange) rateBegins() {
+	if x.l.cfg.MinRate > 0 && !x.reqDone && !x.headSent {
 		x.rateMark, x.pressed = x.bytesIn, false
-		c.arm(engine.TimerState, rateWindow)
+		x.c.arm(engine.TimerState, rateWindow)
 	}
 }
 
 // rateEnds judges the window that is over.
-func (c *httpConn) rateEnds() {
-	x := c.x
-	least := int64(c.l.cfg.MinRate) * int64(rateWindow/time.Second)
+func (x *exchange) rateEnds() {
+	least := int64(x.l.cfg.MinRate) * int64(rateWindow/time.Second)
 	// Whoever was held back by the upstream, or waits for its 100, is not slow.
-	waits := x.pressed || c.paused&pausePressure != 0 || c.awaitsContinue() || x.up == nil || c.l.sh.Queued(x.up.id) > 0
-	if waits || x.bytesIn-x.rateMark >= least || c.l.cfg.Faults.IgnoreBodyRate {
-		c.rateBegins()
+	waits := x.pressed || x.c.bodyHeld() || x.awaitsContinue() || x.up == nil || x.up.queued() > 0
+	if waits || x.bytesIn-x.rateMark >= least || x.l.cfg.Faults.IgnoreBodyRate {
+		x.rateBegins()
 		return
 	}
-	c.l.stats.slow.Add(1)
-	c.failRequest(response{status: 408, reason: "body_rate", text: "the request body came too slowly (limits.min_rate)", close: true}, errClientTruncated)
+	x.l.stats.slow.Add(1)
+	x.failRequest(response{status: 408, reason: "body_rate", text: "the request body came too slowly (limits.min_rate)", close: true}, errClientTruncated)
 }
 
 // awaitsContinue: the client sends no body before it has a 100, and none came yet.
-func (c *httpConn) awaitsContinue() bool {
-	return c.x.expect && !c.x.bodyBegun && c.x.interim == 0
+func (x *exchange) awaitsContinue() bool {
+	return x.expect && !x.bodyBegun && x.interim == 0
 }

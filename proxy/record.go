@@ -36,22 +36,22 @@ func (a *accessLog) flush() {
 }
 
 // beginRecord keeps what aliases the loop's buffers.
-func (c *httpConn) beginRecord() {
-	if c.l.log.sink == nil {
+func (x *exchange) beginRecord() {
+	if x.l.log.sink == nil {
 		return
 	}
-	r := &c.l.req
-	c.x.line = appendTarget(c.l.getBuffer(), r.Method, r.Host, r.Path)
+	r := &x.l.req
+	x.line = appendTarget(x.l.getBuffer(), r.Method, r.Host, r.Path)
 }
 
 // recordTarget puts host and path into the record in the one form that is routed,
 // authorised and forwarded. What never got one is recorded as it was sent.
-func (c *httpConn) recordTarget(host, path []byte) {
-	r := &c.l.req
-	if c.l.log.sink == nil || bytes.Equal(host, r.Host) && bytes.Equal(path, r.Path) {
+func (x *exchange) recordTarget(host, path []byte) {
+	r := &x.l.req
+	if x.l.log.sink == nil || bytes.Equal(host, r.Host) && bytes.Equal(path, r.Path) {
 		return
 	}
-	c.x.line = appendTarget(c.x.line[:0], r.Method, host, path)
+	x.line = appendTarget(x.line[:0], r.Method, host, path)
 }
 
 func appendTarget(b, method, host, path []byte) []byte {
@@ -64,8 +64,8 @@ func appendTarget(b, method, host, path []byte) []byte {
 }
 
 // endRecord writes the line and counts the exchange.
-func (c *httpConn) endRecord() {
-	x, l := c.x, c.l
+func (x *exchange) endRecord() {
+	l := x.l
 	took := l.now().Sub(x.started)
 	l.book.of(x.route).count(x.method, x.status, took)
 	if l.log.sink == nil {
@@ -76,11 +76,12 @@ func (c *httpConn) endRecord() {
 	b = append(b, `","msg":"exchange","request_id":"`...)
 	b = append(b, x.id.bytes()...)
 	b = append(b, `","listener":`...)
-	b = appendJSON(b, c.ln.cfg.Name)
+	b = appendJSON(b, x.d.ln.cfg.Name)
 	b = append(b, `,"peer":"`...)
-	b = c.ends.remote.AppendTo(b)
-	b = append(b, `","protocol":"http/1.`...)
-	b = append(b, '0'+x.minor, '"')
+	b = x.d.ends.remote.AppendTo(b)
+	b = append(b, `","protocol":"http/`...)
+	b = append(b, x.version.String()...)
+	b = append(b, '"')
 	b = append(b, x.line...)
 	if x.route != nil {
 		b = append(b, `,"route":`...)

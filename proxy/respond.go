@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
@@ -15,7 +13,7 @@ const maxInterim = 16
 // consume takes what came from the upstream: heads (1xx among them), then the body.
 // Everything that one call produces leaves with one Send.
 func (u *upConn) consume(b []byte) {
-	l, c := u.l, u.c
+	l, x := u.l, u.x
 	if len(u.in) > 0 {
 		u.in = append(u.in, b...)
 		b = u.in
@@ -26,7 +24,7 @@ func (u *upConn) consume(b []byte) {
 			u.hold(b)
 			return
 		}
-		n, err := l.resp.Parse(b, c.x.isHEAD, l.cfg.Limits)
+		n, err := l.resp.Parse(b, x.isHEAD, l.cfg.Limits)
 		if err != nil {
 			u.badResponse(err.(*h1.Error))
 			return
@@ -57,13 +55,19 @@ func (u *upConn) consume(b []byte) {
 		} else if !l.cfg.Faults.StayEjected {
 			u.ep.Answered(l.now())
 		}
-		c.respond(&l.resp)
+		x.respond(&l.resp)
 	}
 	u.consumeBody(b)
 }
 
-// uncopied is the size of a piece from which on it is not copied behind the head.
-const uncopied = 4 << 10
+// respond passes on the head of a final response. From here on the exchange has an answer.
+func (x *exchange) respond(r *h1.Response) {
+	x.l.trip(x.d.id)
+	x.status, x.headSent = r.Status, true
+	x.c.arm(engine.TimerState, 0)
+	x.streams(r)
+	x.c.respond(r)
+}
 
 // hold keeps the beginning of a head; b may alias u.in. Bounded by Limits.Head and
 // one read: the parser refuses what is longer.
@@ -75,179 +79,84 @@ func (u *upConn) hold(b []byte) {
 		u.in = u.l.getBuffer()
 	}
 	u.in = append(u.in[:0], b...)
-	u.c.sendOut(u.l.out) // interim responses before it
+	u.x.c.flush() // interim responses before it
 }
 
 func (u *upConn) consumeBody(b []byte) {
-	l, c := u.l, u.c
-	x := c.x
+	l, x := u.l, u.x
 	for len(b) > 0 && !u.body.Done() {
 		data, n, err := u.body.Next(b)
 		if err != nil {
-			c.sendOut(l.out)
+			x.c.flush()
 			u.abandon()
 			l.stats.truncated.Add(1)
-			c.drop(errTruncated)
+			x.c.drop(errTruncated)
 			return
 		}
 		b = b[n:]
-		if x.events != nil {
-			var over bool
-			if data, over = c.follow(data); over {
-				u.endStream(data)
-				return
-			}
-		}
-		x.bytesOut += int64(len(data))
-		switch {
-		case len(data) == 0:
-		case x.respChunk:
-			l.out = h1.AppendChunk(l.out, data)
-		case len(l.out) == 0:
-			c.sendOut(data)
-		case len(data) >= uncopied:
-			c.sendOut(l.out) // the driver sends both as one piece
-			l.out = l.out[:0]
-			c.sendOut(data)
-		default:
-			l.out = append(l.out, data...)
+		if x.pass(data) {
+			return
 		}
 	}
 	done := u.body.Done()
-	if done && x.respChunk {
-		l.out = h1.AppendLastChunk(l.out, l.cleanTrailers(u.body.Trailers()))
+	if done {
+		x.c.end(u.body.Trailers())
 	}
-	c.sendOut(l.out)
-	l.out = l.out[:0]
+	x.c.flush()
 	u.in = u.in[:0]
 	if done {
 		u.endResponse(b)
 		return
 	}
 	u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
-	if !u.moveBody() && c.full() {
+	if !u.moveBody() && x.c.full() {
 		u.pause(pausePressure)
 	}
 }
 
 // finishResponse ends a response whose body lasted until the upstream's FIN.
 func (u *upConn) finishResponse(rest []byte) {
-	if u.c.x.respChunk {
-		u.l.out = h1.AppendLastChunk(u.l.out[:0], u.l.cleanTrailers(u.body.Trailers()))
-		u.c.sendOut(u.l.out)
-	}
+	u.l.out = u.l.out[:0]
+	u.x.c.end(u.body.Trailers())
+	u.x.c.flush()
 	u.endResponse(rest)
 }
 
 func (u *upConn) endResponse(rest []byte) {
-	c := u.c
+	x := u.x
 	u.release(rest)
-	u.l.trip(c.id)
-	c.endExchange()
+	u.l.trip(x.d.id)
+	x.c.over()
 }
 
 // badResponse: what the upstream sent is no response. Neither connection can be trusted with another exchange.
 func (u *upConn) badResponse(err *h1.Error) {
-	c := u.c
-	c.sendOut(u.l.out)
+	x := u.x
+	x.c.flush()
 	u.l.stats.badResponses.Add(1)
 	u.fault()
 	u.abandon()
-	c.reply(response{status: 502, reason: "bad_response", text: "the upstream's response is malformed: " + err.Detail})
-	c.pump()
+	x.replyLate(response{status: 502, reason: "bad_response", text: "the upstream's response is malformed: " + err.Detail})
 }
 
 // interim passes on a 1xx; false: the exchange is over or became a tunnel. rest is
 // what came behind it.
 func (u *upConn) interim(r *h1.Response, rest []byte) bool {
-	c := u.c
-	x := c.x
+	x := u.x
 	x.interim++
 	switch {
 	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone &&
 		(x.upgrade && answersUpgrade(x.head, r.Upgrade) || u.l.cfg.Faults.SwitchUnasked):
 		u.ep.Answered(u.l.now())
-		c.upgraded(r, rest)
+		x.status, x.headSent = r.Status, true
+		x.c.upgraded(r, rest)
 		return false
 	case r.Status == 101, x.interim > maxInterim:
 		u.l.stats.badResponses.Add(1)
 		u.abandon()
-		c.reply(response{status: 502, reason: "bad_response", text: errUnexpected101.Error()})
-		c.pump()
+		x.replyLate(response{status: 502, reason: "bad_response", text: errUnexpected101.Error()})
 		return false
-	case x.minor == 0:
-		return true // HTTP/1.0 has no 1xx (RFC 9110 section 15.2)
 	}
-	u.l.out = h1.AppendStatusLine(u.l.out, r.Status, r.Reason)
-	u.l.out = appendFields(u.l.out, r.Fields, true)
-	u.l.out = h1.AppendEnd(u.l.out)
+	x.c.interim(r)
 	return true
-}
-
-// respond writes the response head to l.out. From here on the exchange has an answer.
-func (c *httpConn) respond(r *h1.Response) {
-	x, l := c.x, c.l
-	l.trip(c.id)
-	x.status, x.headSent = r.Status, true
-	c.arm(engine.TimerState, 0)
-	x.close = !x.clientStay || !x.reqDone || c.goodbye()
-	switch r.Body {
-	case h1.BodyChunked, h1.BodyUntilClose:
-		x.respChunk = x.minor == 1
-		x.untilClose = !x.respChunk
-		x.close = x.close || x.untilClose
-	case h1.BodyNone, h1.BodyLength:
-	}
-	c.streams(r)
-	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
-	l.out = appendFields(l.out, r.Fields, r.Status == 204)
-	if !hasDate(r.Fields) {
-		l.out = append(l.out, l.date.at(l.now())...)
-	}
-	if x.respChunk {
-		l.out = append(l.out, "Transfer-Encoding: chunked\r\n"...)
-	}
-	switch {
-	case x.close:
-		l.out = append(l.out, "Connection: close\r\n"...)
-	case x.minor == 0:
-		l.out = append(l.out, "Connection: keep-alive\r\n"...)
-	}
-	l.out = h1.AppendEnd(l.out)
-}
-
-// appendFields copies the end-to-end fields. Content-Length stays, since a body is
-// passed on with the framing it came with, except where the RFC forbids it (1xx, 204).
-func appendFields(dst []byte, fields []h1.Field, dropLength bool) []byte {
-	for i := range fields {
-		f := &fields[i]
-		if f.Hop || dropLength && f.ID == h1.ContentLength || ours(f.Name) {
-			continue
-		}
-		dst = append(dst, f.Name...)
-		dst = append(dst, ": "...)
-		dst = append(dst, f.Value...)
-		dst = append(dst, "\r\n"...)
-	}
-	return dst
-}
-
-// upgraded: the upstream answered 101 to a request that asked for it. Both
-// connections become the two ends of a tunnel.
-func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
-	x, l, u := c.x, c.l, c.x.up
-	x.status, x.headSent = r.Status, true
-	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
-	l.out = appendFields(l.out, r.Fields, true)
-	l.out = append(l.out, "Connection: upgrade\r\nUpgrade: "...)
-	l.out = append(l.out, r.Upgrade...)
-	l.out = h1.AppendEnd(append(l.out, "\r\n"...))
-	c.sendOut(l.out)
-	early := bytes.Clone(c.in) // what the client sent behind its request, before it knew
-	late := bytes.Clone(rest)
-	c.endAccount()
-	if l.cfg.Faults.DropEarly {
-		early, late = nil, nil
-	}
-	startTunnel(c, u, r.Upgrade, early, late)
 }

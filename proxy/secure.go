@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 
@@ -56,7 +57,8 @@ const (
 	handshakeDone handshake = iota
 	handshakeNotTLS
 	handshakeTimeout
-	handshakeLeft // the client closed
+	handshakeLeft   // the client closed
+	handshakeClient // the client's certificate is not good
 	handshakeFailed
 	numHandshakes
 )
@@ -71,6 +73,8 @@ func (h handshake) String() string {
 		return "timeout"
 	case handshakeLeft:
 		return "client_left"
+	case handshakeClient:
+		return "client_certificate"
 	case handshakeFailed:
 		return "failed"
 	case numHandshakes:
@@ -91,6 +95,8 @@ func (ln *listener) handshakeEnded(err error) {
 		h = handshakeTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		h = handshakeLeft
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		h = handshakeClient
 	}
 	ln.handshakes[h].Add(1)
 }
@@ -116,8 +122,11 @@ func (c *httpConn) secured(s engine.Secured) {
 		return
 	}
 	c.ln.handshakeEnded(nil)
-	c.serverName = s.State.ServerName
+	c.serverName, c.proof = s.State.ServerName, proofOf(s.State)
 	c.opened()
+	if s.State.NegotiatedProtocol == "h2" || c.ln.cfg.OnlyHTTP2 {
+		c.upgradeToH2(nil)
+	}
 }
 
 // unsecured ends a connection of which the handshake came to nothing. Who spoke HTTP in the
@@ -127,7 +136,7 @@ func (c *httpConn) unsecured(err error) {
 	if errors.Is(err, engine.ErrNotTLS) {
 		c.opening = ready
 		c.startExchange()
-		c.replyClose(response{status: 400, reason: "not_tls", text: "this port speaks TLS (https)"})
+		c.x.replyClose(response{status: 400, reason: "not_tls", text: "this port speaks TLS (https)"})
 		return
 	}
 	c.decide(drain.Errored)
@@ -148,6 +157,7 @@ func (c *tcpConn) answer(v any) {
 		c.unsecured(s.Err)
 	default:
 		c.ln.handshakeEnded(nil)
+		c.proof = proofOf(s.State)
 		c.opened()
 	}
 }
@@ -159,6 +169,6 @@ func (c *tcpConn) unsecured(err error) {
 
 // misdirected reports whether the request is for a host that the server's certificate does not
 // stand for (RFC 9110 section 15.5.20).
-func (c *httpConn) misdirected(host []byte) bool {
-	return c.ln.cfg.TLS != nil && len(host) > 0 && c.serverName != string(host) && !c.ln.cfg.TLS.Covers(c.serverName, string(host))
+func (d *downstream) misdirected(host []byte) bool {
+	return d.ln.cfg.TLS != nil && len(host) > 0 && d.serverName != string(host) && !d.ln.cfg.TLS.Covers(d.serverName, string(host))
 }

@@ -207,10 +207,12 @@ func (s *Server) LameDuck() {
 	if s.yield() {
 		s.succeeded.Store(true)
 		s.tracker.Leave()
+		s.Tell()
 		s.tracker.Notice()
 		return
 	}
 	s.tracker.Leave()
+	s.Tell()
 }
 
 // yield leaves the sockets that a successor has taken to it, accept loops joined, and
@@ -256,6 +258,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	s.closeListeners()
 	// Invariant 2: every accept loop is joined before the tracker turns Draining.
 	s.Patrol()
+	s.Tell()
 	r := s.tracker.Drain(ctx)
 	s.Shut()
 	// Whoever was never admitted has as long as a head may take, and no longer than the drain.

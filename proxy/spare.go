@@ -25,6 +25,7 @@ func (l *loop) spareOne() bool {
 	if ok {
 		u.ep.Cluster().Unpooled(l.sh.Index(), 1)
 		u.close()
+		return true
 	}
-	return ok
+	return l.closeIdleOrigins(func(*upH2) bool { return true }, 1) > 0
 }

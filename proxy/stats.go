@@ -75,6 +75,11 @@ type loopStats struct {
 
 	pendingTimeouts atomic.Uint64
 
+	h2Errors  reasonCounts  // connections that ended for what their client did
+	h2Refused reasonCounts  // streams that were reset for it
+	h2Slow    atomic.Uint64 // connections with a head that did not become whole in time
+	h2Unheard atomic.Uint64 // notices that nobody answered
+
 	farewells, farewellsAnswered atomic.Uint64
 	streams                      [3]atomic.Uint64 // event streams that heard of a drain, by streamEnding
 
@@ -128,6 +133,7 @@ type Stats struct {
 	Requests       []RequestStats
 	Upstreams      []EndpointStats
 	Clusters       []ClusterStats
+	HTTP2          HTTP2Stats
 	// PendingTimeouts are requests and TCP connections that waited for too long.
 	PendingTimeouts uint64
 	// Farewells are WebSockets whose client got a Close frame of ours, and FarewellsAnswered
@@ -135,6 +141,14 @@ type Stats struct {
 	Farewells, FarewellsAnswered uint64
 	// StreamsHinted and StreamsEnded are event streams that a drain gave a hint, and an end.
 	StreamsHinted, StreamsEnded uint64
+}
+
+// HTTP2Stats counts what clients did wrong on HTTP/2 connections, by reasons of package h2.
+type HTTP2Stats struct {
+	Errors   map[string]uint64 // connections that were ended
+	Refused  map[string]uint64 // streams that were reset
+	HeadSlow uint64            // connections that were ended because a head took too long
+	Unheard  uint64            // goodbyes that were not answered within two seconds
 }
 
 // ListenerStats counts connections of one listener.
@@ -168,6 +182,7 @@ type EndpointStats struct {
 	State                           upstream.State
 	Active                          int64
 	Requests, Connects, ConnectErrs uint64
+	TLSErrs, BadCerts               uint64 // handshakes that failed; of those, for the upstream's certificate
 	Failures                        uint64 // broke or fell silent before an answer
 	Ejections                       uint64
 	Checks, CheckErrs               uint64 // of health_check
@@ -183,7 +198,8 @@ type ClusterStats struct {
 
 // Stats reads all counters. Safe for concurrent use.
 func (core *Core) Stats() Stats {
-	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{}}
+	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{},
+		HTTP2: HTTP2Stats{Errors: map[string]uint64{}, Refused: map[string]uint64{}}}
 	sums := map[DecisionStats]uint64{}
 	core.mu.Lock()
 	loops := core.loops
@@ -196,6 +212,10 @@ func (core *Core) Stats() Stats {
 			s.Panics[where.String()] += l.stats.panics[where].Load()
 		}
 		s.Active += l.stats.active.Load()
+		l.stats.h2Errors.addTo(s.HTTP2.Errors)
+		l.stats.h2Refused.addTo(s.HTTP2.Refused)
+		s.HTTP2.HeadSlow += l.stats.h2Slow.Load()
+		s.HTTP2.Unheard += l.stats.h2Unheard.Load()
 		s.IdleTimeouts += l.stats.idleTimeouts.Load()
 		s.BadRequests += l.stats.badRequests.Load()
 		s.BadResponses += l.stats.badResponses.Load()
@@ -236,6 +256,7 @@ func (core *Core) readUpstreams(s *Stats) {
 		for _, e := range c.Endpoints() {
 			s.Upstreams = append(s.Upstreams, EndpointStats{Cluster: c.Name(), Endpoint: e.Addr, State: e.State(), Active: e.Active.Load(),
 				Requests: e.Requests.Load(), Connects: e.Connects.Load(), ConnectErrs: e.ConnectErrs.Load(),
+				TLSErrs: e.TLSErrs.Load(), BadCerts: e.BadCerts.Load(),
 				Failures: e.Failures.Load(), Ejections: e.Ejections.Load(), Checks: e.Checks.Load(), CheckErrs: e.CheckErrs.Load()})
 		}
 	}

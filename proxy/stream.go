@@ -29,10 +29,10 @@ type eventStream struct {
 
 // streams begins to follow a response whose body can be ended cleanly: a text of no declared
 // length.
-func (c *httpConn) streams(r *h1.Response) {
-	x := c.x
+func (x *exchange) streams(r *h1.Response) {
 	x.events = nil
-	if x.route == nil || x.route.streams == streamGoesOn || !x.respChunk && !x.untilClose || r.Status != 200 {
+	open := r.Body == h1.BodyChunked || r.Body == h1.BodyUntilClose
+	if x.route == nil || x.route.streams == streamGoesOn || !open || r.Status != 200 {
 		return
 	}
 	isStream := false
@@ -50,45 +50,53 @@ func (c *httpConn) streams(r *h1.Response) {
 	}
 }
 
-// farewell is drain.CauseFarewell: it holds for what runs, and for whatever comes on this
-// connection from now on.
-func (c *httpConn) farewell() {
-	c.leaving = true
-	x := c.x
-	if x.events == nil || !x.running || x.up == nil {
+// pass sends a piece of the body on, and reports whether the response ended with it although the
+// upstream's has not: then that side was given up.
+func (x *exchange) pass(data []byte) (over bool) {
+	if x.events != nil {
+		if data, over = x.follow(data); over {
+			x.endStream(data)
+			return true
+		}
+	}
+	if len(data) > 0 {
+		x.bytesOut += int64(len(data))
+		x.c.data(data)
+	}
+	return false
+}
+
+// farewell is drain.CauseFarewell, which holds for whatever comes on the connection from now on.
+func (x *exchange) farewell() {
+	if x.events == nil || !x.running() || x.up == nil {
 		return
 	}
-	c.l.out = c.l.out[:0]
-	data, over := c.follow(nil)
-	if over {
-		x.up.endStream(data)
-		return
+	x.l.out = x.l.out[:0]
+	if !x.pass(nil) {
+		x.c.flush()
 	}
-	x.up.sendEvents(data)
-	c.sendOut(c.l.out)
-	c.l.out = c.l.out[:0]
 }
 
 // follow is shown each piece of a stream, and returns what is to be sent of it and whether the
 // stream ends with that.
-func (c *httpConn) follow(data []byte) (out []byte, over bool) {
-	s := c.x.events
-	if !c.leaving || s.ending == streamGoesOn {
+func (x *exchange) follow(data []byte) (out []byte, over bool) {
+	s := x.events
+	if !x.d.leaving || s.ending == streamGoesOn {
 		s.f.Feed(data)
 		return data, false
 	}
 	at := 0
-	for !c.mayTell(s) && at < len(data) {
+	for !x.mayTell() && at < len(data) {
 		n, _ := s.f.Next(data[at:])
 		at += n
 	}
-	if !c.mayTell(s) {
+	if !x.mayTell() {
 		return data, false
 	}
-	c.l.stats.streams[s.ending].Add(1)
-	s.text = s.f.AppendRetry(append(s.text[:0], data[:at]...), c.comeBack())
+	x.l.stats.streams[s.ending].Add(1)
+	s.text = s.f.AppendRetry(append(s.text[:0], data[:at]...), x.l.comeBack())
 	if s.ending == streamEnded {
-		c.handle.Told()
+		x.d.handle.Told()
 		return s.text, true
 	}
 	s.ending = streamGoesOn
@@ -98,41 +106,27 @@ func (c *httpConn) follow(data []byte) (out []byte, over bool) {
 
 // mayTell reports whether a stream that is to hear of the drain stands between two events. A hint
 // alone does not go before its first byte, which may be of a byte order mark.
-func (c *httpConn) mayTell(s *eventStream) bool {
-	return (s.f.Boundary() || c.l.cfg.Faults.EndInsideEvent) && (s.f.Begun() || s.ending == streamEnded)
+func (x *exchange) mayTell() bool {
+	s := x.events
+	return (s.f.Boundary() || x.l.cfg.Faults.EndInsideEvent) && (s.f.Begun() || s.ending == streamEnded)
 }
 
 // comeBack is how long a client is to wait before it connects again: from one second to five, so
 // that not all come at once.
-func (c *httpConn) comeBack() time.Duration {
-	return time.Second + time.Duration(c.l.rnd.Uint64()%4000)*time.Millisecond
-}
-
-// sendEvents adds a piece of a body that we frame to what leaves with this call.
-func (u *upConn) sendEvents(data []byte) {
-	l, x := u.l, u.c.x
-	x.bytesOut += int64(len(data))
-	switch {
-	case len(data) == 0:
-	case x.respChunk:
-		l.out = h1.AppendChunk(l.out, data)
-	default:
-		l.out = append(l.out, data...)
-	}
+func (l *loop) comeBack() time.Duration {
+	return time.Second + time.Duration(l.rnd.Uint64()%4000)*time.Millisecond
 }
 
 // endStream ends the response with data, cleanly, and gives the upstream up, which knows of no end.
-// The client is closed behind it, unless it has asked for something else already.
-func (u *upConn) endStream(data []byte) {
-	l, c := u.l, u.c
-	x := c.x
-	u.sendEvents(data)
-	if x.respChunk {
-		l.out = h1.AppendLastChunk(l.out, nil)
+// An HTTP/1.1 client is closed behind it, unless it has asked for something else already.
+func (x *exchange) endStream(data []byte) {
+	x.bytesOut += int64(len(data))
+	x.c.data(data)
+	x.c.end(nil)
+	x.c.flush()
+	x.up.abandon()
+	if c, ok := x.c.(*httpConn); ok && len(c.in) == 0 {
+		x.close = true
 	}
-	c.sendOut(l.out)
-	l.out = l.out[:0]
-	u.abandon()
-	x.close = x.close || len(c.in) == 0
-	c.endExchange()
+	x.c.over()
 }

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
@@ -15,6 +17,7 @@ type tcpConn struct {
 	ln      *listener
 	ends    ends
 	opening opening
+	proof   *proof
 	early   []byte      // the part of a PROXY header that came; then what came behind it
 	handle  *drain.Conn // nil: refused
 	route   *tcpRoute
@@ -73,7 +76,7 @@ func (c *tcpConn) admitted() {
 	}
 	c.handle.Describe(&r.Name, nil)
 	c.handle.SetTerms(r.terms)
-	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr()}
+	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr(), Certificate: c.proof.certificate()}
 	l.site = inAuthorize
 	l.trip(c.id)
 	d := r.Authorizer.Authorize(nil, &l.areq)
@@ -113,7 +116,7 @@ func (c *tcpConn) dialTo(ep *upstream.Endpoint) {
 	ep.Active.Add(1)
 	c.l.upstreamBegins()
 	id := c.l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	c.dial = &tcpDial{c: c, id: id, ep: ep, slot: slot{ep.Cluster()}, l: c.l}
+	c.dial = &tcpDial{c: c, id: id, ep: ep, slot: slot{ep.Cluster()}, l: c.l, began: c.l.now()}
 	c.l.setRole(id, c.dial)
 }
 
@@ -208,6 +211,9 @@ type tcpDial struct {
 	id   engine.ConnID
 	ep   *upstream.Endpoint
 	slot slot
+
+	began    time.Time
+	securing bool // its TLS handshake runs
 }
 
 // giveUp parts the two. Aborting ends a dial that still runs; on an ID that is dead
@@ -228,25 +234,35 @@ func (d *tcpDial) dialed(err error) {
 	if c == nil {
 		return
 	}
-	if err != nil {
-		d.ep.ConnectErrs.Add(1)
-		d.ep.Failed(c.l.now())
-		d.giveUp()
-		if c.tries >= maxTries {
-			c.shut(drain.Errored)
-			return
-		}
-		c.connect(c.route.Cluster.PickOther(c.l.now(), d.ep))
+	switch {
+	case err != nil:
+		d.failed()
+	case !d.secures():
+		d.sendHeader()
+		d.connected()
+	}
+}
+
+// failed tries another endpoint.
+func (d *tcpDial) failed() {
+	c := d.c
+	d.ep.ConnectErrs.Add(1)
+	d.ep.Failed(c.l.now())
+	d.giveUp()
+	if c.tries >= maxTries {
+		c.shut(drain.Errored)
 		return
 	}
+	c.connect(c.route.Cluster.PickOther(c.l.now(), d.ep))
+}
+
+// connected makes a tunnel of the two.
+func (d *tcpDial) connected() {
+	c := d.c
 	d.ep.Connects.Add(1)
 	d.ep.Answered(c.l.now())
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
-	if v := d.ep.Cluster().Config().ProxyProtocol; v > 0 {
-		c.l.out = appendProxyHeader(c.l.out[:0], v, c.ends.peer())
-		c.l.sh.Send(d.id, c.l.out)
-	}
 	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)
 	p.slot = d.slot
 	p.carry(tunnel.Downstream, c.early)
@@ -258,16 +274,16 @@ func (d *tcpDial) dialed(err error) {
 func (d *tcpDial) closed(engine.End) {
 	d.slot.free(d.l)
 	d.l.upstreamEnded()
-	if c := d.c; c != nil {
+	if c := d.c; c != nil && d.securing {
+		d.secured(errHandshakeCut)
+	} else if c != nil {
 		d.giveUp()
 		c.shut(drain.Errored)
 	}
 }
 
-func (d *tcpDial) received([]byte)    {}
-func (d *tcpDial) eof()               {}
-func (d *tcpDial) sent()              {}
-func (d *tcpDial) answer(any)         {}
-func (d *tcpDial) moved(int64, bool)  {}
-func (d *tcpDial) fired(engine.Timer) {}
-func (d *tcpDial) evict(drain.Cause)  {}
+func (d *tcpDial) received([]byte)   {}
+func (d *tcpDial) eof()              {}
+func (d *tcpDial) sent()             {}
+func (d *tcpDial) moved(int64, bool) {}
+func (d *tcpDial) evict(drain.Cause) {}

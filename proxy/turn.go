@@ -21,12 +21,12 @@ type later struct {
 func (x *exchange) unrepeatable() bool { return !x.method.idempotent() || x.hasBody }
 
 // afterTurn connects after the next turn.
-func (c *httpConn) afterTurn() {
-	l := c.l
-	c.arm(engine.TimerState, 0) // what bounded the head
-	c.waits = true
-	c.x.wait.Seq++
-	l.later = append(l.later, later{c.id, c.x.wait.Seq})
+func (x *exchange) afterTurn() {
+	l := x.l
+	x.c.arm(engine.TimerState, 0) // what bounded the head
+	x.waits = true
+	x.wait.Seq++
+	l.later = append(l.later, later{x.d.id, x.wait.Seq})
 	if len(l.later) == 1 {
 		l.post(l.sh.Index(), turnNote{})
 	}
@@ -37,9 +37,14 @@ func (l *loop) turn() {
 	now := l.later
 	l.later = l.spare[:0]
 	for _, w := range now {
-		if c, ok := l.at(w.id).(*httpConn); ok && c.waitsAs(w.seq) {
-			l.each(c, (*httpConn).again)
-		}
+		l.goesOn(w)
 	}
 	l.spare = now
+}
+
+func (l *loop) goesOn(w later) {
+	defer l.contain(w.id, l.at(w.id))
+	if p := l.waiting(w.id, w.seq); p != nil {
+		p.again()
+	}
 }

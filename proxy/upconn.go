@@ -18,7 +18,7 @@ type upState uint8
 
 const (
 	upConnecting upState = iota // Dial runs
-	upBusy                      // carries the exchange of u.c
+	upBusy                      // carries u.x
 	upPooled                    // waits in loop.idle
 	upEnded                     // Close or Abort was called, or it closed
 )
@@ -27,9 +27,10 @@ const (
 type upConn struct {
 	half
 	ep    *upstream.Endpoint
-	c     *httpConn // of the exchange; nil unless connecting or busy
+	x     *exchange // nil unless connecting or busy
 	state upState
 	slot  slot
+	tls   upTLS
 
 	in        []byte // beginning of a response head
 	scan      h1.HeadScanner
@@ -43,42 +44,42 @@ type upConn struct {
 	finished  bool // the peer's FIN came
 }
 
-// dialUpstream begins a connection for c; the caller has a slot for it.
-func dialUpstream(c *httpConn, ep *upstream.Endpoint) {
-	l := c.l
+// dialUpstream begins a connection for x; the caller has a slot for it.
+func dialUpstream(x *exchange, ep *upstream.Endpoint) {
+	l := x.l
 	l.upstreamBegins()
 	id := l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)
-	u := &upConn{half: half{l: l, id: id}, ep: ep, c: c, slot: slot{ep.Cluster()}}
+	u := &upConn{half: half{l: l, id: id}, ep: ep, x: x, slot: slot{ep.Cluster()}, tls: upTLS{began: l.now()}}
 	l.setRole(id, u)
-	c.x.up = u
+	x.up = u
 	ep.Requests.Add(1)
 	ep.Active.Add(1)
 }
 
 // start sends the head of an exchange on this connection.
-func (u *upConn) start(c *httpConn) {
+func (u *upConn) start(x *exchange) {
 	if u.state == upPooled {
 		u.reused = true
 		u.ep.Requests.Add(1)
 		u.ep.Active.Add(1)
 		u.arm(engine.TimerState, 0)
 	}
-	u.c, u.state = c, upBusy
+	u.x, u.state = x, upBusy
 	u.inBody, u.answered, u.partial = false, false, false
-	c.x.up = u
-	c.x.tries++
-	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused {
-		out := appendProxyHeader(u.l.out[:0], v, c.ends.peer())
-		u.l.out = append(out, c.x.head...)
+	x.up = u
+	x.tries++
+	if v := u.ep.Cluster().Config().ProxyProtocol; v > 0 && !u.reused && !u.tls.on {
+		out := appendProxyHeader(u.l.out[:0], v, x.d.ends.peer())
+		u.l.out = append(out, x.head...)
 		u.send(u.l.out)
 	} else {
-		u.send(c.x.head)
+		u.send(x.head)
 	}
-	c.upstreamReady()
+	x.upstreamReady()
 }
 
 func (u *upConn) dialed(err error) {
-	c := u.c
+	x := u.x
 	if err != nil {
 		u.l.upstreamEnded()
 	}
@@ -89,18 +90,16 @@ func (u *upConn) dialed(err error) {
 		return
 	}
 	if err != nil {
-		u.state = upEnded
 		u.slot.free(u.l)
-		u.ep.Active.Add(-1)
-		u.ep.ConnectErrs.Add(1)
-		u.ep.Failed(u.l.now())
-		u.c = nil
-		c.connectFailed(u.ep)
+		u.unconnected()
+		return
+	}
+	if u.secures() {
 		return
 	}
 	u.ep.Connects.Add(1)
-	u.l.trip(c.id)
-	u.start(c)
+	u.l.trip(x.d.id)
+	u.start(x)
 }
 
 // fault counts against the endpoint: the exchange failed, and not by the client's doing.
@@ -112,9 +111,9 @@ func (u *upConn) fault() {
 // detach ends the association with the exchange. The client is read again: what is left
 // of its request is dropped, and nobody else would resume it.
 func (u *upConn) detach() {
-	if c := u.c; c != nil {
-		u.c, c.x.up = nil, nil
-		c.resume(pausePressure)
+	if x := u.x; x != nil {
+		u.x, x.up = nil, nil
+		x.c.takeBody()
 		u.ep.Active.Add(-1)
 	}
 	u.arm(engine.TimerRead, 0)
@@ -147,11 +146,11 @@ func (u *upConn) close() {
 // anything behind a read that ended exactly with it: the next request may go out within this
 // very call, and would have that for its answer.
 func (u *upConn) release(rest []byte) {
-	c := u.c
-	clean := u.keepAlive && c.x.reqDone && len(rest) == 0 && !u.finished && !u.l.sh.Unread(u.id) || u.l.cfg.Faults.ReuseDirty && !u.finished
+	reqDone := u.x.reqDone
+	clean := u.keepAlive && reqDone && len(rest) == 0 && !u.finished && !u.l.sh.Unread(u.id) || u.l.cfg.Faults.ReuseDirty && !u.finished
 	u.detach()
 	if !clean {
-		if c.x.reqDone {
+		if reqDone {
 			u.close()
 		} else {
 			u.abandon()
@@ -201,7 +200,7 @@ func (u *upConn) eof() {
 // ended: no byte of the response will come any more. A connection that broke ends no
 // body, not even one that lasts until the close: only FIN says that it was all.
 func (u *upConn) ended(broke bool) {
-	c := u.c
+	x := u.x
 	if u.inBody {
 		if !broke && u.body.EOF() == nil {
 			u.finishResponse(nil)
@@ -209,7 +208,7 @@ func (u *upConn) ended(broke bool) {
 		}
 		u.abandon()
 		u.l.stats.truncated.Add(1)
-		c.drop(errTruncated)
+		x.c.drop(errTruncated)
 		return
 	}
 	u.l.stats.upstreamClosed.Add(1)
@@ -218,38 +217,38 @@ func (u *upConn) ended(broke bool) {
 		u.fault()
 	}
 	u.abandon()
-	if silent && c.mayRetry(ep) {
-		c.x.resent = true
-		c.connect(ep)
+	if silent && x.mayRetry(ep) {
+		x.resent = true
+		x.connect(ep)
 		return
 	}
-	c.failRequest(response{status: 502, reason: "upstream_closed", text: "the upstream closed the connection before it answered", fields: retryAfter}, errTruncated)
+	x.failRequest(response{status: 502, reason: "upstream_closed", text: "the upstream closed the connection before it answered", fields: retryAfter}, errTruncated)
 }
 
 // mayRetry: the request goes out again only if that cannot execute it twice (RFC 9110
 // section 9.2.2), if nothing of it is lost meanwhile, and if the cluster's budget has room;
 // and only once: what ends two connections is likely to end a third.
-func (c *httpConn) mayRetry(ep *upstream.Endpoint) bool {
-	x := c.x
+func (x *exchange) mayRetry(ep *upstream.Endpoint) bool {
 	if x.resent || x.bodyBegun || !x.reqDone && x.hasBody {
 		return false
 	}
-	if c.l.cfg.Faults.RetryPOST {
+	if x.l.cfg.Faults.RetryPOST {
 		return true
 	}
-	return x.method.idempotent() && ep.Cluster().MayRetry(c.l.now())
+	return x.method.idempotent() && ep.Cluster().MayRetry(x.l.now())
 }
 
 func (u *upConn) sent() {
 	u.flushed()
-	if u.c != nil {
-		u.c.resume(pausePressure)
+	if u.x != nil {
+		u.x.c.takeBody()
 	}
 }
 
 func (u *upConn) fired(t engine.Timer) {
 	switch t {
 	case engine.TimerState:
+		u.secured(errHandshakeTimeout)
 		if u.state == upPooled {
 			u.unpool()
 			u.close()
@@ -258,19 +257,19 @@ func (u *upConn) fired(t engine.Timer) {
 		if u.state != upBusy {
 			return
 		}
-		if u.paused&pausePressure != 0 || u.l.sh.Queued(u.c.id) > 0 { // the client is what stalls; its own timer bounds that
-			u.c.watchStall()
+		if u.paused&pausePressure != 0 || u.x.c.queued() > 0 { // the client is what stalls; its own timer bounds that
+			u.x.c.watchStall()
 			u.arm(engine.TimerRead, u.ep.Cluster().Config().StreamIdle)
 			return
 		}
-		c := u.c
+		x := u.x
 		u.abandon()
-		c.drop(errStreamIdle)
+		x.c.drop(errStreamIdle)
 	case engine.TimerWrite:
 		if u.state == upBusy && u.stalled(1) {
-			c := u.c
+			x := u.x
 			u.abandon()
-			c.failRequest(response{status: 504, reason: "upstream_stalled", text: "the upstream does not take the request"}, errTruncated)
+			x.failRequest(response{status: 504, reason: "upstream_stalled", text: "the upstream does not take the request"}, errTruncated)
 		}
 	}
 }
@@ -285,11 +284,10 @@ func (u *upConn) closed(end engine.End) {
 		u.finished = true
 		u.ended(end.Err != nil)
 	case upConnecting:
-		c := u.c
-		u.state = upEnded
-		u.detach()
-		u.ep.Failed(u.l.now())
-		c.connectFailed(u.ep)
+		if u.tls.runs {
+			insecure(u.ep, end.Err)
+		}
+		u.unconnected()
 	case upEnded:
 	}
 	u.state = upEnded
@@ -299,5 +297,4 @@ func (u *upConn) closed(end engine.End) {
 	}
 }
 
-func (u *upConn) answer(any)        {}
 func (u *upConn) evict(drain.Cause) {}

@@ -13,14 +13,16 @@ type Cluster struct {
 	Endpoints       []string      `yaml:"endpoints,required"` // host:port
 	Balance         string        `yaml:"balance" enum:"round_robin,least_request"`
 	ConnectTimeout  time.Duration `yaml:"connect_timeout"`
-	ResponseTimeout time.Duration `yaml:"response_timeout"` // until the head of the response
-	IdleTimeout     time.Duration `yaml:"idle_timeout"`     // of pooled connections
-	MaxIdle         int           `yaml:"max_idle"`         // pooled connections an endpoint; 0 is the default
-	MaxConnections  int           `yaml:"max_connections"`  // of all loops together; 0: no limit
-	MaxPending      int           `yaml:"max_pending"`      // requests that wait for one of them
-	PendingTimeout  time.Duration `yaml:"pending_timeout"`  // and for how long
-	RetryPercent    *int          `yaml:"retry_percent"`    // of requests that may be sent again; 0: none
+	ResponseTimeout time.Duration `yaml:"response_timeout"`            // until the head of the response
+	IdleTimeout     time.Duration `yaml:"idle_timeout"`                // of pooled connections
+	MaxIdle         int           `yaml:"max_idle"`                    // pooled connections an endpoint; 0 is the default
+	MaxConnections  int           `yaml:"max_connections"`             // of all loops together; 0: no limit
+	MaxPending      int           `yaml:"max_pending"`                 // requests that wait for one of them
+	PendingTimeout  time.Duration `yaml:"pending_timeout"`             // and for how long
+	RetryPercent    *int          `yaml:"retry_percent"`               // of requests that may be sent again; 0: none
+	Protocol        string        `yaml:"protocol" enum:"http1,http2"` // that its endpoints speak; http2: by prior knowledge
 	ProxyProtocol   string        `yaml:"proxy_protocol" enum:"v1,v2"`
+	TLS             *ClusterTLS   `yaml:"tls"` // nil: connections are not secured
 	Outlier         Outlier       `yaml:"outlier"`
 	HealthCheck     *HealthCheck  `yaml:"health_check"` // nil: no probes
 
@@ -53,6 +55,7 @@ func (c *Cluster) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 	r.Decode(n, (*plain)(c))
 	c.Origin = Origin{r.Place(n)}
 	c.checkNumbers(n, r)
+	c.checkProtocol(n, r)
 	list, _ := n.Get("endpoints")
 	if list.Kind() != yaml.List {
 		return
@@ -71,6 +74,23 @@ func (c *Cluster) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 			r.Index(i).Fault(n, "%q is given twice", n.Text())
 		}
 		seen[n.Text()] = true
+	}
+}
+
+// checkProtocol refuses what does not go with connections that many requests share.
+func (c *Cluster) checkProtocol(n yaml.Node, r *yaml.Reader) {
+	if c.Protocol != "http2" {
+		return
+	}
+	for _, key := range []string{"max_connections", "proxy_protocol"} {
+		if value, ok := n.Get(key); ok {
+			r.Key(key).Fault(value, "does not go with protocol: http2, where many requests share a connection")
+		}
+	}
+	if c.HealthCheck != nil && c.HealthCheck.Path != "" {
+		h, _ := n.Get("health_check")
+		path, _ := h.Get("path")
+		r.Key("health_check").Key("path").Fault(path, "probes of a path speak HTTP/1.1: with protocol: http2 leave it out, and a connection is enough")
 	}
 }
 

@@ -40,6 +40,8 @@ type Facts struct {
 	SourceIP bool
 	Method   bool
 	Path     bool
+
+	Certificate bool
 }
 
 // Facts returns what the program looks at.
@@ -190,6 +192,8 @@ func (f *Facts) add(c Criterion) {
 		f.Method = true
 	case HTTPPath:
 		f.Path = true
+	case ClientCertificate:
+		f.Certificate = true
 	case Accept, Reject, AuthenticatedUser, Email, Domain, User:
 	}
 }
@@ -198,7 +202,7 @@ func (f *Facts) add(c Criterion) {
 func (c *compiler) test(t *Test) (out test, word uint32) {
 	out = test{criterion: t.Criterion, matcher: t.Matcher, claim: t.Claim}
 	values := t.Values
-	if t.Criterion == Email || t.Criterion == Domain {
+	if t.Criterion == Email || t.Criterion == Domain || t.foldsCertificate() {
 		values = make([]string, len(t.Values))
 		for i, v := range t.Values {
 			values[i] = lowerASCII(v)

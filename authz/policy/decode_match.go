@@ -19,6 +19,8 @@ func readTest(test Test, kind matchKind, n yaml.Node, r *yaml.Reader) (Expr, boo
 		test.Matcher = Within
 		ok := readNets(&test, n, r)
 		return Expr{Op: Leaf, Test: test}, ok
+	case matchCertificate:
+		return readCertificate(test, n, r)
 	case matchString:
 		return readMatchers(test, stringMatchers, stringWords, Is, n, r)
 	}

@@ -39,7 +39,7 @@ func (d *Document) link(faults *yaml.Faults) {
 		l.define("TCP route of listener", r.Listener, l.listeners, r.Origin)
 		l.cluster(r.Name, r.Cluster, r.Origin)
 		if name, ok := r.Policy.find(func(c Criterion) bool { return !c.forTCP() }); ok {
-			l.fault(r.Origin, "route %q: %s cannot be asked of a TCP connection, only accept, reject and source_ip", r.Name, name)
+			l.fault(r.Origin, "route %q: %s cannot be asked of a TCP connection, only accept, reject, source_ip and client_certificate", r.Name, name)
 		}
 	}
 }

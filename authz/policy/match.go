@@ -23,6 +23,9 @@ func (t arg) eval(q *query) (value, reason) {
 	if q.id == nil && t.criterion.needsIdentity() {
 		return unknown, rUnauthenticated
 	}
+	if q.req.Certificate == nil && t.criterion == ClientCertificate {
+		return unknown, rUnauthenticated
+	}
 	switch t.criterion {
 	case Accept:
 		return yes, rReject
@@ -46,6 +49,8 @@ func (t arg) eval(q *query) (value, reason) {
 		return is(match(t, q.req.Path)), rPath
 	case SourceIP:
 		return t.within(q.req), rSourceIP
+	case ClientCertificate:
+		return t.certificate(q.req.Certificate), rCertificate
 	}
 	return failed, rError
 }

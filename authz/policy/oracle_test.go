@@ -96,6 +96,8 @@ func (o oracle) test(t *Test) value {
 		subject = []string{o.req.Method}
 	case HTTPPath:
 		subject = []string{string(o.req.Path)}
+	case ClientCertificate:
+		return o.certificate(t)
 	case SourceIP:
 		if !o.req.Source.IsValid() {
 			return failed
@@ -118,6 +120,25 @@ func (o oracle) test(t *Test) value {
 		Has: slices.Contains(subject, values[0]), Exclude: !slices.Contains(subject, values[0]),
 		ListIs: len(subject) == 1 && one == values[0],
 	}[t.Matcher])
+}
+
+func (o oracle) certificate(t *Test) value {
+	c := o.req.Certificate
+	if c == nil {
+		return unknown
+	}
+	if t.Claim == "" {
+		return yes
+	}
+	v := t.Values[0]
+	met := func(s string) bool {
+		return map[Matcher]bool{Is: s == v, In: s == v, Contains: strings.Contains(s, v), StartsWith: strings.HasPrefix(s, v), EndsWith: strings.HasSuffix(s, v)}[t.Matcher]
+	}
+	subject := map[string][]string{certFingerprint: {c.Fingerprint}, certURI: c.URIs, certDNS: c.DNSNames}[t.Claim]
+	if t.Matcher == IsNot || t.Matcher == NotIn {
+		return is(!slices.Contains(subject, v))
+	}
+	return is(slices.ContainsFunc(subject, met))
 }
 
 func (o oracle) verdict(r *Rules) authz.Verdict {
@@ -163,12 +184,18 @@ func (d dice) expr(depth int) Expr {
 		}
 		return e
 	}
-	t := Test{Criterion: Criterion(d.IntN(int(SourceIP) + 1))}
+	t := Test{Criterion: Criterion(d.IntN(int(ClientCertificate) + 1))}
 	switch t.Criterion {
 	case Accept, Reject, AuthenticatedUser:
 	case SourceIP:
 		t.Matcher = Within
 		t.Nets = []netip.Prefix{netip.MustParsePrefix(d.of("10.0.0.0/8", "0.0.0.0/0", "::/0", "10.1.2.3/32"))}
+	case ClientCertificate:
+		t.Claim = d.of("", certFingerprint, certURI, certDNS)
+		if t.Claim != "" {
+			t.Matcher = Is + Matcher(d.IntN(7))
+			t.Values = []string{d.of("a", "b", "ab")}
+		}
 	case Groups, Claim:
 		t.Matcher = Has + Matcher(d.IntN(3))
 		t.Claim = d.of("x", "y")
@@ -204,6 +231,9 @@ func (d dice) query() (*authz.Identity, *authz.Request) {
 	req := &authz.Request{Method: d.of("GET", "a"), Path: []byte(d.of("/a", "/a/b", "/b"))}
 	if d.IntN(4) > 0 {
 		req.Source = netip.MustParseAddr(d.of("10.1.2.3", "10.2.2.2", "192.168.1.1", "::1"))
+	}
+	if d.IntN(3) > 0 {
+		req.Certificate = &authz.ClientCertificate{Fingerprint: d.of("a", "b"), URIs: d.some("a", "b", "ab"), DNSNames: d.some("ab", "c")}
 	}
 	if d.IntN(3) == 0 {
 		return nil, req

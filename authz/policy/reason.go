@@ -4,21 +4,22 @@ package policy
 // is given when it was the one that decided: a false one in an allow, a true one in a
 // deny.
 const (
-	ReasonOK              = "ok"                       // allowed
-	ReasonNoPolicy        = "no-policy"                // the route has no policy
-	ReasonNoRule          = "no-rule-matched"          // no allow was met, for more than one reason
-	ReasonReject          = "reject"                   // reject, or accept in a deny
-	ReasonUnauthenticated = "user-unauthenticated"     // an identity is needed and there is none
-	ReasonEmail           = "email-unauthorized"       // email
-	ReasonDomain          = "domain-unauthorized"      // domain
-	ReasonUser            = "user-unauthorized"        // user
-	ReasonGroups          = "groups-unauthorized"      // groups
-	ReasonClaim           = "claim-unauthorized"       // claim/<path>
-	ReasonMethod          = "http-method-unauthorized" // http_method
-	ReasonPath            = "http-path-unauthorized"   // http_path
-	ReasonSourceIP        = "source-ip-unauthorized"   // source_ip
-	ReasonError           = "evaluation-error"         // a criterion could not be evaluated
-	ReasonAuthenticated   = "user-authenticated"       // authenticated_user in a deny, or under not
+	ReasonOK              = "ok"                              // allowed
+	ReasonNoPolicy        = "no-policy"                       // the route has no policy
+	ReasonNoRule          = "no-rule-matched"                 // no allow was met, for more than one reason
+	ReasonReject          = "reject"                          // reject, or accept in a deny
+	ReasonUnauthenticated = "user-unauthenticated"            // an identity is needed and there is none
+	ReasonEmail           = "email-unauthorized"              // email
+	ReasonDomain          = "domain-unauthorized"             // domain
+	ReasonUser            = "user-unauthorized"               // user
+	ReasonGroups          = "groups-unauthorized"             // groups
+	ReasonClaim           = "claim-unauthorized"              // claim/<path>
+	ReasonMethod          = "http-method-unauthorized"        // http_method
+	ReasonPath            = "http-path-unauthorized"          // http_path
+	ReasonSourceIP        = "source-ip-unauthorized"          // source_ip
+	ReasonCertificate     = "client-certificate-unauthorized" // client_certificate
+	ReasonError           = "evaluation-error"                // a criterion could not be evaluated
+	ReasonAuthenticated   = "user-authenticated"              // authenticated_user in a deny, or under not
 )
 
 // Reasons returns every reason code: what a metric's label may be.
@@ -41,6 +42,7 @@ const (
 	rMethod
 	rPath
 	rSourceIP
+	rCertificate
 	rError
 	rAuthenticated
 	reasonCount
@@ -50,5 +52,5 @@ var reasons = [reasonCount]string{
 	rOK: ReasonOK, rNoPolicy: ReasonNoPolicy, rNoRule: ReasonNoRule, rReject: ReasonReject,
 	rUnauthenticated: ReasonUnauthenticated, rEmail: ReasonEmail, rDomain: ReasonDomain, rUser: ReasonUser,
 	rGroups: ReasonGroups, rClaim: ReasonClaim, rMethod: ReasonMethod, rPath: ReasonPath,
-	rSourceIP: ReasonSourceIP, rError: ReasonError, rAuthenticated: ReasonAuthenticated,
+	rSourceIP: ReasonSourceIP, rCertificate: ReasonCertificate, rError: ReasonError, rAuthenticated: ReasonAuthenticated,
 }

@@ -47,6 +47,7 @@ const (
 	HTTPMethod
 	HTTPPath
 	SourceIP
+	ClientCertificate
 )
 
 // Matcher is how a test compares.
@@ -73,7 +74,7 @@ const (
 type Test struct {
 	Criterion Criterion
 	Matcher   Matcher
-	Claim     string // path of a Claim
+	Claim     string // path of a Claim; part of a ClientCertificate
 	Values    []string
 	Nets      []netip.Prefix
 }
@@ -93,6 +94,7 @@ var criteria = map[string]struct {
 	"http_method":        {HTTPMethod, matchString},
 	"http_path":          {HTTPPath, matchString},
 	"source_ip":          {SourceIP, matchNets},
+	"client_certificate": {ClientCertificate, matchCertificate},
 }
 
 type matchKind uint8
@@ -102,6 +104,7 @@ const (
 	matchString                  // one string is looked at
 	matchList                    // a list of strings is looked at
 	matchNets
+	matchCertificate // see readCertificate
 )
 
 // foreign are criteria that a policy from elsewhere may have. They are refused by name:
@@ -111,8 +114,7 @@ var foreign = map[string]string{
 	"date":                       "not supported yet",
 	"time_of_day":                "not supported yet",
 	"day_of_week":                "not supported yet",
-	"client_certificate":         "not supported yet",
-	"invalid_client_certificate": "not supported yet",
+	"invalid_client_certificate": "not supported: one that is not valid ends the handshake",
 	"cors_preflight":             "not supported yet",
 	"device":                     "not supported at all",
 	"record":                     "not supported at all",
@@ -141,4 +143,6 @@ func (c Criterion) needsIdentity() bool {
 }
 
 // forTCP says whether a criterion can be asked of a raw TCP connection.
-func (c Criterion) forTCP() bool { return c == Accept || c == Reject || c == SourceIP }
+func (c Criterion) forTCP() bool {
+	return c == Accept || c == Reject || c == SourceIP || c == ClientCertificate
+}

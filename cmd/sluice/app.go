@@ -40,6 +40,7 @@ type app struct {
 	syncer       *policysync.Syncer // nil with --public
 	keys         *authn.APIKeys     // nil without authenticate.api_key
 	certificates []certificates     // of the listeners that speak TLS
+	outgoing     []outgoing         // profiles of connections to upstreams
 	notifier     *sdnotify.Notifier
 	access       *proxy.AccessWriter // nil without an access log
 	process      *proxy.AccessWriter // of log; nil: it goes elsewhere
@@ -66,7 +67,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 		return nil, err
 	}
 	a.wireKeys()
-	if len(a.certificates) > 0 {
+	if a.speaksTLS() {
 		a.manager.Register(&certWatcher{app: a})
 	}
 	a.wirePolicy()
@@ -92,11 +93,15 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 		a.keys = authn.NewAPIKeys(authn.APIKeyConfig{File: a.cfg.Authenticate.APIKey.File})
 		cfg.Authenticators = map[string]authz.Authenticator{a.keys.Name(): a.keys}
 	}
+	a.addClientCertificates(&cfg)
 	if a.cfg.Log.Access {
 		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access
 	}
 	if err := a.wireCertificates(&cfg); err != nil {
+		return err
+	}
+	if err := a.wireOutgoing(&cfg); err != nil {
 		return err
 	}
 	driver, err := a.newDriver()

@@ -19,10 +19,18 @@ type certificates struct {
 	*edgetls.Store
 }
 
-func edgeConfig(t config.TLS) edgetls.Config {
-	cfg := edgetls.Config{Dir: t.Dir, TicketKeys: t.TicketKeys, MinVersion: tls.VersionTLS12}
+func edgeConfig(ln config.Listener) edgetls.Config {
+	t := ln.TLS
+	cfg := edgetls.Config{Dir: t.Dir, TicketKeys: t.TicketKeys, Protocols: ln.Protocols(), MinVersion: tls.VersionTLS12}
 	if t.MinVersion == "1.3" {
 		cfg.MinVersion = tls.VersionTLS13
+	}
+	cfg.Clients = edgetls.Clients{CA: t.Clients.CA, CRLs: t.Clients.CRLs}
+	switch t.Clients.Mode {
+	case "request":
+		cfg.Clients.Auth = edgetls.Request
+	case "require":
+		cfg.Clients.Auth = edgetls.Require
 	}
 	for _, c := range t.Certificates {
 		cfg.Pairs = append(cfg.Pairs, edgetls.Pair{Cert: c.Cert, Key: c.Key})
@@ -38,7 +46,7 @@ func (a *app) wireCertificates(cfg *proxy.Config) error {
 		if !ln.TLS.On() {
 			continue
 		}
-		s, err := edgetls.New(edgeConfig(ln.TLS))
+		s, err := edgetls.New(edgeConfig(ln))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("listeners[%d].tls: %w", i, err))
 			continue
@@ -51,7 +59,7 @@ func (a *app) wireCertificates(cfg *proxy.Config) error {
 
 // reloadCertificates reads them all again, says what changed, and puts what is wrong into health.
 func (a *app) reloadCertificates() error {
-	if len(a.certificates) == 0 {
+	if !a.speaksTLS() {
 		return nil
 	}
 	var errs, warnings []error
@@ -63,12 +71,19 @@ func (a *app) reloadCertificates() error {
 		case changed:
 			a.log.Info("certificates in force", "listener", c.listener, "certificates", len(c.Stats().Certificates))
 		}
+		for _, e := range c.Stats().Clients {
+			if time.Now().After(e.From) {
+				warnings = append(warnings, fmt.Errorf("listener %s: %s", c.listener, lateness(e)))
+			}
+		}
 		for _, one := range c.Stats().Certificates {
 			if left := time.Until(one.NotAfter); left < expiresSoon {
 				warnings = append(warnings, fmt.Errorf("listener %s: certificate %s for %v expires at %s", c.listener, one.File, one.Names, one.NotAfter.UTC().Format(time.RFC3339)))
 			}
 		}
 	}
+	failed, soon := a.reloadOutgoing()
+	errs, warnings = append(errs, failed...), append(warnings, soon...)
 	err := errors.Join(errs...)
 	if all := errors.Join(append(errs, warnings...)...); all != nil {
 		a.registry.Set(health.TLSCertificates, health.Degraded, all)
@@ -76,6 +91,18 @@ func (a *app) reloadCertificates() error {
 		a.registry.Set(health.TLSCertificates, health.Running, nil)
 	}
 	return err
+}
+
+// lateness says what an expiry means for clients.
+func lateness(e edgetls.Expiry) string {
+	end, what := "expires", "the revocation list"
+	if e.What == edgetls.Authority {
+		what = "an authority of clients"
+	}
+	if !time.Now().Before(e.At) {
+		end = "has refused every client that depends on it since it expired"
+	}
+	return fmt.Sprintf("%s in %s %s at %s", what, e.File, end, e.At.UTC().Format(time.RFC3339))
 }
 
 // expiresSoon is when health begins to speak of an expiry.

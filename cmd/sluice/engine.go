@@ -25,9 +25,9 @@ func (a *app) newDriver() (engine.Driver, error) {
 	return portable.New(portable.Config{Shards: a.cfg.Engine.Loops, Flush: a.cfg.Drain.Flush, AcceptError: a.acceptFailed}), nil
 }
 
-// secure puts TLS on a driver, if a listener speaks it.
+// secure puts TLS on a driver, if a listener or an upstream speaks it.
 func (a *app) secure(d engine.Driver) engine.Driver {
-	if len(a.certificates) == 0 {
+	if !a.speaksTLS() {
 		return d
 	}
 	return tlslayer.New(d, tlslayer.Config{Working: d.Shards()})

@@ -77,16 +77,29 @@ func readPolicy(paths []string) (*policy.Document, error) {
 }
 
 // compilePolicy does what a start does with a policy. Without a configuration every
-// authenticator there is counts as configured, and every TCP listener as existing.
+// authenticator there is counts as configured, and every TCP listener and profile as existing.
 func compilePolicy(doc *policy.Document, cfg *config.Config) error {
-	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{"api_key": authn.NewAPIKeys(authn.APIKeyConfig{})}}
+	keys, certs := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI)
+	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs}}
+	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
 	if cfg != nil {
+		for _, u := range cfg.UpstreamTLS {
+			pc.UpstreamTLS[u.Name] = noFiles{}
+		}
 		full := cfg.ProxyConfig()
 		pc.Listeners, pc.DrainTimeout, pc.LameDuckMax = full.Listeners, full.DrainTimeout, full.LameDuckMax
 		if cfg.Authenticate.APIKey.File == "" {
-			pc.Authenticators = nil
+			delete(pc.Authenticators, keys.Name())
+		}
+		if !cfg.Authenticate.ClientCertificate.On() {
+			delete(pc.Authenticators, certs.Name())
 		}
 	} else {
+		for i := range doc.Clusters {
+			if t := doc.Clusters[i].TLS; t != nil {
+				pc.UpstreamTLS[t.Profile] = noFiles{}
+			}
+		}
 		for i := range doc.TCPRoutes {
 			pc.Listeners = append(pc.Listeners, proxy.ListenerConfig{Name: doc.TCPRoutes[i].Listener, Protocol: proxy.TCP})
 		}

@@ -59,9 +59,14 @@ func validateRest(cfg *config.Config) (errs []error) {
 	}
 	for i, ln := range cfg.Listeners {
 		if ln.TLS.On() {
-			if _, err := edgetls.New(edgeConfig(ln.TLS)); err != nil {
+			if _, err := edgetls.New(edgeConfig(ln)); err != nil {
 				errs = append(errs, fmt.Errorf("listeners[%d].tls: %w", i, err))
 			}
+		}
+	}
+	for i, u := range cfg.UpstreamTLS {
+		if _, err := edgetls.NewOutgoing(outgoingConfig(u)); err != nil {
+			errs = append(errs, fmt.Errorf("upstream_tls[%d]: %w", i, err))
 		}
 	}
 	if cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {

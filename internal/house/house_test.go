@@ -102,7 +102,7 @@ func TestArrows(t *testing.T) {
 // The check itself can fail.
 func TestArrowsForbid(t *testing.T) {
 	for _, edge := range [][2]string{
-		{"drain", "health"}, {"proxy/h1", "authz"}, {"lifecycle", "drain"}, {"proxy", "config"},
+		{"drain", "health"}, {"proxy/h1", "authz"}, {"proxy/h2", "proxy/h1"}, {"lifecycle", "drain"}, {"proxy", "config"},
 		{"proxy/engine/portable", "proxy"}, {"admin", "config"}, {"health", "lifecycle"},
 	} {
 		if ok, _ := allowed(edge[0], edge[1]); ok {

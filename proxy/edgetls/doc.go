@@ -7,5 +7,9 @@
 // connection is cut by a change: a certificate that has expired meanwhile matters to handshakes
 // only.
 //
+// Clients may be asked for certificates ([Clients]), which stand against authorities and revocation
+// lists that are swapped with the rest. A resumed session is held to those in force when it is
+// resumed, and [Store.Standing] says what has become of a client whose connection is open.
+//
 // TLS 1.2 and 1.3, no renegotiation, no early data (RFC 8446 section 8: it can be replayed).
 package edgetls

@@ -39,6 +39,9 @@ func (s *Store) load() (*set, error) {
 			next.byName[n] = append(next.byName[n], c)
 		}
 	}
+	if next.clients, err = s.readClients(); err != nil {
+		return nil, err
+	}
 	next.config = s.config(next)
 	if s.cfg.TicketKeys != "" {
 		keys, err := ticketKeys(s.cfg.TicketKeys)
@@ -46,6 +49,9 @@ func (s *Store) load() (*set, error) {
 			return nil, err
 		}
 		next.config.SetSessionTicketKeys(keys)
+	}
+	if next.clients != nil {
+		next.clients.ask(next.config, s.tickets(next.config), s.cfg.Now)
 	}
 	return next, nil
 }
@@ -102,11 +108,11 @@ func find(dir string, deeper bool) (all []Pair, err error) {
 
 // certificate reads and checks one pair.
 func (s *Store) certificate(p Pair) (*certificate, error) {
-	cert, err := read(p.Cert)
+	cert, err := read(p.Cert, maxFile)
 	if err != nil {
 		return nil, err
 	}
-	key, err := read(p.Key)
+	key, err := read(p.Key, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +127,8 @@ func (s *Store) certificate(p Pair) (*certificate, error) {
 	return c, nil
 }
 
-func read(name string) ([]byte, error) {
+// read reads a file of at most limit bytes.
+func read(name string, limit int64) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -134,9 +141,9 @@ func read(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("%s: larger than %d bytes", name, maxFile)
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: larger than %d bytes", name, limit)
 	}
 	return b, err
 }
@@ -148,8 +155,8 @@ func (s *Store) fingerprint() (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	add := func(name string) error {
-		b, err := read(name)
+	add := func(name string, limit int64) error {
+		b, err := read(name, limit)
 		if err != nil {
 			return err
 		}
@@ -158,16 +165,26 @@ func (s *Store) fingerprint() (string, error) {
 		return nil
 	}
 	for _, p := range pairs {
-		if err := add(p.Cert); err != nil {
+		if err := add(p.Cert, maxFile); err != nil {
 			return "", err
 		}
-		if err := add(p.Key); err != nil {
+		if err := add(p.Key, maxFile); err != nil {
 			return "", err
 		}
 	}
 	if s.cfg.TicketKeys != "" {
-		if err := add(s.cfg.TicketKeys); err != nil {
+		if err := add(s.cfg.TicketKeys, maxFile); err != nil {
 			return "", err
+		}
+	}
+	if c := s.cfg.Clients; c.Auth != Ignore {
+		if err := add(c.CA, maxFile); err != nil {
+			return "", err
+		}
+		for _, name := range c.CRLs {
+			if err := add(name, maxList); err != nil {
+				return "", err
+			}
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
@@ -175,7 +192,7 @@ func (s *Store) fingerprint() (string, error) {
 
 // ticketKeys reads a file of keys. Its errors never quote it.
 func ticketKeys(name string) (keys [][32]byte, err error) {
-	b, err := read(name)
+	b, err := read(name, maxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -7,10 +7,11 @@ import (
 
 // set is what is in force at a time. Never changed.
 type set struct {
-	config *tls.Config
-	all    []*certificate
-	byName map[string][]*certificate // "a.example" or "*.example", in lower case
-	print  string                    // of the files, see fingerprint
+	config  *tls.Config
+	all     []*certificate
+	byName  map[string][]*certificate // "a.example" or "*.example", in lower case
+	print   string                    // of the files, see fingerprint
+	clients *clients
 }
 
 type certificate struct {

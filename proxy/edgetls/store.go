@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,10 @@ type Config struct {
 	// open them. Replicas that share it, and a restart, resume each other's sessions. Empty: keys
 	// of this process's own, which crypto/tls rotates and a change of certificates leaves as they are.
 	TicketKeys string
+	// Clients is what is asked of clients. Its files are read, checked and swapped with the rest.
+	Clients Clients
+	// Protocols are offered by ALPN, the preferred first; nil: none.
+	Protocols []string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -43,6 +48,7 @@ type Store struct {
 // Stats is a reading of a Store.
 type Stats struct {
 	Certificates    []Certificate
+	Clients         []Expiry // what clients depend on; empty: they are not asked
 	Reloads, Failed uint64
 	Err             error // of the last Reload; nil: it was good, or nothing had changed
 	Since           time.Time
@@ -64,14 +70,14 @@ func New(cfg Config) (*Store, error) {
 		cfg.MinVersion = tls.VersionTLS12
 	}
 	s := &Store{cfg: cfg}
+	s.base = &tls.Config{MinVersion: cfg.MinVersion, Time: cfg.Now, // the rest is of the set in force
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load().config, nil }}
 	first, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	s.current.Store(first)
 	s.stats.Since = cfg.Now()
-	s.base = s.config(first)
-	s.base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load().config, nil }
 	return s, nil
 }
 
@@ -132,7 +138,11 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	st := s.stats
 	s.mu.Unlock()
-	for _, c := range s.current.Load().all {
+	now := s.current.Load()
+	if now.clients != nil {
+		st.Clients = slices.Clone(now.clients.dates)
+	}
+	for _, c := range now.all {
 		st.Certificates = append(st.Certificates, Certificate{File: c.file, Names: c.names(), NotAfter: c.Leaf.NotAfter})
 	}
 	return st
@@ -142,11 +152,19 @@ func (s *Store) Stats() Stats {
 func (s *Store) config(of *set) *tls.Config {
 	return &tls.Config{
 		MinVersion:     s.cfg.MinVersion,
-		NextProtos:     []string{"http/1.1"},
+		NextProtos:     s.cfg.Protocols,
 		GetCertificate: of.choose,
 		Time:           s.cfg.Now,
 		Renegotiation:  tls.RenegotiateNever,
 	}
+}
+
+// tickets is the Config whose keys seal the sessions that begin with cfg.
+func (s *Store) tickets(cfg *tls.Config) *tls.Config {
+	if s.cfg.TicketKeys != "" {
+		return cfg
+	}
+	return s.base // where crypto/tls keeps keys of its own, whatever set is in force
 }
 
 var errNone = errors.New("no certificate: name one, or a folder that holds some")

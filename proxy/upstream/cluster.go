@@ -9,6 +9,7 @@ import (
 // Endpoint is one address of a cluster. Safe for concurrent use.
 type Endpoint struct {
 	Addr string
+	TLS  *TLS // how its connections are secured; nil: not at all. Never changed
 
 	cluster *Cluster
 	gone    atomic.Bool
@@ -18,7 +19,9 @@ type Endpoint struct {
 	Active      atomic.Int64 // exchanges and tunnels that hold a connection now
 	Requests    atomic.Uint64
 	Connects    atomic.Uint64
-	ConnectErrs atomic.Uint64
+	ConnectErrs atomic.Uint64 // of TCP, or of TLS on top of it
+	TLSErrs     atomic.Uint64 // of TLS alone
+	BadCerts    atomic.Uint64 // of those: its certificate does not prove what it has to
 	Failures    atomic.Uint64 // broke or fell silent before they answered
 	Ejections   atomic.Uint64
 	Checks      atomic.Uint64 // probes that ended
@@ -103,9 +106,9 @@ func (c *Cluster) update(cfg Config) {
 	old := c.now.Load().endpoints
 	eps := make([]*Endpoint, 0, len(cfg.Endpoints))
 	for _, addr := range cfg.Endpoints {
-		i := slices.IndexFunc(old, func(e *Endpoint) bool { return e.Addr == addr })
+		i := slices.IndexFunc(old, func(e *Endpoint) bool { return e.Addr == addr && e.TLS.same(cfg.TLS) })
 		if i < 0 {
-			eps = append(eps, &Endpoint{Addr: addr, cluster: c})
+			eps = append(eps, &Endpoint{Addr: addr, TLS: cfg.TLS, cluster: c})
 			continue
 		}
 		eps = append(eps, old[i])

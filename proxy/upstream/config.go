@@ -35,11 +35,29 @@ type Config struct {
 	MaxPending     int           // requests that wait for one of them; negative: none waits
 	PendingTimeout time.Duration // and for how long; it always bounds
 
+	// HTTP2 speaks HTTP/2 to the endpoints, by prior knowledge: many exchanges share a connection. It goes with neither
+	// MaxConnections nor ProxyProtocol.
+	HTTP2 bool
+
 	Outlier Outlier
 	Check   Check
 	// ProxyProtocol is the version of the header that begins each connection; 0: none.
 	// It names one client, so such a connection serves one exchange and is not pooled.
 	ProxyProtocol int
+	// TLS is how its connections are secured; nil: not at all. An endpoint of which it changes is
+	// another from then on, so that no connection of the one is taken for one of the other.
+	TLS *TLS
+}
+
+// TLS names how connections are secured.
+type TLS struct {
+	Profile    string // of the configuration
+	ServerName string // what endpoints have to prove to be; empty: what the profile says
+}
+
+// same reports whether connections that were secured like that are as good as like o.
+func (t *TLS) same(o *TLS) bool {
+	return t == o || t != nil && o != nil && *t == *o
 }
 
 // Outlier is passive health: endpoints that fail real traffic are left out for a while.

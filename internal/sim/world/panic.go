@@ -1,6 +1,8 @@
 package world
 
 import (
+	"time"
+
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 )
@@ -17,6 +19,11 @@ func (w *world) panics(id engine.ConnID) bool {
 	w.net.Count["panic"]++
 	w.struck[peer] = true
 	w.trace("panic in an exchange of %v", peer)
+	w.net.After(time.Microsecond, func() {
+		if n := w.core.Orphans(); n > 0 {
+			w.violate("%d exchanges are left over by a panic and wait for nobody", n)
+		}
+	})
 	return true
 }
 

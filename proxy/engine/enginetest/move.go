@@ -230,8 +230,13 @@ func testMoveEarlyAnswer(t *testing.T, f Factory) {
 		write(t, m.sink, answer)
 		m.sink.Close()
 		same(t, "early answer", m.dst.data(len(answer)), []byte(answer))
-		if end := m.dst.closed(); end.Err == nil {
-			t.Fatalf("end %+v, want an error", end)
+		// A kernel that had nothing unread at that moment sends FIN, and resets what comes then.
+		last := m.dst.any("the end")
+		if last.kind == eof {
+			last = m.dst.any("the end")
+		}
+		if last.kind != closed || last.end.Err == nil {
+			t.Fatalf("%+v, want Closed with an error", last)
 		}
 		// The source goes on as if there had been no Move.
 		m.src.do(func(sh engine.Shard) { sh.Close(m.src.id, time.Millisecond) })

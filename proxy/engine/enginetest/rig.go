@@ -190,9 +190,19 @@ func (c conn) do(f func(sh engine.Shard)) {
 }
 
 // next is the next event of the connection, which must be of that kind.
-func (c conn) next(want kind) (e event) {
+func (c conn) next(want kind) event {
 	c.r.t.Helper()
-	c.r.await(string(want), func() bool {
+	e := c.any(string(want))
+	if e.kind != want {
+		c.r.t.Fatalf("%s (%+v), want %s", e.kind, e, want)
+	}
+	return e
+}
+
+// any is the next event of the connection, whatever it is; what says what is waited for.
+func (c conn) any(what string) (e event) {
+	c.r.t.Helper()
+	c.r.await(what, func() bool {
 		list := c.r.events[c.id]
 		if len(list) == 0 {
 			return false
@@ -200,9 +210,6 @@ func (c conn) next(want kind) (e event) {
 		e, c.r.events[c.id] = list[0], list[1:]
 		return true
 	})
-	if e.kind != want {
-		c.r.t.Fatalf("%s (%+v), want %s", e.kind, e, want)
-	}
 	return e
 }
 

@@ -72,7 +72,9 @@ func (s *shard) ended(c *conn, err error) {
 	case !errors.Is(err, io.EOF):
 		s.broken(c, err)
 	case c.client && c.wire.told:
-		s.broken(c, errTruncated)
+		// There is nobody to hear an alert, and a handler must not think of it as idle meanwhile.
+		c.err, c.state = errTruncated, closing
+		s.Shard.Close(c.id, 0)
 	default:
 		c.eof = true
 		s.h.EOF(c.id)

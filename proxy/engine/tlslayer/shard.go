@@ -38,6 +38,8 @@ type conn struct {
 	mute   int   // bytes that came since the handler last got one
 	alert  int64 // size of an alert's record
 	fin    bool  // close_notify was sent
+
+	ahead []byte // plaintext that Unread has opened
 }
 
 // shard implements engine.Securer for the handler above, and engine.Handler for the driver
@@ -48,6 +50,7 @@ type shard struct {
 	h     engine.Handler
 	conns []*conn // by slot; nil: not TLS
 	plain []byte  // scratch of every Read
+	peek  []byte  // the same of Unread, which may be asked within one
 	out   []byte  // scratch of every Write
 }
 
@@ -179,10 +182,10 @@ func (s *shard) pump(c *conn) {
 		s.plain = make([]byte, maxRecord)
 	}
 	for c.state == open && !c.paused && !c.eof {
-		n, err := c.tls.Read(s.plain)
-		if n > 0 {
+		b, err := s.read(c)
+		if len(b) > 0 {
 			c.mute = 0
-			s.h.Received(c.id, s.plain[:n])
+			s.h.Received(c.id, b)
 			if c.state != open {
 				break
 			}

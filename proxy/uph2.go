@@ -1,0 +1,327 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h2"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
+
+// upH2 is an upstream HTTP/2 connection. It belongs to one loop, and its streams answer exchanges of
+// that loop. It stays in loop.origins until it takes no more streams.
+type upH2 struct {
+	half
+	ep      *upstream.Endpoint
+	core    *h2.Conn
+	state   upState // upPooled: it is there, whether streams run or not
+	tls     upTLS
+	waiting []*upStream // exchanges that came while it was being made, or while it was full
+
+	alarm    time.Time // for which TimerState is armed; zero: it is not
+	idleDue  time.Time // while no stream is open: when it is closed for that
+	helloDue time.Time // until the first frame of the peer
+	born     time.Time
+	unsent   bool // in loop.unsent
+	finished bool // the peer's FIN came
+}
+
+// maxJoin bounds the exchanges that wait for one connection; with more another one is made.
+const maxJoin = 100
+
+// originFor is a connection to ep that takes one more exchange, or nil.
+func (l *loop) originFor(ep *upstream.Endpoint) *upH2 {
+	for _, u := range l.origins[ep] {
+		if u.room() {
+			return u
+		}
+	}
+	return nil
+}
+
+// room reports whether one more exchange fits.
+func (u *upH2) room() bool {
+	switch u.state {
+	case upConnecting:
+		return len(u.waiting) < maxJoin
+	case upPooled:
+		return !u.stale() && !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
+	case upBusy, upEnded:
+	}
+	return false
+}
+
+// connectH2 gives the exchange a stream to ep. fresh: on a new connection, since those that are there may be stale.
+func (x *exchange) connectH2(ep *upstream.Endpoint, fresh bool) {
+	l := x.l
+	u := l.originFor(ep)
+	if u == nil || fresh && u.state != upConnecting {
+		x.c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
+		u = l.dialH2(ep)
+	}
+	u.join(x)
+}
+
+// dialH2 begins a connection.
+func (l *loop) dialH2(ep *upstream.Endpoint) *upH2 {
+	l.upstreamBegins()
+	u := &upH2{half: half{l: l, id: l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)}, ep: ep, tls: upTLS{began: l.now()}}
+	l.setRole(u.id, u)
+	if l.origins == nil {
+		l.origins = map[*upstream.Endpoint][]*upH2{}
+	}
+	l.origins[ep] = append(l.origins[ep], u)
+	return u
+}
+
+// leavePool makes sure that nobody joins any more.
+func (u *upH2) leavePool() {
+	list := u.l.origins[u.ep]
+	for i := range list {
+		if list[i] == u {
+			list[i] = list[len(list)-1]
+			list[len(list)-1] = nil
+			u.l.origins[u.ep] = list[:len(list)-1]
+			break
+		}
+	}
+	if len(u.l.origins[u.ep]) == 0 {
+		delete(u.l.origins, u.ep)
+	}
+}
+
+func (u *upH2) dialed(err error) {
+	if err != nil {
+		u.l.upstreamEnded()
+		if u.state != upEnded {
+			u.failed()
+		}
+		return
+	}
+	if u.state == upEnded { // given up meanwhile; the driver says Closed
+		return
+	}
+	if u.secures() {
+		return
+	}
+	u.ep.Connects.Add(1)
+	u.begin()
+}
+
+// failed: the connection could not be made. Nothing was sent for anybody.
+func (u *upH2) failed() {
+	u.state = upEnded
+	u.leavePool()
+	u.ep.ConnectErrs.Add(1)
+	u.ep.Failed(u.l.now())
+	for _, st := range u.takeWaiting() {
+		x := st.x
+		st.detach()
+		u.l.walkOn(x, func() { x.connectFailed(u.ep) })
+	}
+}
+
+func (u *upH2) takeWaiting() []*upStream {
+	w := u.waiting
+	u.waiting = nil
+	return w
+}
+
+// walkOn runs a part of the walk of x that another exchange's call brought about.
+func (l *loop) walkOn(x *exchange, f func()) {
+	defer l.containWalk(x)
+	f()
+}
+
+// begin speaks HTTP/2 on a connection that stands.
+func (u *upH2) begin() {
+	l := u.l
+	lim := l.cfg.Limits
+	u.state, u.born = upPooled, l.now()
+	u.core = h2.New(h2.Config{Client: true, HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
+	u.helloDue = l.now().Add(u.ep.Cluster().Config().ConnectTimeout)
+	u.schedule(u.helloDue)
+	u.serveWaiting()
+	u.dirty()
+}
+
+// serveWaiting opens streams for those who wait, as far as there is room.
+func (u *upH2) serveWaiting() {
+	for len(u.waiting) > 0 && u.state == upPooled && u.core.Room() > 0 {
+		st := u.waiting[0]
+		u.waiting = u.waiting[1:]
+		x := st.x
+		u.l.walkOn(x, func() { st.open() })
+	}
+}
+
+func (u *upH2) received(b []byte) {
+	if u.state != upPooled {
+		return
+	}
+	err := u.core.Receive(b, u.l.now().Sub(u.born))
+	u.dirty()
+	if err != nil {
+		u.l.stats.badResponses.Add(1)
+		u.end()
+	}
+}
+
+func (u *upH2) eof() {
+	u.finished = true
+	if u.state == upPooled {
+		u.end()
+	}
+}
+
+// end gives the connection up: what runs on it has no whole response.
+func (u *upH2) end() {
+	if u.state == upEnded {
+		return
+	}
+	busy := u.core.Streams() > 0
+	u.state = upEnded
+	u.leavePool()
+	u.lose()
+	if busy {
+		u.l.sh.Abort(u.id)
+	} else {
+		u.l.sh.Close(u.id, 0)
+	}
+}
+
+// lose tells every exchange that its response ends here.
+func (u *upH2) lose() {
+	u.core.Each(func(s *h2.Stream) {
+		if st, ok := s.Owner.(*upStream); ok {
+			s.Owner = nil
+			u.l.walkOn(st.x, st.broken)
+		}
+	})
+	for _, st := range u.takeWaiting() {
+		x := st.x
+		st.detach()
+		u.l.walkOn(x, func() { x.connect(u.ep) })
+	}
+}
+
+// close ends a connection in good order, if nothing runs on it.
+func (u *upH2) close() {
+	if u.state == upEnded {
+		return
+	}
+	u.core.Leave()
+	u.l.out = u.core.Append(u.l.out[:0], pieceOut)
+	u.send(u.l.out)
+	u.state = upEnded
+	u.leavePool()
+	u.l.sh.Close(u.id, 0)
+}
+
+func (u *upH2) closed(end engine.End) {
+	u.l.upstreamEnded()
+	if u.state == upConnecting {
+		if u.tls.runs {
+			insecure(u.ep, end.Err)
+		}
+		u.failed()
+		return
+	}
+	if u.state != upEnded {
+		u.state = upEnded
+		u.leavePool()
+		u.lose()
+	}
+	u.core.Release()
+}
+
+func (u *upH2) sent() {
+	u.flushed()
+	if u.state == upPooled {
+		u.dirty()
+	}
+}
+
+func (u *upH2) dirty() {
+	if !u.unsent {
+		u.unsent = true
+		u.l.unsent = append(u.l.unsent, u)
+	}
+}
+
+// flush sends what the core has, and serves who waits.
+func (u *upH2) flush() {
+	u.unsent = false
+	if u.state != upPooled {
+		return
+	}
+	u.serveWaiting()
+	for u.state == upPooled && u.core.Wants() && !u.full() {
+		u.l.out = u.core.Append(u.l.out[:0], pieceOut)
+		u.send(u.l.out)
+	}
+	if u.state == upPooled {
+		u.rest()
+	}
+}
+
+// rest lets an idle connection wait for its next stream, or go.
+func (u *upH2) rest() {
+	switch {
+	case u.core.Streams() > 0 || len(u.waiting) > 0:
+		u.idleDue = time.Time{}
+	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone() || u.stale():
+		u.close()
+	case u.idleDue.IsZero():
+		u.idleDue = u.l.now().Add(u.ep.Cluster().Config().IdleTimeout)
+		u.schedule(u.idleDue)
+	}
+}
+
+// idle reports whether nothing runs on it.
+func (u *upH2) idle() bool {
+	return u.state == upPooled && u.core.Streams() == 0 && len(u.waiting) == 0
+}
+
+// closeIdleOrigins closes connections on which nothing runs: all, those to endpoints that are gone, or one.
+func (l *loop) closeIdleOrigins(which func(*upH2) bool, most int) (n int) {
+	for _, r := range l.roles {
+		if u, ok := r.(*upH2); ok && n < most && u.idle() && which(u) {
+			u.close()
+			n++
+		}
+	}
+	return n
+}
+
+func (u *upH2) fired(t engine.Timer) {
+	switch t {
+	case engine.TimerWrite:
+		if u.state == upPooled && u.stalled(1) {
+			u.ep.Failures.Add(1)
+			u.ep.Failed(u.l.now())
+			u.end()
+		}
+	case engine.TimerState:
+		u.alarm = time.Time{}
+		u.secured(errHandshakeTimeout)
+		if u.state == upPooled {
+			u.due()
+		}
+	case engine.TimerRead:
+	}
+}
+
+func (u *upH2) contained() {
+	if u.state == upPooled {
+		u.core.Abort(h2.InternalError)
+		u.state = upEnded
+		u.leavePool()
+		u.lose()
+	}
+	u.l.sh.Abort(u.id)
+}
+
+func (u *upH2) evict(drain.Cause) {}
+func (u *upH2) moved(int64, bool) {}
