@@ -183,6 +183,15 @@ func TestClientCertificatesByRoute(t *testing.T) {
 			}
 		}
 	}
+	// A field is forwarded where it is no credential of ours, and hidden where it may be one.
+	for path, want := range map[string]string{"/prod/field": "Bearer theirs", "/known/field": ""} {
+		if a, _, err := askOver(t, s.web, showing(&prod), get(path, "Authorization: Bearer theirs")); err != nil || a.status != 200 {
+			t.Errorf("%s: %d, %v", path, a.status, err)
+		}
+		if v := up.log(path); len(v) != 1 || v[0].head.Get("Authorization") != want {
+			t.Errorf("%s: the upstream saw %v, want Authorization %q", path, v, want)
+		}
+	}
 	// A TCP listener has rules about certificates, too.
 	for show, want := range map[*tls.Certificate]bool{nil: false, &test: false, &prod: true} {
 		w, err := connect(s.raw, patience)

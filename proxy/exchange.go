@@ -77,6 +77,7 @@ type exchange struct {
 	status     int
 	headSent   bool
 	close      bool // Connection: close was said, or the body ends with the connection
+	leaves     bool // the response was ended by a drain: an HTTP/1.1 connection on which nothing waits ends with it
 	discard    bool // the rest of the request is read and dropped, so that its connection can stay
 	respChunk  bool // we chunk
 	untilClose bool // the body ends with the connection

@@ -65,6 +65,10 @@ func (x *exchange) connectTo(ep *upstream.Endpoint, fresh bool) {
 			return
 		}
 	}
+	if !x.mayDial() {
+		x.noRoom()
+		return
+	}
 	x.wait.Fresh = fresh || ep.State() == upstream.Ejected // that one is to be tried itself
 	switch x.l.acquire(&x.wait, x.d.id, cl) {
 	case upstream.HasSlot:

@@ -556,3 +556,32 @@ func TestH2BeforeThePolicy(t *testing.T) {
 	waits.Close()
 	w.noneLeft()
 }
+
+// One connection of HTTP/2 cannot take the upstream connections that others have a right to.
+func TestH2StreamsLeaveDescriptors(t *testing.T) {
+	w := h2Walk(t, Config{MaxConnections: 10})
+	w.open()
+	w.upstream(func(*sim.Sock, []byte) {})
+	p, other := w.dialH2("web"), w.dial("web")
+	var calls []*h2call
+	for range 30 {
+		calls = append(calls, p.call("GET", "/", true))
+	}
+	w.sleep(time.Second)
+	other.Write([]byte("GET /other HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("the other has its connection", func() bool { return strings.Contains(strings.Join(w.upReqs, ""), "/other") })
+	refused := 0
+	for _, c := range calls {
+		if c.whole {
+			if refused++; c.status != "503" || !strings.Contains(c.head, "x-sluice-reason: upstream_limit\n") {
+				t.Errorf("status %s: %s", c.status, c.head)
+			}
+		}
+	}
+	if n := w.core.Stats().UpstreamsOpen; refused != 22 || n != 9 {
+		t.Errorf("%d refused, %d upstream connections", refused, n)
+	}
+	p.Close()
+	other.Close()
+	w.noneLeft()
+}

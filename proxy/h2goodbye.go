@@ -121,6 +121,7 @@ func (c *h2Conn) evict(cause drain.Cause) {
 				st.x.farewell()
 			}
 		})
+		c.dirty()
 		return
 	}
 	busy := c.core.Streams() > 0 || c.l.sh.Queued(c.id) > 0

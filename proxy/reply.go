@@ -88,6 +88,7 @@ func (c *httpConn) discardBody(b []byte) int {
 func (c *httpConn) over() {
 	x := c.x
 	x.endAccount()
+	x.close = x.close || x.leaves && len(c.in) == 0
 	switch {
 	case x.discard:
 		c.state = discarding

@@ -62,7 +62,7 @@ type downstream struct {
 	proof      *proof      // of the client's certificate in it; nil: it showed none
 	outcome    drain.Outcome
 	decided    bool // outcome is how closed reports the connection
-	leaving    bool // drain.CauseFarewell came: its event streams are to end
+	leaving    bool // its streams of events are to end: drain.CauseFarewell came
 }
 
 func (d *downstream) known() *downstream { return d }

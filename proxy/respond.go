@@ -94,7 +94,7 @@ func (u *upConn) consumeBody(b []byte) {
 			return
 		}
 		b = b[n:]
-		if x.pass(data) {
+		if x.relay(data) {
 			return
 		}
 	}

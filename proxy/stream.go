@@ -31,8 +31,7 @@ type eventStream struct {
 // length.
 func (x *exchange) streams(r *h1.Response) {
 	x.events = nil
-	open := r.Body == h1.BodyChunked || r.Body == h1.BodyUntilClose
-	if x.route == nil || x.route.streams == streamGoesOn || !open || r.Status != 200 {
+	if x.route == nil || x.route.streams == streamGoesOn || r.Body != h1.BodyChunked && r.Body != h1.BodyUntilClose || r.Status != 200 {
 		return
 	}
 	isStream := false
@@ -50,31 +49,40 @@ func (x *exchange) streams(r *h1.Response) {
 	}
 }
 
-// pass sends a piece of the body on, and reports whether the response ended with it although the
-// upstream's has not: then that side was given up.
-func (x *exchange) pass(data []byte) (over bool) {
-	if x.events != nil {
-		if data, over = x.follow(data); over {
-			x.endStream(data)
-			return true
-		}
-	}
-	if len(data) > 0 {
-		x.bytesOut += int64(len(data))
-		x.c.data(data)
-	}
-	return false
-}
-
-// farewell is drain.CauseFarewell, which holds for whatever comes on the connection from now on.
+// farewell is drain.CauseFarewell for a stream that runs. Its connection is leaving: that holds for whatever comes
+// on it from now on.
 func (x *exchange) farewell() {
 	if x.events == nil || !x.running() || x.up == nil {
 		return
 	}
 	x.l.out = x.l.out[:0]
-	if !x.pass(nil) {
+	if !x.relay(nil) {
 		x.c.flush()
 	}
+}
+
+// relay passes on a piece of the response; over: the exchange ended with it, because the stream was to end.
+func (x *exchange) relay(data []byte) (over bool) {
+	if x.events != nil {
+		data, over = x.follow(data)
+	}
+	if len(data) > 0 {
+		x.bytesOut += int64(len(data))
+		x.c.data(data)
+	}
+	if over {
+		x.endStream()
+	}
+	return over
+}
+
+// endStream ends the response cleanly, and gives the upstream up, which knows of no end.
+func (x *exchange) endStream() {
+	x.c.end(nil)
+	x.c.flush()
+	x.up.abandon()
+	x.leaves = true
+	x.c.over()
 }
 
 // follow is shown each piece of a stream, and returns what is to be sent of it and whether the
@@ -86,11 +94,11 @@ func (x *exchange) follow(data []byte) (out []byte, over bool) {
 		return data, false
 	}
 	at := 0
-	for !x.mayTell() && at < len(data) {
+	for !x.mayTell(s) && at < len(data) {
 		n, _ := s.f.Next(data[at:])
 		at += n
 	}
-	if !x.mayTell() {
+	if !x.mayTell(s) {
 		return data, false
 	}
 	x.l.stats.streams[s.ending].Add(1)
@@ -106,8 +114,7 @@ func (x *exchange) follow(data []byte) (out []byte, over bool) {
 
 // mayTell reports whether a stream that is to hear of the drain stands between two events. A hint
 // alone does not go before its first byte, which may be of a byte order mark.
-func (x *exchange) mayTell() bool {
-	s := x.events
+func (x *exchange) mayTell(s *eventStream) bool {
 	return (s.f.Boundary() || x.l.cfg.Faults.EndInsideEvent) && (s.f.Begun() || s.ending == streamEnded)
 }
 
@@ -115,18 +122,4 @@ func (x *exchange) mayTell() bool {
 // that not all come at once.
 func (l *loop) comeBack() time.Duration {
 	return time.Second + time.Duration(l.rnd.Uint64()%4000)*time.Millisecond
-}
-
-// endStream ends the response with data, cleanly, and gives the upstream up, which knows of no end.
-// An HTTP/1.1 client is closed behind it, unless it has asked for something else already.
-func (x *exchange) endStream(data []byte) {
-	x.bytesOut += int64(len(data))
-	x.c.data(data)
-	x.c.end(nil)
-	x.c.flush()
-	x.up.abandon()
-	if c, ok := x.c.(*httpConn); ok && len(c.in) == 0 {
-		x.close = true
-	}
-	x.c.over()
 }

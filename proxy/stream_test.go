@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/sim"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 // stream is a walk whose route has a way to end event streams, and an upstream that is written to by
@@ -223,4 +224,39 @@ func TestWhatIsNoStreamIsLeftAlone(t *testing.T) {
 			t.Errorf("%q: receipt %v", c.head, r)
 		}
 	}
+}
+
+// A stream of events on HTTP/2, from an upstream of HTTP/2, ends between two events as well.
+func TestStreamEndsOnHTTP2(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.openH2()
+	r := &w.core.gate.Load().routes[0]
+	r.streams, r.terms = streamEnded, &drain.Terms{EarlyStreams: true}
+	var q *h2request
+	all := w.originH2("up:1", h2.Config{}, func(o *h2origin, got *h2request) {
+		q = got
+		q.s.Head([]h2.Field{pair(":status", "200"), pair("content-type", "text/event-stream")}, false)
+		q.s.Write([]byte("data: 1\n\ndata: 2"), false)
+	})
+	p := w.dialH2("web")
+	c := p.call("GET", "/", true)
+	w.until("the first event", func() bool { return strings.HasSuffix(c.body.String(), "data: 2") })
+	w.drainFor(10 * time.Second)
+	for _, r := range w.core.loops[0].roles {
+		if d, ok := r.(*h2Conn); ok {
+			w.core.loops[0].evict(d.id, d, drain.CauseFarewell)
+			w.core.loops[0].settle()
+		}
+	}
+	w.sleep(time.Second)
+	if c.whole {
+		t.Fatal("it ended within an event")
+	}
+	q.s.Write([]byte("\n\ndata: 3\n\n"), false)
+	(*all)[0].flush()
+	w.until("the end", func() bool { return c.done })
+	if got := c.body.String(); !regexp.MustCompile(`^data: 1\n\ndata: 2\n\nretry: \d+\n\n$`).MatchString(got) {
+		t.Errorf("%q", got)
+	}
+	w.until("the upstream hears of it, and the client is told", func() bool { return q.reset != nil && p.eof })
 }

@@ -57,6 +57,10 @@ func (x *exchange) connectH2(ep *upstream.Endpoint, fresh bool) {
 	l := x.l
 	u := l.originFor(ep)
 	if u == nil || fresh && u.state != upConnecting {
+		if !x.mayDial() {
+			x.noRoom()
+			return
+		}
 		x.c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
 		u = l.dialH2(ep)
 	}

@@ -207,7 +207,7 @@ func (st *upStream) watchSilence() {
 func (st *upStream) data(b []byte, end bool) {
 	l, x := st.u.l, st.x
 	l.out = l.out[:0]
-	if x.pass(b) {
+	if x.relay(b) {
 		return
 	}
 	if end {
