@@ -153,8 +153,8 @@ func (c *h2Conn) cut(cause drain.Cause) {
 	c.hurried = true
 	if c.handle != nil {
 		c.handle.Owes(c.owes())
-		c.handle.Unfinished(c.running())
 	}
+	c.countUnfinished()
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)
 		switch {

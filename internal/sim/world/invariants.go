@@ -147,6 +147,7 @@ func (w *world) judgeClaims(r drain.Receipt) {
 	}
 	interrupted, streams := map[string]bool{}, uint64(0)
 	for _, c := range w.claims {
+		w.trace("%s of %v was cut (sent in full: %v)", c.what, c.peer, c.request)
 		if !named[c.peer.String()] {
 			w.violate("%s of %v was cut and the receipt does not name it", c.what, c.peer)
 		}
