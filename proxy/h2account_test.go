@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/sim"
+	"github.com/sluiceproxy/sluice/proxy/route"
+	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
 
 // What the simulation found in the account of connections with several exchanges: each exchange counts once, as what
@@ -52,4 +55,53 @@ func TestH2CutCountsEachExchange(t *testing.T) {
 		t.Errorf("%v: %+v, want 6 interrupted of 6", r, x)
 	}
 	w.noneLeft()
+}
+
+// Exchanges of two routes on one connection: that of the route with a deadline does not take the other with it. Alone it
+// is cut in time.
+func TestH2RouteDeadlineOfSeveralRoutes(t *testing.T) {
+	for name, both := range map[string]bool{"both": true, "one": false} {
+		t.Run(name, func(t *testing.T) {
+			w := h2Walk(t, Config{})
+			clusters, retire := w.core.upstreams.Update([]upstream.Config{{Name: "app", Endpoints: []string{"up:1"}}})
+			table, err := route.Compile([]route.Spec{
+				{Name: "long", Hosts: []string{"*"}, Path: route.PathSpec{Prefix: "/long"}},
+				{Name: "short", Hosts: []string{"*"}, Path: route.PathSpec{Prefix: "/short"}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry := func(name string, terms *drain.Terms) Route {
+				return Route{Name: name, chain: &chain{}, Cluster: clusters["app"], Authorizer: allowAll{}, stats: w.core.book.route(name), terms: terms}
+			}
+			w.core.gate.Store(&Snapshot{table: table, routes: []Route{entry("long", nil), entry("short", &drain.Terms{Deadline: time.Second})}})
+			retire()
+			if err := w.tracker.Open(); err != nil {
+				t.Fatal(err)
+			}
+			w.upstream(func(s *sim.Sock, got []byte) {
+				if bytes.Contains(got, []byte("GET /long")) {
+					w.net.After(4*time.Second, func() { s.Write([]byte(ok)) })
+				}
+			})
+			p := w.dialH2("web")
+			var long *h2call
+			if both {
+				long = p.call("GET", "/long", true)
+			}
+			short := p.call("GET", "/short", true)
+			w.sleep(100 * time.Millisecond)
+			w.drainFor(10 * time.Second)
+			for range 120 {
+				w.sleep(100 * time.Millisecond)
+				w.tracker.Step(w.net.Now())
+			}
+			if both && (long.status != "200" || !long.whole) {
+				t.Errorf("the request of the route without a deadline: status %q, reset %+v", long.status, long.reset)
+			}
+			if short.status != "503" || !strings.Contains(short.head, "x-sluice-reason: route_deadline\n") {
+				t.Errorf("the request of the other: status %q, head %q", short.status, short.head)
+			}
+		})
+	}
 }

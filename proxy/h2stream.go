@@ -46,6 +46,9 @@ func (st *h2Stream) gone() {
 		c.handle.Another()
 	}
 	st.release()
+	if c.mixed {
+		c.retime()
+	}
 	c.dirty()
 }
 
