@@ -93,6 +93,7 @@ func (c *h2Client) connect() {
 				return
 			}
 			w.net.Count["HTTP/2 client"]++
+			w.h2Peers[c.sock.Addr.String()] = true
 			c.early = w.admittedAt.IsZero()
 			c.flush()
 			if w.net.Chance(0.4) { // before it knows the limits of the server
@@ -260,6 +261,12 @@ func (c *h2Client) party(call *h2Call) party {
 	if c.sock.Unacked() > 0 { // it waits for the network
 		p.wroteAt = w.net.Now()
 	}
-	p.pastClass = slices.ContainsFunc(c.calls, func(o *h2Call) bool { return w.pastClass(o.r.path) }) || w.pastClass(call.r.path)
+	p.pastClass = w.pastClass(call.r.path) || slices.ContainsFunc(c.calls, func(o *h2Call) bool { return w.pastClass(o.r.path) })
+	for _, o := range c.calls { // the deadline of a route does not hold for what runs on another
+		if c.stalled {
+			break // nobody knows which of them still run
+		}
+		p.pastClass = p.pastClass && (o.r.sound != nil || w.pastClass(o.r.path))
+	}
 	return p
 }

@@ -169,9 +169,9 @@ func (c *client) party() party {
 	return party{c.sock.Addr, c.wroteAt, c.readsAt, c.writing, c.pastClass(), false}
 }
 
-// claims is the claim for r.
+// claims is the claim for r. What an upstream has answered may be whole for the proxy, and wait with the kernel.
 func (c *party) claims(r *request) claim {
-	return claim{c.addr, requestName(r), !c.writing, c.shared}
+	return claim{c.addr, requestName(r), !c.writing, c.shared && r.sound == nil}
 }
 
 // lost: a request was sent and no complete response came.
