@@ -119,7 +119,9 @@ func (c *h2Conn) countUnfinished() {
 		}
 	})
 	c.counted = true
-	c.handle.Unfinished(n)
+	if !c.l.cfg.Faults.ForgetUnfinished {
+		c.handle.Unfinished(n)
+	}
 }
 
 // dirty has the connection's output sent when the call of the driver ends.

@@ -257,7 +257,7 @@ func (c *h2Client) forget(call *h2Call) {
 // party is what may excuse the loss of a call.
 func (c *h2Client) party(call *h2Call) party {
 	w := c.w
-	p := party{addr: c.sock.Addr, wroteAt: call.wroteAt, readsAt: c.readsAt, writing: !call.sent, shared: true}
+	p := party{addr: c.sock.Addr, wroteAt: call.wroteAt, readsAt: c.readsAt, writing: !call.sent, shared: !c.stalled}
 	if c.sock.Unacked() > 0 { // it waits for the network
 		p.wroteAt = w.net.Now()
 	}

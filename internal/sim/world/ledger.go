@@ -162,7 +162,7 @@ type party struct {
 	readsAt   time.Time // again, after it read late
 	writing   bool      // the rest of a request is still to be sent
 	pastClass bool      // see client.pastClass
-	shared    bool      // requests share its connection
+	shared    bool      // requests share its connection, and each of them counts
 }
 
 func (c *client) party() party {
