@@ -16,6 +16,7 @@ import (
 // connections only to those that are ready, in turns, and never tries twice.
 type balancer struct {
 	pollEvery time.Duration
+	late      time.Duration // after which it acts on what it saw
 
 	mu        sync.Mutex // guards what follows
 	instances []*instance
@@ -41,13 +42,21 @@ type instance struct {
 // newBalancer sends to instances, which are ready when it is made.
 func newBalancer(t *testing.T, pollEvery time.Duration, instances ...*instance) *balancer {
 	t.Helper()
-	b := &balancer{pollEvery: pollEvery, instances: instances, quit: make(chan struct{})}
+	b := &balancer{pollEvery: pollEvery, quit: make(chan struct{})}
 	for _, in := range instances {
-		in.ready = true
-		b.running.Go(func() { b.poll(in) }) // ends with quit, or once the instance is out
+		b.admit(in)
 	}
 	t.Cleanup(b.close)
 	return b
+}
+
+// admit adds an instance, which is ready.
+func (b *balancer) admit(in *instance) {
+	in.ready = true
+	b.mu.Lock()
+	b.instances = append(b.instances, in)
+	b.mu.Unlock()
+	b.running.Go(func() { b.poll(in) }) // ends with quit, or once the instance is out
 }
 
 // open begins to accept on an address, for the port of an instance that to chooses.
@@ -96,6 +105,11 @@ func (b *balancer) poll(in *instance) {
 			_ = resp.Body.Close()
 		}
 		if !ready {
+			select {
+			case <-time.After(b.late):
+			case <-b.quit:
+				return
+			}
 			b.mu.Lock()
 			in.ready, in.out = false, true
 			b.mu.Unlock()

@@ -64,6 +64,31 @@ func TestUpH2FromHTTP1(t *testing.T) {
 	w.retired()
 }
 
+// A body of no byte, announced as such, has trailers all the same.
+func TestUpH2TrailersOfNothing(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.openH2()
+	w.originH2("up:1", h2.Config{}, func(o *h2origin, q *h2request) {
+		q.s.Head([]h2.Field{pair(":status", "200"), pair("content-length", "0")}, false)
+		q.s.Trailers([]h2.Field{pair("x-sum", "0")})
+	})
+	p := w.dialH2("web")
+	c := p.call("GET", "/", true)
+	w.until("the response", func() bool { return c.done })
+	if c.status != "200" || !strings.Contains(c.trailers, "x-sum: 0\n") || c.reset != nil {
+		t.Errorf("status %s, trailers %q, reset %v", c.status, c.trailers, c.reset)
+	}
+	old := w.dial("web")
+	old.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+	w.until("both responses", func() bool { return strings.Count(old.got, "content-length: 0\r\n") == 2 })
+	if strings.Contains(old.got, "x-sum") {
+		t.Errorf("HTTP/1.1 has no trailers behind a length: %q", old.got)
+	}
+	old.Close()
+	p.Close()
+	w.retired()
+}
+
 // Requests share a connection as far as the peer allows, and no further.
 func TestUpH2Shares(t *testing.T) {
 	w := h2Walk(t, Config{})

@@ -140,6 +140,8 @@ func (r *Response) compose(body, toHEAD bool, lim Limits) *Error {
 	}
 	r.KeepAlive, r.Upgrade = true, nil
 	switch {
+	case body && r.Length == 0 && !toHEAD && r.Status >= 200 && r.Status != 204 && r.Status != 304:
+		r.Body = BodyLength // no byte, and trailers may follow
 	case r.Body == BodyNone, !body && r.Length <= 0:
 		r.Body = BodyNone
 	case !body:

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/interop"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/stats"
+)
+
+// channels are those of a load; each has callers of both kinds.
+const channels = 6
+
+// report is what became of a load, as its callers saw it.
+type report struct {
+	Unary       int64    `json:"unary"`       // calls that ended well
+	Streams     int64    `json:"streams"`     // the same, of both directions
+	Failed      []string `json:"failed"`      // what the others ended with
+	Connections []int64  `json:"connections"` // that each channel made
+}
+
+// tally collects a report. The zero value is ready.
+type tally struct {
+	unary, streams atomic.Int64
+	mu             sync.Mutex // guards failed
+	failed         []string
+}
+
+func (t *tally) fail(kind string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = append(t.failed, time.Now().Format(time.RFC3339Nano)+" "+kind+": "+err.Error())
+}
+
+// dials counts the connections of a channel.
+type dials struct{ n atomic.Int64 }
+
+func (*dials) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (*dials) HandleRPC(context.Context, stats.RPCStats)                         {}
+func (*dials) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (d *dials) HandleConn(_ context.Context, s stats.ConnStats) {
+	if _, ok := s.(*stats.ConnBegin); ok {
+		d.n.Add(1)
+	}
+}
+
+// load calls until standard input ends. No call is tried again but by what the library does unasked: a call that the
+// server certainly has not seen.
+func load(addr string, creds grpc.DialOption) error {
+	var t tally
+	quit := make(chan struct{}) // closed when standard input ends
+	var running sync.WaitGroup
+	counts := make([]*dials, channels)
+	for i := range counts {
+		counts[i] = &dials{}
+		cc, err := grpc.NewClient("passthrough:///"+addr, creds, grpc.WithAuthority(serverName), grpc.WithDisableRetry(), grpc.WithStatsHandler(counts[i]))
+		if err != nil {
+			return err
+		}
+		defer cc.Close()
+		tc := testgrpc.NewTestServiceClient(cc)
+		for range 2 {
+			running.Go(func() { t.callers(quit, "unary", &t.unary, func(ctx context.Context) error { return unary(ctx, tc) }) }) // end with quit
+			running.Go(func() {
+				t.callers(quit, "stream", &t.streams, func(ctx context.Context) error { return stream(ctx, tc) })
+			})
+		}
+	}
+	progress := time.NewTicker(20 * time.Millisecond)
+	defer progress.Stop()
+	running.Go(func() { // ends with quit
+		for {
+			select {
+			case <-quit:
+				return
+			case <-progress.C:
+				fmt.Printf("done %d\n", min(t.unary.Load(), t.streams.Load()))
+			}
+		}
+	})
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	close(quit)
+	running.Wait()
+	r := report{Unary: t.unary.Load(), Streams: t.streams.Load(), Failed: t.failed}
+	for _, d := range counts {
+		r.Connections = append(r.Connections, d.n.Load())
+	}
+	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// callers calls, one after the other, until quit.
+func (t *tally) callers(quit <-chan struct{}, kind string, done *atomic.Int64, call func(context.Context) error) {
+	for {
+		select {
+		case <-quit:
+			return
+		default:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		err := call(ctx)
+		cancel()
+		if err != nil {
+			t.fail(kind, err)
+			time.Sleep(10 * time.Millisecond) // so that a server that is away does not fill the report
+			continue
+		}
+		done.Add(1)
+		time.Sleep(2 * time.Millisecond) // pace of this client, not a wait for the proxy
+	}
+}
+
+var errShort = errors.New("the answer is not as long as was asked for")
+
+func unary(ctx context.Context, tc testgrpc.TestServiceClient) error {
+	resp, err := tc.UnaryCall(ctx, &testgrpc.SimpleRequest{ResponseSize: 3141, Payload: interop.ClientNewPayload(testgrpc.PayloadType_COMPRESSABLE, 2718)})
+	if err == nil && len(resp.GetPayload().GetBody()) != 3141 {
+		return errShort
+	}
+	return err
+}
+
+// stream is a call of twelve questions and answers, which takes a tenth of a second.
+func stream(ctx context.Context, tc testgrpc.TestServiceClient) error {
+	s, err := tc.FullDuplexCall(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range 12 {
+		err := s.Send(&testgrpc.StreamingOutputCallRequest{ResponseParameters: []*testgrpc.ResponseParameters{{Size: int32(100 * i)}},
+			Payload: interop.ClientNewPayload(testgrpc.PayloadType_COMPRESSABLE, 50)})
+		if err != nil && err != io.EOF { // io.EOF: the status comes with Recv
+			return err
+		}
+		resp, err := s.Recv()
+		if err != nil {
+			return fmt.Errorf("answer %d: %w", i, err)
+		}
+		if len(resp.GetPayload().GetBody()) != 100*i {
+			return errShort
+		}
+		time.Sleep(8 * time.Millisecond) // the same
+	}
+	if err := s.CloseSend(); err != nil {
+		return err
+	}
+	if _, err := s.Recv(); err != io.EOF {
+		return fmt.Errorf("the end of a stream: %w", err)
+	}
+	return nil
+}
