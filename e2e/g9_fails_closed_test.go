@@ -46,7 +46,7 @@ func TestG9BadMessages(t *testing.T) {
 		{"spaces in the request line", "GET  /bad HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"no version", "GET /bad\r\n\r\n", 400},
 		{"a version in lower case", "GET /bad http/1.1\r\nHost: a\r\n\r\n", 400},
-		{"HTTP/2 on this port", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+		{"a preface of HTTP/2 that goes wrong", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505},
 		{"a version of tomorrow", "GET /bad HTTP/3.0\r\nHost: a\r\n\r\n", 505},
 		{"a control byte in the target", "GET /b\x01d HTTP/1.1\r\nHost: a\r\n\r\n", 400},
 		{"a fragment", "GET /bad#x HTTP/1.1\r\nHost: a\r\n\r\n", 400},

@@ -24,7 +24,8 @@ func TestStrict(t *testing.T) {
 			up := newRecorder(t)
 			// One processor means one loop, so that the requests after a case find its
 			// connections in the pool.
-			s := run(t, setup{policy: strictPolicy(up.addr()), env: []string{"GOMAXPROCS=1"}})
+			// The tables are of HTTP/1.1, where the preface of HTTP/2 is a request of a version that is not spoken.
+			s := run(t, setup{policy: strictPolicy(up.addr()), ofWeb: `, http2: "off"`, env: []string{"GOMAXPROCS=1"}})
 			s.await(t, "serving", msg("serving"))
 			for _, how := range []struct {
 				name string

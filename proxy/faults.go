@@ -42,6 +42,14 @@ type Faults struct {
 	ForgetNamed    bool // whom a PROXY header names is not the peer
 	OmitHeader     bool // a connection to a cluster that wants a PROXY header begins without one
 	PoolNamed      bool // a connection whose PROXY header names one client is pooled
+
+	// Of HTTP/2.
+	FinalAtOnce      bool // the final GOAWAY does not wait until the client has heard the notice
+	TellNewcomers    bool // a connection that came in the lame duck is told to leave before draining
+	EndReset         bool // a stream whose response broke is ended, and not reset
+	ForgetUnfinished bool // of the exchanges of a connection that is cut one is counted
+	ReplayProcessed  bool // what an upstream reset, or left without an answer, counts as not processed
+	GiveWindowEarly  bool // windows are given back before what came was passed on
 }
 
 // bend breaks what of a cluster is to be broken.

@@ -30,6 +30,8 @@ type h2Conn struct {
 	queued  bool      // in loop.unsent
 	active  bool      // in the account
 	closing bool      // Close or Abort was called; only closed comes
+	mixed   bool      // exchanges of routes with different terms ran at a time
+	counted bool      // what had not finished is in the account: how its streams end does not matter any more
 	eofSeen bool
 	hurried bool // asked to go at the deadline while something was leaving
 }
@@ -96,9 +98,7 @@ func (c *h2Conn) broken(err *h2.ConnError) {
 
 // endStreams lets go of all streams: the core tells nothing more of them.
 func (c *h2Conn) endStreams() {
-	if n := c.running(); n > 0 && c.handle != nil {
-		c.handle.Unfinished(n)
-	}
+	c.countUnfinished()
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			st.release()
@@ -106,14 +106,22 @@ func (c *h2Conn) endStreams() {
 	})
 }
 
-// running is the number of exchanges that have no whole response yet.
-func (c *h2Conn) running() (n int) {
+// countUnfinished tells the account, once, how many exchanges end with the connection: those of which not all of the
+// response has left.
+func (c *h2Conn) countUnfinished() {
+	if c.counted || c.handle == nil {
+		return
+	}
+	n := 0
 	c.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*h2Stream); ok && st.x.running() {
+		if st, ok := s.Owner.(*h2Stream); ok && (st.x.running() || !s.Sent()) {
 			n++
 		}
 	})
-	return n
+	c.counted = true
+	if !c.l.cfg.Faults.ForgetUnfinished {
+		c.handle.Unfinished(n)
+	}
 }
 
 // dirty has the connection's output sent when the call of the driver ends.
@@ -210,6 +218,7 @@ func (c *h2Conn) fired(t engine.Timer) {
 
 // giveUp ends all streams and the connection, which takes nothing any more.
 func (c *h2Conn) giveUp(err error) {
+	c.countUnfinished()
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			st.drop(err)

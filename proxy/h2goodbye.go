@@ -32,10 +32,17 @@ const (
 
 // mayLeave says goodbye if it is time to. It is asked with each response, and by the rounds of a stop.
 func (c *h2Conn) mayLeave() {
-	if c.handle == nil || !c.handle.Goodbye() || c.l.cfg.Faults.IgnoreGoodbye {
+	f := &c.l.cfg.Faults
+	if c.handle == nil || f.IgnoreGoodbye {
+		return
+	}
+	if !c.handle.Goodbye() && !(f.TellNewcomers && c.l.tracker.State() == drain.Leaving) {
 		return
 	}
 	c.notice()
+	if f.FinalAtOnce {
+		c.stage = heard
+	}
 	c.final()
 }
 
@@ -153,8 +160,8 @@ func (c *h2Conn) cut(cause drain.Cause) {
 	c.hurried = true
 	if c.handle != nil {
 		c.handle.Owes(c.owes())
-		c.handle.Unfinished(c.running())
 	}
+	c.countUnfinished()
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)
 		switch {

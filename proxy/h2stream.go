@@ -42,10 +42,13 @@ func (l *loop) newStream() *h2Stream {
 // gone: the stream is over, and its connection goes on.
 func (st *h2Stream) gone() {
 	c := st.c
-	if c.handle != nil && c.core.Streams() > 0 {
+	if c.handle != nil && c.core.Streams() > 0 && !c.counted {
 		c.handle.Another()
 	}
 	st.release()
+	if c.mixed {
+		c.retime()
+	}
 	c.dirty()
 }
 
@@ -76,6 +79,9 @@ func (st *h2Stream) release() {
 // body takes a piece of the request.
 func (st *h2Stream) body(b []byte, end bool) {
 	st.inEnd = st.inEnd || end
+	if st.c.l.cfg.Faults.GiveWindowEarly {
+		st.c.core.Consumed(st.s, len(b))
+	}
 	x := st.x
 	if x.phase != forwarding || !x.takesBody() || st.held || len(st.in) > 0 || st.feeding {
 		if len(b) > 0 {
@@ -95,7 +101,9 @@ func (st *h2Stream) pass(b []byte) {
 	c.l.trip(c.id)
 	if len(b) > 0 {
 		x.sendBody(b)
-		c.core.Consumed(st.s, len(b))
+		if !c.l.cfg.Faults.GiveWindowEarly {
+			c.core.Consumed(st.s, len(b))
+		}
 	}
 	if st.inEnd {
 		x.endBody(st.trailers)
@@ -231,7 +239,11 @@ func (st *h2Stream) drop(err error) {
 		}
 		s := st.s
 		st.s, s.Owner = nil, nil
-		s.Reset(code)
+		if st.c.l.cfg.Faults.EndReset && st.headSent && !st.ended {
+			s.Write(nil, true)
+		} else {
+			s.Reset(code)
+		}
 	}
 	st.gone()
 }

@@ -189,3 +189,5 @@ func (c *httpConn) release(end engine.End) {
 	}
 	c.settleAccount(end, c.hurried)
 }
+
+func (c *httpConn) located() { c.describe(c.x) }

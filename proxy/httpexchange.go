@@ -114,8 +114,11 @@ func (c *httpConn) respond(r *h1.Response) {
 	if !hasDate(r.Fields) {
 		l.out = append(l.out, l.date.at(l.now())...)
 	}
-	if x.respChunk {
+	switch {
+	case x.respChunk:
 		l.out = append(l.out, "Transfer-Encoding: chunked\r\n"...)
+	case r.Body == h1.BodyNone && r.Length < 0 && !x.isHEAD && r.Status != 204 && r.Status != 304: // it ended with its head on HTTP/2
+		l.out = append(l.out, "Content-Length: 0\r\n"...)
 	}
 	switch {
 	case x.close:

@@ -46,6 +46,8 @@ type requester interface {
 	// watchStall makes sure that a client which takes nothing is noticed.
 	watchStall()
 	arm(t engine.Timer, d time.Duration)
+	// located tells the account what is known of the exchange: its route (nil: none), with its terms, and who it is for.
+	located()
 	// contained ends the exchange after a panic, without trusting the state.
 	contained()
 	// receiver is the connection to which the driver may carry the response by itself, if it may.
@@ -121,4 +123,18 @@ func (d *downstream) settleAccount(end engine.End, hurried bool) {
 	d.ln.closed(outcome)
 	d.l.leavePlace(d.ln, d.handle.Meta().Peer.Addr()) // not the peer that a PROXY header named
 	d.handle.Done(outcome)
+}
+
+// describe tells the account that x is what runs on the connection.
+func (d *downstream) describe(x *exchange) {
+	if x.route == nil { // what the exchange before was on no longer holds
+		d.handle.SetTerms(nil)
+		return
+	}
+	var user *string
+	if x.identity != nil {
+		user = &x.identity.User
+	}
+	d.handle.Describe(&x.route.Name, user)
+	d.handle.SetTerms(x.route.terms)
 }

@@ -36,7 +36,7 @@ func (x *exchange) authenticated(a authz.Authenticator, id *authz.Identity, v au
 			panic("authenticator " + a.Name() + " allowed nobody")
 		}
 		x.identity = id
-		x.d.handle.Describe(&x.route.Name, &id.User)
+		x.c.located()
 		x.authorize()
 		return true
 	case authz.Deny:

@@ -151,6 +151,7 @@ func (st *upStream) broken() {
 // lost: no whole response will come. unprocessed: the upstream certainly did nothing with the request.
 func (st *upStream) lost(unprocessed bool, reason, text string) {
 	x, ep := st.x, st.u.ep
+	unprocessed = unprocessed || x.l.cfg.Faults.ReplayProcessed
 	inBody, silent := st.inBody, !st.answered
 	if !unprocessed {
 		st.fault()
@@ -219,7 +220,7 @@ func (st *upStream) data(b []byte, end bool) {
 		return
 	}
 	st.watchSilence()
-	if st.held = st.held || x.c.full(); st.held {
+	if st.held = st.held || x.c.full(); st.held && !l.cfg.Faults.GiveWindowEarly {
 		st.back += len(b)
 		return
 	}

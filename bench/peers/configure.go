@@ -26,6 +26,8 @@ type setting struct {
 	Dir                   string
 	Workers, Descriptors  int
 	HTTP, TCP, Probes     int
+	HTTPS, H2C            int
+	Public                bool // sluice: no stages
 	OriginHTTP, OriginTCP int
 	Log, Root             bool
 	KeySum                string
@@ -41,7 +43,7 @@ func newSetting(dir string, workers, descriptors int, r row, p ports) (s setting
 	if r.bulkPort {
 		s.OriginTCP = p.bulk
 	}
-	for _, port := range []*int{&s.HTTP, &s.TCP, &s.Probes} {
+	for _, port := range []*int{&s.HTTP, &s.TCP, &s.Probes, &s.HTTPS, &s.H2C} {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			return s, err
@@ -101,6 +103,9 @@ func (p programs) of(peer string) string {
 // command writes the configuration of an entrant and returns how it is started.
 func (s setting) command(e entrant, r row, p programs) (args []string, err error) {
 	s.Log = e.mode == shipped
+	if err := s.certify(); err != nil {
+		return nil, err
+	}
 	switch e.peer {
 	case "nginx":
 		return []string{p.nginx, "-p", s.Dir, "-c", filepath.Join(s.Dir, "nginx.conf"), "-e", "stderr"}, s.write(map[string]string{"nginx.conf": "nginx.conf"})
@@ -118,7 +123,8 @@ func (s setting) command(e entrant, r row, p programs) (args []string, err error
 		}
 		return []string{p.floor, strconv.Itoa(listen), strconv.Itoa(to), how, strconv.Itoa(s.Workers)}, nil
 	case us:
-		if e.mode == off && !r.raw() && r.routes == 0 {
+		s.Public = e.mode == off
+		if e.mode == off && !r.raw() && !r.wired() && r.routes == 0 {
 			return s.public(p), nil
 		}
 		return []string{p.sluice, "run", "--config", filepath.Join(s.Dir, "sluice.yaml")},

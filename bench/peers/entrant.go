@@ -54,6 +54,9 @@ func entrants(o options, r row) (all []entrant) {
 		all = append(all, entrant{us, m})
 	}
 	for _, p := range o.peers {
+		if r.wired() && p != "nginx" && p != "haproxy" {
+			continue
+		}
 		if p == "caddy" && (r.raw() || r.load.Conns > 1000) {
 			continue // it has no raw TCP without a plugin, and takes minutes for the rest
 		}

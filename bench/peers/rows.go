@@ -32,6 +32,9 @@ type row struct {
 
 func (r row) raw() bool { return r.load.Mode == load.Bulk || r.load.Mode == load.Echo }
 
+// wired rows have listeners of their own; the peers that take part are those whose configuration has them.
+func (r row) wired() bool { return r.load.Wire != load.Plain }
+
 func (r row) unit() string {
 	switch {
 	case r.perMiB:
@@ -61,6 +64,9 @@ func rows() []row {
 		{name: "tcpbulk", title: "TCP bulk, 2 streams", load: with(get(2, 1024), func(c *load.Config) { c.Mode = load.Bulk }), bulkPort: true, splice: true, perMiB: true},
 		{name: "tcpconn", title: "TCP connect, 1 KiB there and back, close; 32 at a time", load: with(get(32, 1024), func(c *load.Config) { c.Mode = load.Echo })},
 		{name: "idle8000", title: "idle keep-alive connections, 8,000", load: with(get(8000, 1024), func(c *load.Config) { c.Mode, c.Warm = load.Idle, 0 }), idle: true, perWorkers: 1},
+		{name: "tls64", title: "TLS 1.3, keep-alive GET, 1 KiB, 64 connections", load: with(get(64, 1024), func(c *load.Config) { c.Wire = load.TLS })},
+		{name: "handshake", title: "a full TLS 1.3 handshake for each GET of 1 KiB, 16 at a time", load: with(get(16, 1024), func(c *load.Config) { c.Wire = load.Handshake })},
+		{name: "h2c", title: "HTTP/2 without TLS, GET, 1 KiB, 8 connections of 16 streams", load: with(get(8, 1024), func(c *load.Config) { c.Wire = load.H2C })},
 		{name: "routes10", title: "keep-alive GET, 1 KiB, 64 connections, 10 routes", load: get(64, 1024), routes: 10, perWorkers: 1},
 		{name: "routes100k", title: "keep-alive GET, 1 KiB, 64 connections, 100,000 routes", load: with(get(64, 1024), func(c *load.Config) { c.Warm = 12 * time.Second }), routes: 100_000, perWorkers: 1},
 	}

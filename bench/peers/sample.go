@@ -86,10 +86,21 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	defer proxy.stop()
 	cfg := withKey(r.load)
 	cfg.Addr, cfg.Duration, cfg.Routes = at(set.HTTP), a.duration(), r.routes
+	switch r.load.Wire {
+	case load.TLS, load.Handshake:
+		cfg.Addr = at(set.HTTPS)
+	case load.H2C:
+		cfg.Addr = at(set.H2C)
+	case load.Plain:
+	}
 	if r.raw() {
 		cfg.Addr = at(set.TCP)
 	}
-	if err := proves(ctx, proxy, cfg); err != nil {
+	probe := cfg
+	if r.wired() { // the load itself compares every answer
+		probe.Addr, probe.Wire = at(set.HTTP), load.Plain
+	}
+	if err := proves(ctx, proxy, probe); err != nil {
 		return s, fmt.Errorf("%v does not answer rightly: %w; %s", e, err, proxy.said())
 	}
 	if r.quota && cfg.Mode == load.Paced && a.boxRate > 0 {

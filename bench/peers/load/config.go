@@ -21,6 +21,7 @@ const (
 // Config of a load. Zero values are no defaults: Validate refuses what is missing.
 type Config struct {
 	Mode     Mode
+	Wire     Wire   // what requests travel over; all but Plain go with KeepAlive only
 	Addr     string // of the proxy, loopback
 	Conns    int    // at a time
 	Size     int    // bytes of a response body, or of an upload or echo
@@ -50,6 +51,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("load: %d requests/s; want 1 to 1000000", c.Rate)
 	case c.Routes < 0 || c.Routes > 1_000_000:
 		return fmt.Errorf("load: %d routes; want at most 1000000", c.Routes)
+	}
+	if c.Wire != Plain && (c.Mode != KeepAlive || c.Upload || c.Routes > 0) {
+		return fmt.Errorf("load: wire %q goes with keep-alive GET only", c.Wire)
 	}
 	switch c.Mode {
 	case KeepAlive, Paced, Churn, Bulk, Echo, Idle:

@@ -61,6 +61,10 @@ func Run(cfg Config, in io.Reader, out io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if cfg.Wire != Plain {
+		lines := bufio.NewReader(in)
+		return runWire(cfg, lines, out, func() error { _, err := lines.ReadString('\n'); return err })
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	c, err := newClient(cfg)

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -219,9 +220,12 @@ func (c *client) sendSlowly(out []byte) {
 	})
 }
 
-func (w *world) newRequest(c *client) *request {
+// newRequest is what a client will send on c.
+func (w *world) newRequest(c *client) *request { return w.newRequestOf(c.sock.Addr, w.owesGoodbye(c)) }
+
+func (w *world) newRequestOf(from netip.AddrPort, goodbye bool) *request {
 	rnd := w.net.Rand
-	r := &request{num: len(w.requests), method: "GET", path: "pub", sentAt: w.net.Now(), goodbye: w.owesGoodbye(c)}
+	r := &request{num: len(w.requests), method: "GET", path: "pub", sentAt: w.net.Now(), goodbye: goodbye}
 	big := min(4*w.net.Window, maxBody)
 	switch rnd.IntN(6) {
 	case 0, 1:
@@ -244,7 +248,7 @@ func (w *world) newRequest(c *client) *request {
 		r.respLen = maxBody
 	}
 	w.requests = append(w.requests, r)
-	w.trace("client %v sends %s %s/r%d body %d, wants %d", c.sock.Addr, r.method, r.path, r.num, r.bodyLen, r.respLen)
+	w.trace("client %v sends %s %s/r%d body %d, wants %d", from, r.method, r.path, r.num, r.bodyLen, r.respLen)
 	return r
 }
 

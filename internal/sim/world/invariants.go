@@ -145,16 +145,21 @@ func (w *world) judgeClaims(r drain.Receipt) {
 		named[h.Peer] = true
 		idle[h.Peer] = h.Class == drain.Idle
 	}
-	interrupted := map[string]bool{}
+	interrupted, streams := map[string]bool{}, uint64(0)
 	for _, c := range w.claims {
+		w.trace("%s of %v was cut (sent in full: %v)", c.what, c.peer, c.request)
 		if !named[c.peer.String()] {
 			w.violate("%s of %v was cut and the receipt does not name it", c.what, c.peer)
 		}
-		if c.request && !idle[c.peer.String()] {
+		switch {
+		case !c.request || idle[c.peer.String()]:
+		case c.shared:
+			streams++
+		default:
 			interrupted[c.peer.String()] = true
 		}
 	}
-	if n := uint64(len(interrupted)); n > r.Exchanges.Interrupted {
+	if n := uint64(len(interrupted)) + streams; n > r.Exchanges.Interrupted {
 		w.violate("clients saw %d exchanges interrupted, the receipt counts %d", n, r.Exchanges.Interrupted)
 	}
 }

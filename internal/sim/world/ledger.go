@@ -55,6 +55,7 @@ func (c *carrier) broken() bool {
 // connection. A head is written in one piece.
 func (w *world) tap(s *sim.Sock, b []byte) {
 	if s.To != upAddrs[0] && s.To != upAddrs[1] {
+		w.tapNotice(s, b)
 		return
 	}
 	if bytes.HasPrefix(b, []byte("GET "+probePath)) {
@@ -133,6 +134,7 @@ type claim struct {
 	peer    netip.AddrPort
 	what    string
 	request bool // sent in full: an exchange was interrupted
+	shared  bool // one of several exchanges of its connection, each of which counts
 }
 
 // cutNow reports whether the drain may cut at this moment.
@@ -142,38 +144,58 @@ func (w *world) cutNow() bool {
 
 // crossed reports whether what a client sent last was on its way when its connection was cut, or
 // when the process was gone: it may read of that late.
-func (w *world) crossed(c *client) bool {
+func (w *world) crossed(wroteAt time.Time) bool {
 	cut := w.net.Now()
 	if !w.exited.IsZero() {
 		cut = w.exited
 	}
-	return c.wroteAt.Add(4 * w.net.MaxDelay).After(cut)
+	return wroteAt.Add(4 * w.net.MaxDelay).After(cut)
 }
 
 // linger is how long the proxy reads on for a client that it sent away.
 const linger = time.Second
 
+// party is what of a client decides whether a loss may be excused.
+type party struct {
+	addr      netip.AddrPort
+	wroteAt   time.Time // a request, or a piece of one
+	readsAt   time.Time // again, after it read late
+	writing   bool      // the rest of a request is still to be sent
+	pastClass bool      // see client.pastClass
+	shared    bool      // requests share its connection, and each of them counts
+}
+
+func (c *client) party() party {
+	return party{c.sock.Addr, c.wroteAt, c.readsAt, c.writing, c.pastClass(), false}
+}
+
+// claims is the claim for r. What an upstream has answered may be whole for the proxy, and wait with the kernel.
+func (c *party) claims(r *request) claim {
+	return claim{c.addr, requestName(r), !c.writing, c.shared && r.sound == nil}
+}
+
 // lost: a request was sent and no complete response came.
-func (w *world) lost(c *client, r *request, how string) {
+func (w *world) lost(c party, r *request, how string) {
+	late := c.wroteAt.Add(4 * w.net.MaxDelay).After(w.net.Now())
 	switch {
-	case r.excused || r.upstreamsFault() || w.struck[c.sock.Addr]:
-	case w.wasEvicted(c.sock.Addr):
-		if at := w.steered.evicted[c.sock.Addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
-			w.claimEvicted(claim{c.sock.Addr, requestName(r), !c.writing})
+	case r.excused || r.upstreamsFault() || w.struck[c.addr]:
+	case w.wasEvicted(c.addr):
+		if at := w.steered.evicted[c.addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
+			w.claimEvicted(c.claims(r))
 		} // otherwise its last byte crossed with that
-	case c.pastClass() && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
-	case c.pastClass():
-		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
-	case w.mayGiveUp(c.sock.Addr) && c.wroteAt.Add(4*w.net.MaxDelay).After(w.net.Now()): // as below
-	case w.mayGiveUp(c.sock.Addr):
-		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
+	case c.pastClass && late: // as below
+	case c.pastClass:
+		w.claims = append(w.claims, c.claims(r))
+	case w.mayGiveUp(c.addr) && late: // as below
+	case w.mayGiveUp(c.addr):
+		w.claims = append(w.claims, c.claims(r))
 	case !r.earlyAt.IsZero() && c.wroteAt.After(r.earlyAt.Add(linger)):
 		// It went on sending for longer than a close waits, and was reset.
 	case w.cutNow() && w.admittedAt.IsZero(): // never admitted: it holds nothing that a receipt could name
-	case w.cutNow() && w.crossed(c):
+	case w.cutNow() && w.crossed(c.wroteAt):
 		// Its last byte crossed with the cut: no proxy could know of it.
 	case w.cutNow():
-		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), !c.writing})
+		w.claims = append(w.claims, c.claims(r))
 	default:
 		w.violate("lost: %s %s/r%d (%s, executed %d times)", r.method, r.path, r.num, how, r.executed)
 	}

@@ -71,6 +71,10 @@ func Mutants() []Mutant {
 		{Name: "pool_named", Breaks: "a connection whose header names a client serves nobody else", Scenario: proxyHeaders, Shows: []string{"carries another request"}, Proxy: proxy.Faults{PoolNamed: true}},
 		{Name: "close_inside_frame", Breaks: "a Close stands between two frames", Scenario: webSockets, Shows: []string{"is no frame", "within a frame", "behind a Close"}, Proxy: proxy.Faults{CloseInsideFrame: true}},
 		{Name: "end_inside_event", Breaks: "a stream of events ends between two events", Scenario: eventStreams, Shows: []string{"ends within event"}, Proxy: proxy.Faults{EndInsideEvent: true}},
+		{Name: "final_at_once", Breaks: "the final GOAWAY refuses nothing that was sent before its client could know", Shows: []string{"the final GOAWAY"}, Proxy: proxy.Faults{FinalAtOnce: true}},
+		{Name: "tell_newcomers", Breaks: "who comes in the lame duck is not told to leave before draining", Shows: []string{"came in the lame duck and was told"}, Proxy: proxy.Faults{TellNewcomers: true}},
+		{Name: "end_reset", Breaks: "a response that broke on a stream of HTTP/2 looks broken", Shows: []string{"looks whole", "got another body"}, Proxy: proxy.Faults{EndReset: true}},
+		{Name: "forget_unfinished", Breaks: "each exchange of a connection that is cut is counted", Shows: []string{"exchanges interrupted"}, Proxy: proxy.Faults{ForgetUnfinished: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

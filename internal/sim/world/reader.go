@@ -92,7 +92,7 @@ func (c *client) responds(r *request) {
 	}
 	if r.status != 200 {
 		reason, _ := c.resp.Field("x-sluice-reason")
-		w.judgeRefusal(c, r, string(reason))
+		w.judgeRefusal(c.party(), r, string(reason))
 		return
 	}
 	of, _ := c.resp.Field("x-for")
@@ -119,13 +119,7 @@ func (c *client) answered(r *request) {
 	c.inBody = false
 	r.answered, r.answeredAt = true, w.net.Now()
 	w.trace("client %v has %d for r%d (close %v)", c.sock.Addr, r.status, r.num, c.told)
-	switch {
-	case r.status != 200 || c.match.whole():
-	case r.flawed && r.sound == nil:
-		w.violate("r%d: a truncated response (%d of %d bytes) looks whole", r.num, c.match.n, len(c.match.want))
-	default:
-		w.violate("r%d got another body: %d bytes, want %d", r.num, c.match.n, len(c.match.want))
-	}
+	w.judgeBody(r, &c.match)
 	if c.told {
 		c.dismissed(r)
 		return
@@ -144,6 +138,17 @@ func (c *client) answered(r *request) {
 		w.net.After(w.net.Between(0, 400*time.Millisecond), c.send)
 	case w.net.Chance(0.5):
 		c.stop()
+	}
+}
+
+// judgeBody: a response that looks whole came in answer to r.
+func (w *world) judgeBody(r *request, m *matcher) {
+	switch {
+	case r.status != 200 || m.whole():
+	case r.flawed && r.sound == nil:
+		w.violate("r%d: a truncated response (%d of %d bytes) looks whole", r.num, m.n, len(m.want))
+	default:
+		w.violate("r%d got another body: %d bytes, want %d", r.num, m.n, len(m.want))
 	}
 }
 
@@ -201,7 +206,7 @@ func (c *client) end(how string) {
 		if i > 0 && (c.pending[0].upstreamsFault() || c.w.pastClass(c.pending[0].path)) {
 			r.excused = true // behind a response that an upstream, or its route's deadline, cut short
 		}
-		c.w.lost(c, r, how)
+		c.w.lost(c.party(), r, how)
 	}
 	c.pending = nil
 	c.sock.Close()
@@ -234,11 +239,12 @@ func (w *world) closedIdle(c *client, how string) {
 }
 
 // judgeRefusal asks whether a refusal was deserved.
-func (w *world) judgeRefusal(c *client, r *request, reason string) {
+func (w *world) judgeRefusal(c party, r *request, reason string) {
+	c.writing = false // it was answered
 	unfair := func() { w.violate("r%d (%s, key %q) got %d (%s)", r.num, r.path, r.key, r.status, reason) }
 	switch {
 	case r.status == 500 && reason == "panic":
-		if !r.struck && !w.struck[c.sock.Addr] {
+		if !r.struck && !w.struck[c.addr] {
 			w.violate("r%d got 500 and no panic met it", r.num)
 		}
 	case r.status == 503 && reason == "draining":
@@ -250,25 +256,25 @@ func (w *world) judgeRefusal(c *client, r *request, reason string) {
 			w.violate("r%d was refused for want of a policy that is in force", r.num)
 		}
 	case r.status == 503 && reason == "closed_by_operator":
-		if !w.wasEvicted(c.sock.Addr) {
+		if !w.wasEvicted(c.addr) {
 			w.violate("r%d was closed by an operator who never asked for that", r.num)
 		}
-		w.claimEvicted(claim{c.sock.Addr, requestName(r), true})
+		w.claimEvicted(c.claims(r))
 	case r.status == 503 && reason == "route_deadline":
 		if !w.pastClass(r.path) {
 			w.violate("r%d (%s) was cut before the deadline of its route", r.num, r.path)
 		}
-		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), true})
+		w.claims = append(w.claims, c.claims(r))
 	case r.status == 503 && reason == "peer_stuck":
-		if !w.mayGiveUp(c.sock.Addr) {
+		if !w.mayGiveUp(c.addr) {
 			w.violate("r%d was given up, and its client was reading", r.num)
 		}
-		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), true})
+		w.claims = append(w.claims, c.claims(r))
 	case r.status == 503 && reason == "drain_deadline":
 		if !w.cutNow() && w.exited.IsZero() {
 			w.violate("r%d was cut before the deadline", r.num)
 		}
-		w.claims = append(w.claims, claim{c.sock.Addr, requestName(r), true})
+		w.claims = append(w.claims, c.claims(r))
 	case r.status == 403 && r.path == "no", r.status == 401 && r.path == "key" && r.key != goodKey:
 	case r.status == 403 && r.path == "flip":
 		if !w.inForce(r.sentAt, even) {

@@ -70,6 +70,11 @@ func (w *world) scriptClients(stop time.Duration) {
 	for range 1 + r.IntN(3) {
 		n.After(n.Between(0, stop+lame), func() { newUpgrader(w) })
 	}
+	if w.h2.clients {
+		for range 2 + r.IntN(4) {
+			n.After(n.Between(0, stop+lame+time.Second), func() { newH2Client(w) })
+		}
+	}
 	// Some are caught in the middle by the stop.
 	if n.Chance(0.3) {
 		n.After(stop-n.Between(20*time.Millisecond, 300*time.Millisecond), func() {

@@ -95,6 +95,7 @@ func (w *world) call(a lifecycle.Action) {
 	case lifecycle.VerbLameDuck:
 		w.left = w.net.Now()
 		w.tracker.BeginLeave(w.net.Now())
+		w.tell()
 		w.stepTracker()
 		returned(nil)
 	case lifecycle.VerbDrain:
@@ -133,6 +134,7 @@ func (w *world) drain(a lifecycle.Action, returned func(error)) {
 				w.tracker.Cut(w.net.Now())
 			}
 			w.core.Patrol()
+			w.tell()
 			w.core.Shut()
 			w.returnedOK = func() { returned(nil) }
 			w.stepTracker()

@@ -105,11 +105,11 @@ func (t *tunnelClient) end(how string) {
 	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
 		w.net.Count["pending tunnel"]++
 	case w.pastClass(t.path):
-		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
+		w.claims = append(w.claims, claim{peer: t.sock.Addr, what: t.name})
 	case w.wasEvicted(t.sock.Addr):
-		w.claimEvicted(claim{t.sock.Addr, t.name, false})
+		w.claimEvicted(claim{peer: t.sock.Addr, what: t.name})
 	case w.cutNow():
-		w.claims = append(w.claims, claim{t.sock.Addr, t.name, false})
+		w.claims = append(w.claims, claim{peer: t.sock.Addr, what: t.name})
 	default:
 		w.violate("lost: %s ended by %s with %d of %d bytes back (fin %v)", t.name, how, t.match.n, len(t.owed), t.fin)
 	}

@@ -100,7 +100,10 @@ type world struct {
 	steered   steered
 	stalled   map[netip.AddrPort]time.Time // clients that read nothing, and since when
 	signals   int
-	quiet     bool // clients begin nothing new
+	h2        h2Plan
+	h2Peers   map[string]bool              // addresses of HTTP/2 clients
+	noticed   map[netip.AddrPort]time.Time // when HTTP/2 clients were sent the notice of a goodbye
+	quiet     bool                         // clients begin nothing new
 	scratch   []byte
 	result    Result
 }
@@ -109,7 +112,8 @@ type world struct {
 func Run(opt Options) Result {
 	w := &world{opt: opt, net: sim.New(opt.Seed), result: Result{Seed: opt.Seed},
 		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, idleEnded: map[string]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
-	w.stalled = map[netip.AddrPort]time.Time{}
+	w.stalled, w.noticed = map[netip.AddrPort]time.Time{}, map[netip.AddrPort]time.Time{}
+	w.h2, w.h2Peers = planH2(opt), map[string]bool{}
 	w.build()
 	if s := opt.Scenario; s != nil {
 		s.begin(w)
@@ -165,12 +169,13 @@ func (w *world) build() {
 		cfg.Faults.Panic = w.panics
 	}
 	for _, addr := range listenerAddrs {
-		ln := proxy.ListenerConfig{Name: addr}
+		ln := proxy.ListenerConfig{Name: addr, HTTP2: w.h2.clients}
 		if addr == tcpAddr {
 			ln.Protocol = proxy.TCP
 		}
 		cfg.Listeners = append(cfg.Listeners, ln)
 	}
+	cfg.HTTP2 = w.h2.limits
 	if s := w.opt.Scenario; s != nil && s.configure != nil {
 		s.configure(w, &cfg)
 	}

@@ -42,7 +42,7 @@ func (l *loop) Send(id engine.ConnID, b []byte) {
 		if c.out == nil {
 			c.out = l.outs.get(len(b))
 		}
-		c.out = append(c.out, b...)
+		c.out = append(l.outs.room(c.out, len(b)), b...)
 	}
 }
 

@@ -1,0 +1,56 @@
+package proxy
+
+import (
+	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/proxy/h2"
+)
+
+// The account knows one route for a connection, and one drain.Terms, and the exchanges of an HTTP/2 connection may be on
+// several routes. The most patient of them stands for all: no exchange ends because of the deadline of another's route.
+// Once only less patient ones are left, their terms hold.
+
+// located implements requester.
+func (st *h2Stream) located() {
+	c := st.c
+	if c.core.Streams() == 1 {
+		c.mixed = false
+		c.describe(st.x)
+		return
+	}
+	c.retime()
+}
+
+// retime chooses which of the exchanges that run stands for the connection.
+func (c *h2Conn) retime() {
+	if c.handle == nil {
+		return
+	}
+	var best *exchange
+	c.mixed = false
+	c.core.Each(func(s *h2.Stream) {
+		st, ok := s.Owner.(*h2Stream)
+		if !ok || st.x.route == nil {
+			return
+		}
+		x := st.x
+		c.mixed = c.mixed || best != nil && x.route != best.route
+		if best == nil || outlasts(x.route.terms, best.route.terms) {
+			best = x
+		}
+	})
+	if best != nil {
+		c.describe(best)
+	}
+}
+
+// outlasts reports whether a lets an exchange go on for longer than b.
+func outlasts(a, b *drain.Terms) bool {
+	limited := func(t *drain.Terms) bool { return t != nil && t.Deadline > 0 }
+	switch {
+	case !limited(b):
+		return false
+	case !limited(a):
+		return true
+	}
+	return a.Deadline > b.Deadline
+}
