@@ -237,9 +237,9 @@ func (st *upStream) trailers(fields []h1.Field) {
 // whole ends the exchange with a whole response. A request that has not left in full is not wanted any more.
 func (st *upStream) whole() {
 	x, s := st.x, st.s
-	reqDone := x.reqDone
+	left := x.reqDone && s.Queued() == 0
 	st.detach()
-	if !reqDone {
+	if !left {
 		st.forget()
 		s.Reset(h2.NoError)
 	}
