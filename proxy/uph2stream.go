@@ -36,7 +36,7 @@ func (u *upH2) join(x *exchange) {
 // open sends the head of the exchange.
 func (st *upStream) open() {
 	u, x := st.u, st.x
-	s, err := u.core.Open(u.l.requestFields(x), x.reqDone)
+	s, err := u.core.Open(u.l.requestFields(x), x.reqDone && !x.chunked)
 	if err != nil { // the peer left, or allows less, meanwhile
 		st.detach()
 		x.connect(nil)
