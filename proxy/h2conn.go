@@ -29,6 +29,7 @@ type h2Conn struct {
 	current *h2Stream // whose event is being handled, for a panic
 	queued  bool      // in loop.unsent
 	active  bool      // in the account
+	counted bool      // unfinished was called: streams that go are not finished exchanges
 	closing bool      // Close or Abort was called; only closed comes
 	eofSeen bool
 	hurried bool // asked to go at the deadline while something was leaving
@@ -96,9 +97,7 @@ func (c *h2Conn) broken(err *h2.ConnError) {
 
 // endStreams lets go of all streams: the core tells nothing more of them.
 func (c *h2Conn) endStreams() {
-	if n := c.running(); n > 0 && c.handle != nil {
-		c.handle.Unfinished(n)
-	}
+	c.unfinished()
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			st.release()
@@ -106,14 +105,13 @@ func (c *h2Conn) endStreams() {
 	})
 }
 
-// running is the number of exchanges that have no whole response yet.
-func (c *h2Conn) running() (n int) {
-	c.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*h2Stream); ok && st.x.running() {
-			n++
-		}
-	})
-	return n
+// unfinished says in the account how many exchanges end with the connection, because their responses have not left. It
+// is called once, before the first of them ends: what goes then has not finished.
+func (c *h2Conn) unfinished() {
+	if n := c.core.Streams(); n > 0 && !c.counted && c.handle != nil {
+		c.counted = true
+		c.handle.Unfinished(n)
+	}
 }
 
 // dirty has the connection's output sent when the call of the driver ends.
@@ -210,6 +208,7 @@ func (c *h2Conn) fired(t engine.Timer) {
 
 // giveUp ends all streams and the connection, which takes nothing any more.
 func (c *h2Conn) giveUp(err error) {
+	c.unfinished()
 	c.core.Each(func(s *h2.Stream) {
 		if st, ok := s.Owner.(*h2Stream); ok {
 			st.drop(err)

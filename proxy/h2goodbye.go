@@ -153,7 +153,7 @@ func (c *h2Conn) cut(cause drain.Cause) {
 	c.hurried = true
 	if c.handle != nil {
 		c.handle.Owes(c.owes())
-		c.handle.Unfinished(c.running())
+		c.unfinished()
 	}
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)

@@ -42,7 +42,7 @@ func (l *loop) newStream() *h2Stream {
 // gone: the stream is over, and its connection goes on.
 func (st *h2Stream) gone() {
 	c := st.c
-	if c.handle != nil && c.core.Streams() > 0 {
+	if c.handle != nil && !c.counted && c.core.Streams() > 0 {
 		c.handle.Another()
 	}
 	st.release()
