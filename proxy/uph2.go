@@ -119,17 +119,19 @@ func (u *upH2) failed() {
 	u.leavePool()
 	u.ep.ConnectErrs.Add(1)
 	u.ep.Failed(u.l.now())
-	for _, st := range u.takeWaiting() {
-		x := st.x
-		st.detach()
-		u.l.walkOn(x, func() { x.connectFailed(u.ep) })
-	}
+	u.eachWaiting(func(x *exchange) { x.connectFailed(u.ep) })
 }
 
-func (u *upH2) takeWaiting() []*upStream {
+// eachWaiting lets go of those who wait for the connection, and takes the walk of each on. One may end another.
+func (u *upH2) eachWaiting(f func(x *exchange)) {
 	w := u.waiting
 	u.waiting = nil
-	return w
+	for _, st := range w {
+		if x := st.x; x != nil {
+			st.detach()
+			u.l.walkOn(x, func() { f(x) })
+		}
+	}
 }
 
 // walkOn runs a part of the walk of x that another exchange's call brought about.
@@ -198,16 +200,13 @@ func (u *upH2) end() {
 // lose tells every exchange that its response ends here.
 func (u *upH2) lose() {
 	u.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*upStream); ok {
-			s.Owner = nil
+		st := u.of(s)
+		s.Owner = nil
+		if st != nil { // others have their response already
 			u.l.walkOn(st.x, st.broken)
 		}
 	})
-	for _, st := range u.takeWaiting() {
-		x := st.x
-		st.detach()
-		u.l.walkOn(x, func() { x.connect(u.ep) })
-	}
+	u.eachWaiting(func(x *exchange) { x.connect(u.ep) })
 }
 
 // close ends a connection in good order, if nothing runs on it.
@@ -237,7 +236,9 @@ func (u *upH2) closed(end engine.End) {
 		u.leavePool()
 		u.lose()
 	}
-	u.core.Release()
+	if u.core != nil { // nil: its handshake failed
+		u.core.Release()
+	}
 }
 
 func (u *upH2) sent() {

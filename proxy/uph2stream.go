@@ -36,7 +36,7 @@ func (u *upH2) join(x *exchange) {
 // open sends the head of the exchange.
 func (st *upStream) open() {
 	u, x := st.u, st.x
-	s, err := u.core.Open(u.l.requestFields(x), x.reqDone)
+	s, err := u.core.Open(u.l.requestFields(x), x.reqDone && !x.chunked)
 	if err != nil { // the peer left, or allows less, meanwhile
 		st.detach()
 		x.connect(nil)
@@ -238,9 +238,9 @@ func (st *upStream) trailers(fields []h1.Field) {
 // whole ends the exchange with a whole response. A request that has not left in full is not wanted any more.
 func (st *upStream) whole() {
 	x, s := st.x, st.s
-	reqDone := x.reqDone
+	left := x.reqDone && s.Queued() == 0
 	st.detach()
-	if !reqDone {
+	if !left {
 		st.forget()
 		s.Reset(h2.NoError)
 	}
