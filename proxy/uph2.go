@@ -27,6 +27,14 @@ type upH2 struct {
 	finished bool // the peer's FIN came
 }
 
+// The windows of an upstream connection. A client that takes nothing holds as much of a response as a stream has window, and
+// not a byte of what others get: clients that do not know each other share the connection, so that its own window must
+// be no bound, whatever the number of streams.
+const (
+	upWindow     = 128 << 10
+	upConnWindow = 1 << 30
+)
+
 // maxJoin bounds the exchanges that wait for one connection; with more another one is made.
 const maxJoin = 100
 
@@ -145,7 +153,8 @@ func (u *upH2) begin() {
 	l := u.l
 	lim := l.cfg.Limits
 	u.state, u.born = upPooled, l.now()
-	u.core = h2.New(h2.Config{Client: true, HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
+	u.core = h2.New(h2.Config{Client: true, StreamWindow: upWindow, ConnWindow: upConnWindow,
+		HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
 	u.helloDue = l.now().Add(u.ep.Cluster().Config().ConnectTimeout)
 	u.schedule(u.helloDue)
 	u.serveWaiting()
