@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
@@ -26,10 +27,11 @@ func (u *upH2) join(x *exchange) {
 	st := &upStream{u: u, x: x}
 	x.up = st
 	u.ep.Active.Add(1)
-	if u.state == upPooled && len(u.waiting) == 0 && u.core.Room() > 0 {
+	if len(u.waiting) == 0 && u.takes(x) {
 		st.open()
 		return
 	}
+	x.c.arm(engine.TimerState, 0) // what bounded the head; making a connection has a limit of its own
 	u.waiting = append(u.waiting, st)
 }
 
