@@ -20,6 +20,10 @@ type upStream struct {
 	held     bool      // by the client, which takes too little
 	back     int       // bytes that were passed on and not given back to the window, because of that
 	readDue  time.Time // no byte of the response for too long
+
+	written int64     // bytes of the request body, ever
+	mark    int64     // how many had been taken when the time of sendDue began
+	sendDue time.Time // no byte of the request was taken for too long
 }
 
 // join makes x wait for the connection, or opens its stream at once.
@@ -85,7 +89,9 @@ func (st *upStream) queued() int {
 }
 
 func (st *upStream) sendBody(data []byte) {
+	st.written += int64(len(data))
 	st.s.Write(data, false)
+	st.watchSend()
 	st.u.dirty()
 }
 
