@@ -27,6 +27,14 @@ type upH2 struct {
 	finished bool // the peer's FIN came
 }
 
+// The windows of an upstream connection. A client that takes nothing holds as much of a response as a stream has window, and
+// not a byte of what others get: clients that do not know each other share the connection, so that its own window must
+// be no bound, whatever the number of streams.
+const (
+	upWindow     = 128 << 10
+	upConnWindow = 1 << 30
+)
+
 // maxJoin bounds the exchanges that wait for one connection; with more another one is made.
 const maxJoin = 100
 
@@ -61,7 +69,6 @@ func (x *exchange) connectH2(ep *upstream.Endpoint, fresh bool) {
 			x.noRoom()
 			return
 		}
-		x.c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
 		u = l.dialH2(ep)
 	}
 	u.join(x)
@@ -145,21 +152,44 @@ func (u *upH2) begin() {
 	l := u.l
 	lim := l.cfg.Limits
 	u.state, u.born = upPooled, l.now()
-	u.core = h2.New(h2.Config{Client: true, HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
+	u.core = h2.New(h2.Config{Client: true, StreamWindow: upWindow, ConnWindow: upConnWindow,
+		HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
 	u.helloDue = l.now().Add(u.ep.Cluster().Config().ConnectTimeout)
 	u.schedule(u.helloDue)
 	u.serveWaiting()
 	u.dirty()
 }
 
-// serveWaiting opens streams for those who wait, as far as there is room.
+// takes reports whether a stream can be opened for x now. Before the peer has said how many it takes, it may refuse what comes; one
+// that it has refused already waits for that word, which has to come by helloDue.
+func (u *upH2) takes(x *exchange) bool {
+	return u.state == upPooled && u.core.Room() > 0 && (x.tries == 0 || u.core.Ready())
+}
+
+// serveWaiting opens streams for those who wait, as far as there is room. Nobody waits for more: nobody knows when it comes.
 func (u *upH2) serveWaiting() {
-	for len(u.waiting) > 0 && u.state == upPooled && u.core.Room() > 0 {
+	for len(u.waiting) > 0 && u.takes(u.waiting[0].x) {
 		st := u.waiting[0]
 		u.waiting = u.waiting[1:]
 		x := st.x
 		u.l.walkOn(x, func() { st.open() })
 	}
+	switch {
+	case len(u.waiting) == 0 || u.state != upPooled || !u.core.Ready():
+	case u.core.Streams() > 0: // so each connection serves some of them
+		u.eachWaiting(func(x *exchange) { x.connect(nil) })
+	default:
+		u.eachWaiting(func(x *exchange) { x.joinAnother(u.ep) })
+	}
+}
+
+// joinAnother looks for another connection after one to ep came to nothing, and not for ever.
+func (x *exchange) joinAnother(ep *upstream.Endpoint) {
+	if x.dials++; x.dials < maxTries {
+		x.connect(ep)
+		return
+	}
+	x.connectFailed(ep)
 }
 
 func (u *upH2) received(b []byte) {
@@ -206,7 +236,7 @@ func (u *upH2) lose() {
 			u.l.walkOn(st.x, st.broken)
 		}
 	})
-	u.eachWaiting(func(x *exchange) { x.connect(u.ep) })
+	u.eachWaiting(func(x *exchange) { x.joinAnother(u.ep) })
 }
 
 // close ends a connection in good order, if nothing runs on it.

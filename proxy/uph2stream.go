@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
@@ -19,6 +20,10 @@ type upStream struct {
 	held     bool      // by the client, which takes too little
 	back     int       // bytes that were passed on and not given back to the window, because of that
 	readDue  time.Time // no byte of the response for too long
+
+	written int64     // bytes of the request body, ever
+	mark    int64     // how many had been taken when the time of sendDue began
+	sendDue time.Time // no byte of the request was taken for too long
 }
 
 // join makes x wait for the connection, or opens its stream at once.
@@ -26,10 +31,11 @@ func (u *upH2) join(x *exchange) {
 	st := &upStream{u: u, x: x}
 	x.up = st
 	u.ep.Active.Add(1)
-	if u.state == upPooled && len(u.waiting) == 0 && u.core.Room() > 0 {
+	if len(u.waiting) == 0 && u.takes(x) {
 		st.open()
 		return
 	}
+	x.c.arm(engine.TimerState, 0) // what bounded the head; making a connection has a limit of its own
 	u.waiting = append(u.waiting, st)
 }
 
@@ -83,7 +89,9 @@ func (st *upStream) queued() int {
 }
 
 func (st *upStream) sendBody(data []byte) {
+	st.written += int64(len(data))
 	st.s.Write(data, false)
+	st.watchSend()
 	st.u.dirty()
 }
 
