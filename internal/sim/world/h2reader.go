@@ -58,6 +58,7 @@ func (c *h2Client) Head(s *h2.Stream, fields []h2.Field, end bool) {
 	if r.status != 200 {
 		w.judgeRefusal(c.party(call), r, string(fieldOf(fields, "x-sluice-reason")))
 	} else {
+		c.early = false // by now it was admitted
 		of := fieldOf(fields, "x-for")
 		if n, ok := numberAfter(of, 'r'); !ok || n != r.num {
 			w.violate("r%d got the response to %q", r.num, of)
