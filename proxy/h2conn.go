@@ -166,6 +166,10 @@ func (c *h2Conn) dropBlocked() {
 func (c *h2Conn) settle() {
 	l := c.l
 	busy := c.core.Streams() > 0 || l.sh.Queued(c.id) > 0
+	if c.handle != nil && !busy && c.active { // before it may end: what was answered counts as such, whoever left first
+		c.active = false
+		c.handle.Idle()
+	}
 	switch {
 	case busy:
 		c.idleDue = time.Time{}
@@ -176,10 +180,6 @@ func (c *h2Conn) settle() {
 	case c.idleDue.IsZero():
 		c.idleDue = l.now().Add(l.cfg.IdleTimeout)
 		c.schedule(c.idleDue)
-	}
-	if c.handle != nil && !busy && c.active {
-		c.active = false
-		c.handle.Idle()
 	}
 }
 

@@ -604,3 +604,22 @@ func TestH2HalfClosedWithoutWindow(t *testing.T) {
 	p.Close()
 	w.noneLeft()
 }
+
+// A client that closes its half behind its last request and gets its answer has lost nothing, and none is counted.
+func TestH2HalfClosedIsAccounted(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.open()
+	w.simple(ok)
+	p := w.dialH2("web")
+	w.lameDuck()
+	c := p.call("GET", "/last", true)
+	p.CloseWrite()
+	w.until("the response", func() bool { return c.done })
+	w.drainFor(time.Second)
+	w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
+	r := w.tracker.Receipt()
+	if err := r.Audit(); err != nil || r.Exchanges.LameDuck+r.Exchanges.Draining != 1 || r.Exchanges.Failed != 0 {
+		t.Errorf("audit %v, exchanges %+v", err, r.Exchanges)
+	}
+	w.noneLeft()
+}

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// G3 over HTTP/2: clients stay through restarts behind a balancer, with bodies that cannot be sent twice, and
+// calls of gRPC. Nothing is tried again but by what the libraries do unasked.
+
+// h2Posts is Go's own transport: four callers share its connections.
+func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
+	plain, secure := strings.CutPrefix(addr, overTLS)
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	name := []string{"net/http", "x/net"}[client%2]
+	h := &http.Client{Timeout: patience, Transport: h2Clients(secure)[name]}
+	defer h.CloseIdleConnections()
+	clients(4, scheme+"://"+plain, l, quit, func(l *ledger, url string, quit <-chan struct{}, caller int) {
+		body := strings.Repeat(strconv.Itoa(caller), 100+caller*9001)
+		for {
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			began := time.Now()
+			err := h2Post(h, url, body)
+			if err != nil {
+				l.lose("%s: %v", name, err)
+				return
+			}
+			l.complete(began)
+		}
+	})()
+}
+
+// h2Post sends a body that the library cannot send twice.
+func h2Post(h *http.Client, url, body string) error {
+	req, err := http.NewRequest(http.MethodPost, url+"/echo", struct{ io.Reader }{strings.NewReader(body)})
+	if err != nil {
+		return err
+	}
+	req.Host = edge().name
+	resp, err := h.Do(req)
+	if err != nil {
+		return err
+	}
+	got, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err == nil && (resp.StatusCode != 200 || string(got) != body) {
+		err = fmt.Errorf("status %d, %d bytes of %d", resp.StatusCode, len(got), len(body))
+	}
+	return err
+}
+
+// h2Mixed is a policy with an upstream for calls and one for bodies, both by HTTP/2 unless posts says otherwise.
+func h2Mixed(origin, posts, server string) string {
+	return fmt.Sprintf(`clusters:
+  app: {endpoints: [%q], protocol: %s}
+  calls: {endpoints: [%q], protocol: http2}
+routes:
+- {name: open, path: {prefix: /}, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}
+- {name: calls, path: {prefix: /grpc.testing.TestService}, cluster: calls, policy: [{allow: {and: [{accept: true}]}}]}
+tcp_routes: [{listener: raw, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}]
+`, origin, posts, server)
+}
+
+// TestG3HTTP2ThroughRestarts restarts the two instances behind a balancer in turns.
+func TestG3HTTP2ThroughRestarts(t *testing.T) {
+	server := grpcServer(t)
+	up := newUpstream(t)
+	origin := newOrigin(t, up.handler())
+	veil, _ := secure(t, "")
+	for _, tt := range []struct {
+		name, posts, mark string
+		c                 setup
+	}{{"in the clear", "http1", "", setup{}}, {"TLS", "http2", overTLS, veil}} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.c.policy = h2Mixed(origin, tt.posts, server)
+			b := newBalancer(t, 10*time.Millisecond)
+			begin := func() *sluice {
+				s := serve(t, up, tt.c)
+				b.admit(&instance{web: s.web, probes: s.probes})
+				return s
+			}
+			pair := []*sluice{begin(), begin()}
+			door := tt.mark + b.open(t, "127.0.0.1:0", func(in *instance) string { return in.web })
+			l, quit := newLedger(), make(chan struct{})
+			wait := clients(4, door, l, quit, h2Posts)
+			joined := false
+			join := func() {
+				if !joined {
+					joined = true
+					close(quit)
+					wait()
+				}
+			}
+			t.Cleanup(join)
+			calls := grpcLoad(t, door)
+			calls.more(t, 10)
+			l.warm(t, 100)
+			for i := range stops(t) {
+				old := pair[i%2]
+				pair[i%2] = begin()
+				old.signal(t, syscall.SIGTERM)
+				if code := old.exit(t, patience); code != 0 {
+					t.Errorf("stop %d: exit code %d", i+1, code)
+				}
+				if r := old.receipt(t); r.CutTotal+r.StuckTotal+r.Exchanges.Interrupted+r.Exchanges.Failed != 0 {
+					t.Errorf("stop %d: the receipt has %d cut, %d stuck, %+v", i+1, r.CutTotal, r.StuckTotal, r.Exchanges)
+				}
+			}
+			r := calls.finish(t)
+			join()
+			if len(l.lost)+len(l.wrong)+len(r.Failed) > 0 || b.refused.Load() > 0 {
+				t.Errorf("%d posts of %d lost: %q; calls: %q; %d dials refused", len(l.lost), l.done, l.lost, r.Failed, b.refused.Load())
+			}
+			t.Logf("%d stops: %d posts, %d unary calls, %d streams, 0 lost; connections of each channel: %v", stops(t), l.done, r.Unary, r.Streams, r.Connections)
+		})
+	}
+}
