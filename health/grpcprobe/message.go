@@ -75,4 +75,4 @@ func parse(b []byte) (service string, err error) {
 }
 
 // response is the message that says s.
-func response(s serving) []byte { return []byte{0, 0, 0, 0, 2, 1<<3 | 0, byte(s)} }
+func response(s serving) []byte { return []byte{0, 0, 0, 0, 2, 1 << 3, byte(s)} }
