@@ -20,6 +20,7 @@ type h2Conn struct {
 	born   time.Time
 	goodbye
 	linger time.Duration
+	terms  *drain.Terms // of the exchanges that run
 
 	alarm    time.Time // for which TimerState is armed; zero: it is not
 	idleDue  time.Time // while no stream is open: when the connection is closed for that

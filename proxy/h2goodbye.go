@@ -168,6 +168,16 @@ func (c *h2Conn) cut(cause drain.Cause) {
 	c.shut()
 }
 
+// setTerms implements requester. While other exchanges run on the connection, their terms go on to hold.
+func (st *h2Stream) setTerms(t *drain.Terms) {
+	c := st.c
+	if c.core.Streams() > 1 {
+		t = c.terms.With(t)
+	}
+	c.terms = t
+	c.handle.SetTerms(t)
+}
+
 // owes names the requests that have no whole answer.
 func (c *h2Conn) owes() (ids []string) {
 	c.core.Each(func(s *h2.Stream) {

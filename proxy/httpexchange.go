@@ -81,6 +81,7 @@ func (c *httpConn) requestEOF() {
 	c.drop(errClientTruncated)
 }
 
+func (c *httpConn) setTerms(t *drain.Terms) { c.handle.SetTerms(t) }
 func (c *httpConn) holdBody()               { c.pause(pausePressure) }
 func (c *httpConn) takeBody()               { c.resume(pausePressure) }
 func (c *httpConn) bodyHeld() bool          { return c.paused&pausePressure != 0 }

@@ -57,7 +57,7 @@ func (x *exchange) locate() {
 	name := x.method.name(r.Method)
 	i, outcome := x.snap.table.Match(host, path, name)
 	if outcome != route.Found { // what the exchange before was on no longer holds
-		x.d.handle.SetTerms(nil)
+		x.c.setTerms(nil)
 	}
 	switch {
 	case outcome == route.MethodNotAllowed:
@@ -77,7 +77,7 @@ func (x *exchange) locate() {
 		Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
 	l.port, x.stage = port, 0
 	x.d.handle.Describe(&x.route.Name, nil)
-	x.d.handle.SetTerms(x.route.terms)
+	x.c.setTerms(x.route.terms)
 	x.authenticate()
 }
 

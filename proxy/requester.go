@@ -33,6 +33,8 @@ type requester interface {
 	// upgraded turns the exchange into a tunnel; rest came behind the 101 of the upstream.
 	upgraded(r *h1.Response, rest []byte)
 
+	// setTerms says what the route of the exchange says about a drain; nil: nothing.
+	setTerms(t *drain.Terms)
 	// proceed takes up again what waited for the exchange: its body, or what is behind it.
 	proceed()
 	// holdBody stops the body because of the upstream, and takeBody undoes that.
