@@ -23,8 +23,10 @@ type upH2 struct {
 	idleDue  time.Time // while no stream is open: when it is closed for that
 	helloDue time.Time // until the first frame of the peer
 	born     time.Time
-	unsent   bool // in loop.unsent
-	finished bool // the peer's FIN came
+	heard    time.Time // when the last byte came
+	suspect  bool      // a request waited in vain, and not a byte came meanwhile: nobody joins any more
+	unsent   bool      // in loop.unsent
+	finished bool      // the peer's FIN came
 }
 
 // The windows of an upstream connection. A client that takes nothing holds as much of a response as a stream has window, and
@@ -54,7 +56,7 @@ func (u *upH2) room() bool {
 	case upConnecting:
 		return len(u.waiting) < maxJoin
 	case upPooled:
-		return !u.stale() && !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
+		return !u.suspect && !u.stale() && !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
 	case upBusy, upEnded:
 	}
 	return false
@@ -196,6 +198,7 @@ func (u *upH2) received(b []byte) {
 	if u.state != upPooled {
 		return
 	}
+	u.heard = u.l.now()
 	err := u.core.Receive(b, u.l.now().Sub(u.born))
 	u.dirty()
 	if err != nil {
@@ -306,7 +309,7 @@ func (u *upH2) rest() {
 	switch {
 	case u.core.Streams() > 0 || len(u.waiting) > 0:
 		u.idleDue = time.Time{}
-	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone() || u.stale():
+	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone() || u.stale() || u.suspect:
 		u.close()
 	case u.idleDue.IsZero():
 		u.idleDue = u.l.now().Add(u.ep.Cluster().Config().IdleTimeout)

@@ -15,10 +15,11 @@ type upStream struct {
 	s *h2.Stream // nil: not open yet, or not any more
 	x *exchange  // nil: detached
 
-	answered bool      // some part of a response came: no retry
-	inBody   bool      // the head of the final response came
-	held     bool      // by the client, which takes too little
-	back     int       // bytes that were passed on and not given back to the window, because of that
+	answered bool // some part of a response came: no retry
+	inBody   bool // the head of the final response came
+	held     bool // by the client, which takes too little
+	back     int  // bytes that were passed on and not given back to the window, because of that
+	opened   time.Time
 	readDue  time.Time // no byte of the response for too long
 
 	written int64     // bytes of the request body, ever
@@ -48,7 +49,7 @@ func (st *upStream) open() {
 		x.connect(nil)
 		return
 	}
-	st.s, s.Owner = s, st
+	st.s, s.Owner, st.opened = s, st, u.l.now()
 	u.ep.Requests.Add(1)
 	u.idleDue = time.Time{}
 	x.tries++
@@ -118,8 +119,10 @@ func (st *upStream) goOn() {
 
 // fault counts against the endpoint: the exchange failed, and not by the client's doing.
 func (st *upStream) fault() {
-	st.u.ep.Failures.Add(1)
-	st.u.ep.Failed(st.u.l.now())
+	u := st.u
+	u.suspect = u.suspect || st.s != nil && u.heard.Before(st.opened)
+	u.ep.Failures.Add(1)
+	u.ep.Failed(u.l.now())
 }
 
 // abandon resets the stream. The connection goes on.
