@@ -19,7 +19,7 @@ type h2Client struct {
 	most     int       // of them at a time
 	opened   int       // on this connection
 	calls    []*h2Call // whose streams are open
-	early    bool      // it came before anything was admitted
+	early    bool      // it came before anything was admitted, and may still be a stranger
 	stalled  bool      // it did not read for a long time, once
 	readsAt  time.Time // again, after it read late
 	lastDone time.Time // when its last stream ended
