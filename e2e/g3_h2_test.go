@@ -26,30 +26,58 @@ func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 	defer h.CloseIdleConnections()
 	clients(4, scheme+"://"+plain, l, quit, func(l *ledger, url string, quit <-chan struct{}, caller int) {
 		body := strings.Repeat(strconv.Itoa(caller), 100+caller*9001)
-		for {
+		for n := 0; ; n++ {
 			select {
 			case <-quit:
 				return
 			default:
 			}
 			began := time.Now()
-			err := h2Post(h, url, body)
-			if err != nil {
-				l.lose("%s: %v", name, err)
+			id := fmt.Sprintf("post-%p-%d-%d", h, caller, n)
+			switch err := h2Post(h, url, id, body); {
+			case err == nil:
+				l.complete(began)
+			case strings.Contains(err.Error(), cannotRewind):
+				l.mu.Lock()
+				l.own = append(l.own, id)
+				l.mu.Unlock()
+			default:
+				l.lose("%s: %s: %v", name, id, err)
 				return
 			}
-			l.complete(began)
 		}
 	})()
 }
 
+// cannotRewind is what net/http says of a request that it gave to a connection at the moment when that one heard the
+// goodbye: the connection did not take it but closed its body, so that it cannot be given to another.
+const cannotRewind = "cannot rewind body after connection loss"
+
+// neverSent asserts that what a library failed by itself reached nobody.
+func (l *ledger) neverSent(t *testing.T, up *upstream) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, v := range up.log("/echo") {
+		seen[v.head.Get("X-Call")] = true
+	}
+	for _, id := range l.own {
+		if seen[id] {
+			t.Errorf("%s: its client says that it was not sent, and the upstream has it", id)
+		}
+	}
+	if len(l.own) > 0 {
+		t.Logf("%d posts of %d failed in the library before they were sent", len(l.own), l.done)
+	}
+}
+
 // h2Post sends a body that the library cannot send twice.
-func h2Post(h *http.Client, url, body string) error {
+func h2Post(h *http.Client, url, id, body string) error {
 	req, err := http.NewRequest(http.MethodPost, url+"/echo", struct{ io.Reader }{strings.NewReader(body)})
 	if err != nil {
 		return err
 	}
 	req.Host = edge().name
+	req.Header.Set("X-Call", id)
 	resp, err := h.Do(req)
 	if err != nil {
 		return err
@@ -121,6 +149,7 @@ func TestG3HTTP2ThroughRestarts(t *testing.T) {
 			}
 			r := calls.finish(t)
 			join()
+			l.neverSent(t, up)
 			if len(l.lost)+len(l.wrong)+len(r.Failed) > 0 || b.refused.Load() > 0 {
 				t.Errorf("%d posts of %d lost: %q; calls: %q; %d dials refused", len(l.lost), l.done, l.lost, r.Failed, b.refused.Load())
 			}

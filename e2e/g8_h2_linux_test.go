@@ -36,6 +36,7 @@ func TestG8HTTP2ThroughUpgrades(t *testing.T) {
 	calls.more(t, 10)
 	r := calls.finish(t)
 	join()
+	l.neverSent(t, up)
 	if len(l.lost)+len(l.wrong)+len(r.Failed) > 0 {
 		t.Errorf("%d posts of %d lost: %q; calls: %q", len(l.lost), l.done, l.lost, r.Failed)
 	}

@@ -19,6 +19,7 @@ type ledger struct {
 	refused int        // dials
 	lost    []string   // sent, and no complete response; or a tunnel that ended early
 	wrong   []string   // complete, and not what was asked for
+	own     []string   // never sent: a library failed by itself; the names of the requests
 	span    []span     // of every complete exchange
 
 	grown chan struct{} // gets a token when done grew; capacity 1

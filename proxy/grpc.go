@@ -155,3 +155,11 @@ func (st *h2Stream) deadline() {
 		x.replyLate(response{status: 504, reason: reasonGRPCTimeout, text: "the deadline of the call passed (grpc-timeout)"})
 	}
 }
+
+// overdue is the call of an exchange whose deadline has passed, though the timer did not say so yet; nil: there is none.
+func (x *exchange) overdue() *h2Stream {
+	if st, ok := x.c.(*h2Stream); ok && reached(st.due[timerDeadline], x.l.now()) {
+		return st
+	}
+	return nil
+}

@@ -59,6 +59,8 @@ func TestGRPCCalls(t *testing.T) {
 		case q.path == "/s/begin":
 			q.s.Head([]h2.Field{pair(":status", "200"), pair("content-type", "application/grpc")}, false)
 		case q.path == "/s/never":
+		case q.path == "/s/same":
+			q.s.Reset(h2.Cancel)
 		case !strings.Contains(q.head, "te: trailers\n"):
 			t.Errorf("without te: trailers: %s", q.head)
 		default:
@@ -87,6 +89,23 @@ func TestGRPCCalls(t *testing.T) {
 	w.until("the deadline of a stream", func() bool { return c.reset != nil })
 	if c.whole || c.reset.Code != h2.Cancel {
 		t.Errorf("whole %v, reset %+v", c.whole, c.reset)
+	}
+
+	// An upstream that keeps the same deadline gives up by a reset, maybe before our timer says so.
+	delay := w.net.MaxDelay
+	w.net.MaxDelay = w.net.MinDelay // the whole way is shorter than the step of our timer
+	for range 20 {
+		c = call(p, "/s/same", "grpc-timeout: 1u")
+		w.until("the deadline of both", func() bool { return c.done })
+		if !strings.Contains(c.head, "grpc-status: 4\n") {
+			t.Fatalf("both: %s", c.head)
+		}
+	}
+	w.net.MaxDelay = delay
+	c = call(p, "/s/same", "grpc-timeout: 5S")
+	w.until("a reset before the deadline", func() bool { return c.done })
+	if !strings.Contains(c.head, "grpc-status: 14\n") {
+		t.Errorf("before the deadline: %s", c.head)
 	}
 
 	w.core.gate.Load().routes[0].Authorizer = denyAll{}

@@ -75,7 +75,11 @@ func (u *upH2) Reset(s *h2.Stream, why h2.Cause) {
 	st.s = nil
 	x := st.x
 	u.l.walkOn(x, func() {
+		call := x.overdue()
 		switch {
+		case call != nil && why.Code == h2.Cancel && !why.Local: // by the same deadline
+			st.detach()
+			call.deadline()
 		case why.Local:
 			st.u.l.stats.badResponses.Add(1)
 			st.lost(false, "bad_response", "the upstream's response is malformed")
