@@ -24,9 +24,6 @@ func (w *world) tapH2(s *sim.Sock, b []byte) {
 	if t == nil {
 		t = w.tapOf(s)
 	}
-	if t.conn == nil && s.Peer() != nil && !s.Peer().Alive() { // its listener was closed before it was accepted
-		t.dead = true
-	}
 	if err := t.core.Receive(b, w.since()); err != nil {
 		w.violate("the proxy speaks no HTTP/2 to %s: %v", s.To, err)
 	}
@@ -48,7 +45,7 @@ func isH2(b []byte) bool { return bytes.HasPrefix(b, []byte(h2.Preface[:3])) }
 
 // Head implements h2.Events.
 func (t *h2Tap) Head(s *h2.Stream, fields []h2.Field, end bool) {
-	k := &carrier{sock: t.sock, stream: true, broke: t.dead || t.left && s.ID() > t.above}
+	k := &carrier{sock: t.sock, tap: t, broke: t.dead || t.left && s.ID() > t.above}
 	t.streams[s.ID()] = k
 	t.w.carries(k, fieldOf(fields, ":path"))
 	if end {

@@ -115,8 +115,12 @@ func (c *upConn) carrier() *carrier {
 
 // close ends the connection when the proxy may still use it: a fault.
 func (c *upConn) close() {
+	w := c.u.w
 	c.carrier().broke = true
 	c.gone = true
+	if t := w.h2Taps[c.sock.Peer()]; t != nil { // it had not read the preface yet
+		t.dead = true
+	}
 	if c.untilClose {
 		c.sock.Abort() // FIN would say that this was all
 		return
