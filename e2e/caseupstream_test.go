@@ -98,17 +98,20 @@ func (r *recorder) begin(c *wireCase) {
 
 // settle waits until no connection is in the middle of a request, and returns what came.
 func (r *recorder) settle(within time.Duration) []arrival {
-	r.await(within, func() bool {
-		for _, c := range r.conns {
-			if c.pending > 0 {
-				return false
-			}
-		}
-		return true
-	})
+	r.await(within, func() bool { return !r.half() })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]arrival(nil), r.seen...)
+}
+
+// half reports whether a connection is in the middle of a request. Call with mu held.
+func (r *recorder) half() bool {
+	for _, c := range r.conns {
+		if c.pending > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // await waits for a condition, which is asked under the lock.

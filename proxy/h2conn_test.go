@@ -623,3 +623,52 @@ func TestH2HalfClosedIsAccounted(t *testing.T) {
 	}
 	w.noneLeft()
 }
+
+// A request that is longer than it says reaches nobody as a whole, whenever its frames come; one that ends with an empty
+// frame does.
+func TestH2LongerThanAnnounced(t *testing.T) {
+	for name, tc := range map[string]struct {
+		length, body string
+		more         bool
+	}{
+		"nothing, and more": {"0", "", true},
+		"five, and more":    {"5", "hello", true},
+		"nothing":           {"0", "", false},
+		"five":              {"5", "hello", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := h2Walk(t, Config{})
+			w.open()
+			got := ""
+			w.upstream(func(s *sim.Sock, b []byte) {
+				got += string(b)
+				if strings.HasSuffix(got, "\r\n\r\nhello") || strings.HasSuffix(got, "\r\n0\r\n\r\n") {
+					s.Write([]byte(ok))
+				}
+			})
+			p := w.dialH2("web")
+			c := p.call("POST", "/", false, "content-length: "+tc.length)
+			w.sleep(50 * time.Millisecond)
+			if tc.body != "" {
+				p.write(c, tc.body, false)
+				w.sleep(50 * time.Millisecond)
+			}
+			if tc.more {
+				// The core of the peer would not send it.
+				p.Write([]byte("\x00\x00\x04\x00\x01\x00\x00\x00\x01more"))
+				w.until("the reset", func() bool { return c.reset != nil })
+				if strings.Contains(got, "hello") || strings.Contains(strings.ToLower(got), "content-length: 0") || strings.Contains(got, "0\r\n\r\n") {
+					t.Errorf("the upstream got what looks whole: %q", got)
+				}
+			} else {
+				p.write(c, "", true)
+				w.until("the response", func() bool { return c.done })
+				if c.status != "200" {
+					t.Errorf("status %s", c.status)
+				}
+			}
+			p.Close()
+			w.noneLeft()
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/sluiceproxy/sluice/proxy/h1"
@@ -25,6 +26,11 @@ func (l *loop) compose(fields []h2.Field, body bool) *h1.Error {
 			authority = f.Value
 		case ":path":
 			path = f.Value
+		case "content-length":
+			if body && len(bytes.Trim(f.Value, "0")) == 0 {
+				continue // the end has not come: behind this length an upstream would take the request for whole
+			}
+			fallthrough
 		default:
 			l.req.Fields = append(l.req.Fields, h1.Field{Name: f.Name, Value: f.Value})
 		}

@@ -83,17 +83,24 @@ func (st *h2Stream) body(b []byte, end bool) {
 		st.c.core.Consumed(st.s, len(b))
 	}
 	x := st.x
-	if x.phase != forwarding || !x.takesBody() || st.held || len(st.in) > 0 || st.feeding {
+	if x.phase != forwarding || !x.takesBody() || st.held || len(st.in) > 0 || st.feeding || st.unended() {
 		if len(b) > 0 {
 			if st.in == nil {
 				st.in = st.c.l.getBuffer()
 			}
 			st.in = append(st.in, b...)
 		}
+		if end {
+			st.proceed()
+		}
 		return
 	}
 	st.pass(b)
 }
+
+// unended: all came that Content-Length announced, and not the end. One byte more would make the request malformed (RFC 9113
+// section 8.1.1), so the last piece waits for it: an upstream of HTTP/1.1 would take the request for whole.
+func (st *h2Stream) unended() bool { return !st.inEnd && st.s != nil && st.s.Unended() }
 
 // pass hands a piece to the upstream and lets the client send as much again.
 func (st *h2Stream) pass(b []byte) {
@@ -115,7 +122,7 @@ func (st *h2Stream) pass(b []byte) {
 // proceed implements requester: what of the body waits goes on.
 func (st *h2Stream) proceed() {
 	x := st.x
-	if x == nil || x.phase != forwarding || !x.takesBody() || st.held || st.feeding || len(st.in) == 0 && !st.inEnd {
+	if x == nil || x.phase != forwarding || !x.takesBody() || st.held || st.feeding || len(st.in) == 0 && !st.inEnd || st.unended() {
 		return
 	}
 	st.feeding = true

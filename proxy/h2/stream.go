@@ -164,6 +164,13 @@ func (s *Stream) Reset(code ErrorCode) {
 	c.release(s)
 }
 
+// Unended reports whether the peer has sent as much as its Content-Length says, and not the end of its message yet. While the
+// frame comes that holds the end it is false.
+func (s *Stream) Unended() bool {
+	c := s.c
+	return s.length >= 0 && s.got == s.length && !s.recvEnd && !(c.reading == readData && c.current() == s && c.f.has(flagEndStream))
+}
+
 // Discard says that nobody wants the rest of the peer's message: it is dropped and given back to the windows. When our
 // message has left, the stream is reset with NO_ERROR (RFC 9113 section 8.1) and is Done. This is how a server answers early.
 func (s *Stream) Discard() {
