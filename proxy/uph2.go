@@ -211,17 +211,6 @@ func (u *upH2) idle() bool {
 	return u.state == upPooled && u.core.Streams() == 0 && len(u.waiting) == 0
 }
 
-// closeIdleOrigins closes connections on which nothing runs: all, those to endpoints that are gone, or one.
-func (l *loop) closeIdleOrigins(which func(*upH2) bool, most int) (n int) {
-	for _, r := range l.roles {
-		if u, ok := r.(*upH2); ok && n < most && u.idle() && which(u) {
-			u.close()
-			n++
-		}
-	}
-	return n
-}
-
 func (u *upH2) fired(t engine.Timer) {
 	switch t {
 	case engine.TimerWrite:

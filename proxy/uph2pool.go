@@ -1,6 +1,11 @@
 package proxy
 
-import "github.com/sluiceproxy/sluice/proxy/upstream"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sluiceproxy/sluice/proxy/upstream"
+)
 
 // Who gets a stream of which upstream HTTP/2 connection.
 
@@ -113,4 +118,23 @@ func (x *exchange) joinAnother(ep *upstream.Endpoint) {
 		return
 	}
 	x.connectFailed(ep)
+}
+
+// closeIdleOrigins closes connections on which nothing runs, at most so many, those first that have waited longest, and returns how many. It looks at
+// nothing but these connections: a loop that is at its limit asks with each request.
+func (l *loop) closeIdleOrigins(which func(*upH2) bool, most int) int {
+	var idle []*upH2
+	for _, list := range l.origins {
+		for _, u := range list {
+			if u.idle() && which(u) {
+				idle = append(idle, u)
+			}
+		}
+	}
+	slices.SortFunc(idle, func(a, b *upH2) int { return cmp.Or(a.idleDue.Compare(b.idleDue), cmp.Compare(a.id, b.id)) })
+	idle = idle[:min(most, len(idle))]
+	for _, u := range idle {
+		u.close()
+	}
+	return len(idle)
 }
