@@ -37,73 +37,6 @@ const (
 	upConnWindow = 1 << 30
 )
 
-// maxJoin bounds the exchanges that wait for one connection; with more another one is made.
-const maxJoin = 100
-
-// originFor is a connection to ep that takes one more exchange, or nil.
-func (l *loop) originFor(ep *upstream.Endpoint) *upH2 {
-	for _, u := range l.origins[ep] {
-		if u.room() {
-			return u
-		}
-	}
-	return nil
-}
-
-// room reports whether one more exchange fits.
-func (u *upH2) room() bool {
-	switch u.state {
-	case upConnecting:
-		return len(u.waiting) < maxJoin
-	case upPooled:
-		return !u.suspect && !u.stale() && !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
-	case upBusy, upEnded:
-	}
-	return false
-}
-
-// connectH2 gives the exchange a stream to ep. fresh: on a new connection, since those that are there may be stale.
-func (x *exchange) connectH2(ep *upstream.Endpoint, fresh bool) {
-	l := x.l
-	u := l.originFor(ep)
-	if u == nil || fresh && u.state != upConnecting {
-		if !x.mayDial() {
-			x.noRoom()
-			return
-		}
-		u = l.dialH2(ep)
-	}
-	u.join(x)
-}
-
-// dialH2 begins a connection.
-func (l *loop) dialH2(ep *upstream.Endpoint) *upH2 {
-	l.upstreamBegins()
-	u := &upH2{half: half{l: l, id: l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)}, ep: ep, tls: upTLS{began: l.now()}}
-	l.setRole(u.id, u)
-	if l.origins == nil {
-		l.origins = map[*upstream.Endpoint][]*upH2{}
-	}
-	l.origins[ep] = append(l.origins[ep], u)
-	return u
-}
-
-// leavePool makes sure that nobody joins any more.
-func (u *upH2) leavePool() {
-	list := u.l.origins[u.ep]
-	for i := range list {
-		if list[i] == u {
-			list[i] = list[len(list)-1]
-			list[len(list)-1] = nil
-			u.l.origins[u.ep] = list[:len(list)-1]
-			break
-		}
-	}
-	if len(u.l.origins[u.ep]) == 0 {
-		delete(u.l.origins, u.ep)
-	}
-}
-
 func (u *upH2) dialed(err error) {
 	if err != nil {
 		u.l.upstreamEnded()
@@ -131,18 +64,6 @@ func (u *upH2) failed() {
 	u.eachWaiting(func(x *exchange) { x.connectFailed(u.ep) })
 }
 
-// eachWaiting lets go of those who wait for the connection, and takes the walk of each on. One may end another.
-func (u *upH2) eachWaiting(f func(x *exchange)) {
-	w := u.waiting
-	u.waiting = nil
-	for _, st := range w {
-		if x := st.x; x != nil {
-			st.detach()
-			u.l.walkOn(x, func() { f(x) })
-		}
-	}
-}
-
 // walkOn runs a part of the walk of x that another exchange's call brought about.
 func (l *loop) walkOn(x *exchange, f func()) {
 	defer l.containWalk(x)
@@ -160,38 +81,6 @@ func (u *upH2) begin() {
 	u.schedule(u.helloDue)
 	u.serveWaiting()
 	u.dirty()
-}
-
-// takes reports whether a stream can be opened for x now. Before the peer has said how many it takes, it may refuse what comes; one
-// that it has refused already waits for that word, which has to come by helloDue.
-func (u *upH2) takes(x *exchange) bool {
-	return u.state == upPooled && u.core.Room() > 0 && (x.tries == 0 || u.core.Ready())
-}
-
-// serveWaiting opens streams for those who wait, as far as there is room. Nobody waits for more: nobody knows when it comes.
-func (u *upH2) serveWaiting() {
-	for len(u.waiting) > 0 && u.takes(u.waiting[0].x) {
-		st := u.waiting[0]
-		u.waiting = u.waiting[1:]
-		x := st.x
-		u.l.walkOn(x, func() { st.open() })
-	}
-	switch {
-	case len(u.waiting) == 0 || u.state != upPooled || !u.core.Ready():
-	case u.core.Streams() > 0: // so each connection serves some of them
-		u.eachWaiting(func(x *exchange) { x.connect(nil) })
-	default:
-		u.eachWaiting(func(x *exchange) { x.joinAnother(u.ep) })
-	}
-}
-
-// joinAnother looks for another connection after one to ep came to nothing, and not for ever.
-func (x *exchange) joinAnother(ep *upstream.Endpoint) {
-	if x.dials++; x.dials < maxTries {
-		x.connect(ep)
-		return
-	}
-	x.connectFailed(ep)
 }
 
 func (u *upH2) received(b []byte) {
@@ -320,17 +209,6 @@ func (u *upH2) rest() {
 // idle reports whether nothing runs on it.
 func (u *upH2) idle() bool {
 	return u.state == upPooled && u.core.Streams() == 0 && len(u.waiting) == 0
-}
-
-// closeIdleOrigins closes connections on which nothing runs: all, those to endpoints that are gone, or one.
-func (l *loop) closeIdleOrigins(which func(*upH2) bool, most int) (n int) {
-	for _, r := range l.roles {
-		if u, ok := r.(*upH2); ok && n < most && u.idle() && which(u) {
-			u.close()
-			n++
-		}
-	}
-	return n
 }
 
 func (u *upH2) fired(t engine.Timer) {

@@ -72,3 +72,36 @@ func TestUpH2TakesNobody(t *testing.T) {
 		})
 	}
 }
+
+// What an upstream refuses at once goes to one other connection, not to one for each.
+func TestUpH2RefusedShare(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.openH2()
+	var first *h2origin
+	all := w.originH2("up:1", h2.Config{}, func(o *h2origin, q *h2request) {
+		if first == nil {
+			first = o
+		}
+		if o == first {
+			q.s.Reset(h2.RefusedStream)
+			return
+		}
+		o.answer(q, "hi")
+	})
+	p := w.dialH2("web")
+	var calls []*h2call
+	for range 50 {
+		calls = append(calls, p.call("POST", "/", true))
+	}
+	for _, c := range calls {
+		w.until("a response", func() bool { return c.done || c.reset != nil })
+		if c.status != "200" {
+			t.Errorf("status %s", c.status)
+		}
+	}
+	if n := len(*all); n > 2 {
+		t.Errorf("%d connections", n)
+	}
+	p.Close()
+	w.retired()
+}
