@@ -10,10 +10,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/health/grpcprobe"
 	"github.com/sluiceproxy/sluice/health/httpprobe"
 )
 
@@ -80,13 +82,22 @@ func NewProbes(cfg ProbesConfig) *Probes {
 	}
 	p := &Probes{cfg: cfg, scraped: make(chan struct{})}
 	p.web = newWeb("probes", p.handler(), cfg.MaxConnections, cfg.Failed, cfg.Log)
+	// gRPC comes by HTTP/2, without TLS by prior knowledge.
+	p.web.server.Protocols = new(http.Protocols)
+	p.web.server.Protocols.SetHTTP1(true)
+	p.web.server.Protocols.SetUnencryptedHTTP2(true)
 	return p
 }
 
 // handler routes by hand: an http.ServeMux redirects untidy paths.
 func (p *Probes) handler() http.Handler {
 	probes := httpprobe.New(p.cfg.Health, p.cfg.Names)
+	calls := grpcprobe.New(p.cfg.Health)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, grpcprobe.Prefix) {
+			p.call(calls, w, r)
+			return
+		}
 		if r.URL.Path != "/metrics" || p.cfg.Metrics == nil {
 			p.probe(probes, w, r)
 			return
@@ -116,6 +127,21 @@ func (p *Probes) probe(probes http.Handler, w http.ResponseWriter, r *http.Reque
 	probes.ServeHTTP(held, r)
 	if p.isYielded() {
 		handedOver(w)
+		return
+	}
+	held.send(w)
+}
+
+// call answers a gRPC probe, as probe does. A watch is not held back: it lasts.
+func (p *Probes) call(calls *grpcprobe.Handler, w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == grpcprobe.Prefix+"Watch" && !p.isYielded() {
+		calls.ServeHTTP(w, r)
+		return
+	}
+	held := &heldAnswer{header: http.Header{}}
+	calls.ServeHTTP(held, r)
+	if p.isYielded() {
+		calls.HandedOver(w, r)
 		return
 	}
 	held.send(w)

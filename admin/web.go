@@ -61,7 +61,7 @@ func newWeb(name string, h http.Handler, maxConns int, failed func(string, error
 // of them would keep every probe out.
 func unread(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 0 {
+		if r.ContentLength == 0 || r.ProtoMajor == 2 { // a stream is no connection
 			h.ServeHTTP(w, r)
 			return
 		}

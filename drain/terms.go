@@ -50,6 +50,41 @@ func (o Order) String() string {
 	return "Order(" + strconv.Itoa(int(o)) + ")"
 }
 
+// With is terms that suit exchanges of either kind on one connection: each may go on for as long as its own terms let it, and hears
+// what they promise it. nil: none. One of the two is returned where it says all of that.
+func (t *Terms) With(other *Terms) *Terms {
+	a, b := t.orNone(), other.orNone()
+	m := a
+	m.Deadline = max(a.Deadline, b.Deadline)
+	if a.Deadline <= 0 || b.Deadline <= 0 {
+		m.Deadline = 0
+	}
+	m.Notice = max(a.Notice, b.Notice)
+	if a.Notice < 0 || b.Notice < 0 {
+		m.Notice = -1
+	}
+	m.Order = max(a.Order, b.Order)
+	m.EarlyTunnels = a.EarlyTunnels || b.EarlyTunnels
+	m.EarlyStreams = a.EarlyStreams || b.EarlyStreams
+	if m.Lives == nil {
+		m.Lives = b.Lives
+	}
+	switch m {
+	case a:
+		return t
+	case b:
+		return other
+	}
+	return &m
+}
+
+func (t *Terms) orNone() Terms {
+	if t == nil {
+		return Terms{}
+	}
+	return *t
+}
+
 // SetTerms says which terms hold for the connection from now on: those of the route of
 // its exchange or tunnel. They stay when it idles. nil: none. It belongs to the owner, and
 // costs one load where nothing changes.

@@ -107,6 +107,9 @@ func (x *exchange) connectFailed(ep *upstream.Endpoint) {
 // upstreamReady: the head is on its way; whatever of the body came already follows.
 func (x *exchange) upstreamReady() {
 	if x.reqDone {
+		if x.chunked { // this is a retry, and all there was of the body was its end
+			x.up.endBody(nil)
+		}
 		x.requestSent()
 	} else {
 		// What bounded the head must not go off as if it bounded the response: the wait
@@ -140,6 +143,7 @@ func (x *exchange) sendBody(data []byte) {
 func (x *exchange) endBody(trailers []h1.Field) {
 	x.up.endBody(trailers)
 	x.reqDone = true
+	x.bodyBegun = x.bodyBegun || len(trailers) > 0 // nobody keeps them
 	x.requestSent()
 }
 

@@ -6,8 +6,8 @@ import (
 )
 
 // The account knows one route for a connection, and one drain.Terms, and the exchanges of an HTTP/2 connection may be on
-// several routes. The most patient of them stands for all: no exchange ends because of the deadline of another's route.
-// Once only less patient ones are left, their terms hold.
+// several routes. The most patient of them stands for all, and their terms are joined: no exchange ends because of the deadline of
+// another's route, and each hears what its own promises. Once only less patient ones are left, their terms hold.
 
 // located implements requester.
 func (st *h2Stream) located() {
@@ -26,6 +26,7 @@ func (c *h2Conn) retime() {
 		return
 	}
 	var best *exchange
+	var terms *drain.Terms // of all
 	c.mixed = false
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)
@@ -34,12 +35,17 @@ func (c *h2Conn) retime() {
 		}
 		x := st.x
 		c.mixed = c.mixed || best != nil && x.route != best.route
+		if best == nil {
+			terms = x.route.terms
+		} else {
+			terms = terms.With(x.route.terms)
+		}
 		if best == nil || outlasts(x.route.terms, best.route.terms) {
 			best = x
 		}
 	})
 	if best != nil {
-		c.describe(best)
+		c.describeBy(best, terms)
 	}
 }
 

@@ -125,16 +125,20 @@ func (d *downstream) settleAccount(end engine.End, hurried bool) {
 	d.handle.Done(outcome)
 }
 
-// describe tells the account that x is what runs on the connection.
+// describe tells the account that x is what runs on the connection, by its own terms.
 func (d *downstream) describe(x *exchange) {
 	if x.route == nil { // what the exchange before was on no longer holds
 		d.handle.SetTerms(nil)
 		return
 	}
+	d.describeBy(x, x.route.terms)
+}
+
+func (d *downstream) describeBy(x *exchange, terms *drain.Terms) {
 	var user *string
 	if x.identity != nil {
 		user = &x.identity.User
 	}
 	d.handle.Describe(&x.route.Name, user)
-	d.handle.SetTerms(x.route.terms)
+	d.handle.SetTerms(terms)
 }

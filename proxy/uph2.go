@@ -23,77 +23,19 @@ type upH2 struct {
 	idleDue  time.Time // while no stream is open: when it is closed for that
 	helloDue time.Time // until the first frame of the peer
 	born     time.Time
-	unsent   bool // in loop.unsent
-	finished bool // the peer's FIN came
+	heard    time.Time // when the last byte came
+	suspect  bool      // a request waited in vain, and not a byte came meanwhile: nobody joins any more
+	unsent   bool      // in loop.unsent
+	finished bool      // the peer's FIN came
 }
 
-// maxJoin bounds the exchanges that wait for one connection; with more another one is made.
-const maxJoin = 100
-
-// originFor is a connection to ep that takes one more exchange, or nil.
-func (l *loop) originFor(ep *upstream.Endpoint) *upH2 {
-	for _, u := range l.origins[ep] {
-		if u.room() {
-			return u
-		}
-	}
-	return nil
-}
-
-// room reports whether one more exchange fits.
-func (u *upH2) room() bool {
-	switch u.state {
-	case upConnecting:
-		return len(u.waiting) < maxJoin
-	case upPooled:
-		return !u.stale() && !u.core.PeerLeft() && u.core.Room() > len(u.waiting)
-	case upBusy, upEnded:
-	}
-	return false
-}
-
-// connectH2 gives the exchange a stream to ep. fresh: on a new connection, since those that are there may be stale.
-func (x *exchange) connectH2(ep *upstream.Endpoint, fresh bool) {
-	l := x.l
-	u := l.originFor(ep)
-	if u == nil || fresh && u.state != upConnecting {
-		if !x.mayDial() {
-			x.noRoom()
-			return
-		}
-		x.c.arm(engine.TimerState, 0) // what bounded the head; a dial has a limit of its own
-		u = l.dialH2(ep)
-	}
-	u.join(x)
-}
-
-// dialH2 begins a connection.
-func (l *loop) dialH2(ep *upstream.Endpoint) *upH2 {
-	l.upstreamBegins()
-	u := &upH2{half: half{l: l, id: l.sh.Dial(ep.Addr, ep.Cluster().Config().ConnectTimeout)}, ep: ep, tls: upTLS{began: l.now()}}
-	l.setRole(u.id, u)
-	if l.origins == nil {
-		l.origins = map[*upstream.Endpoint][]*upH2{}
-	}
-	l.origins[ep] = append(l.origins[ep], u)
-	return u
-}
-
-// leavePool makes sure that nobody joins any more.
-func (u *upH2) leavePool() {
-	list := u.l.origins[u.ep]
-	for i := range list {
-		if list[i] == u {
-			list[i] = list[len(list)-1]
-			list[len(list)-1] = nil
-			u.l.origins[u.ep] = list[:len(list)-1]
-			break
-		}
-	}
-	if len(u.l.origins[u.ep]) == 0 {
-		delete(u.l.origins, u.ep)
-	}
-}
+// The windows of an upstream connection. A client that takes nothing holds as much of a response as a stream has window, and
+// not a byte of what others get: clients that do not know each other share the connection, so that its own window must
+// be no bound, whatever the number of streams.
+const (
+	upWindow     = 128 << 10
+	upConnWindow = 1 << 30
+)
 
 func (u *upH2) dialed(err error) {
 	if err != nil {
@@ -119,17 +61,7 @@ func (u *upH2) failed() {
 	u.leavePool()
 	u.ep.ConnectErrs.Add(1)
 	u.ep.Failed(u.l.now())
-	for _, st := range u.takeWaiting() {
-		x := st.x
-		st.detach()
-		u.l.walkOn(x, func() { x.connectFailed(u.ep) })
-	}
-}
-
-func (u *upH2) takeWaiting() []*upStream {
-	w := u.waiting
-	u.waiting = nil
-	return w
+	u.eachWaiting(func(x *exchange) { x.connectFailed(u.ep) })
 }
 
 // walkOn runs a part of the walk of x that another exchange's call brought about.
@@ -143,27 +75,19 @@ func (u *upH2) begin() {
 	l := u.l
 	lim := l.cfg.Limits
 	u.state, u.born = upPooled, l.now()
-	u.core = h2.New(h2.Config{Client: true, HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
+	u.core = h2.New(h2.Config{Client: true, StreamWindow: upWindow, ConnWindow: upConnWindow,
+		HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
 	u.helloDue = l.now().Add(u.ep.Cluster().Config().ConnectTimeout)
 	u.schedule(u.helloDue)
 	u.serveWaiting()
 	u.dirty()
 }
 
-// serveWaiting opens streams for those who wait, as far as there is room.
-func (u *upH2) serveWaiting() {
-	for len(u.waiting) > 0 && u.state == upPooled && u.core.Room() > 0 {
-		st := u.waiting[0]
-		u.waiting = u.waiting[1:]
-		x := st.x
-		u.l.walkOn(x, func() { st.open() })
-	}
-}
-
 func (u *upH2) received(b []byte) {
 	if u.state != upPooled {
 		return
 	}
+	u.heard = u.l.now()
 	err := u.core.Receive(b, u.l.now().Sub(u.born))
 	u.dirty()
 	if err != nil {
@@ -198,16 +122,13 @@ func (u *upH2) end() {
 // lose tells every exchange that its response ends here.
 func (u *upH2) lose() {
 	u.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*upStream); ok {
-			s.Owner = nil
+		st := u.of(s)
+		s.Owner = nil
+		if st != nil { // others have their response already
 			u.l.walkOn(st.x, st.broken)
 		}
 	})
-	for _, st := range u.takeWaiting() {
-		x := st.x
-		st.detach()
-		u.l.walkOn(x, func() { x.connect(u.ep) })
-	}
+	u.eachWaiting(func(x *exchange) { x.joinAnother(u.ep) })
 }
 
 // close ends a connection in good order, if nothing runs on it.
@@ -237,7 +158,9 @@ func (u *upH2) closed(end engine.End) {
 		u.leavePool()
 		u.lose()
 	}
-	u.core.Release()
+	if u.core != nil { // nil: its handshake failed
+		u.core.Release()
+	}
 }
 
 func (u *upH2) sent() {
@@ -275,7 +198,7 @@ func (u *upH2) rest() {
 	switch {
 	case u.core.Streams() > 0 || len(u.waiting) > 0:
 		u.idleDue = time.Time{}
-	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone() || u.stale():
+	case u.core.PeerLeft() || u.core.Exhausted() || u.ep.Gone() || u.stale() || u.suspect:
 		u.close()
 	case u.idleDue.IsZero():
 		u.idleDue = u.l.now().Add(u.ep.Cluster().Config().IdleTimeout)
@@ -286,17 +209,6 @@ func (u *upH2) rest() {
 // idle reports whether nothing runs on it.
 func (u *upH2) idle() bool {
 	return u.state == upPooled && u.core.Streams() == 0 && len(u.waiting) == 0
-}
-
-// closeIdleOrigins closes connections on which nothing runs: all, those to endpoints that are gone, or one.
-func (l *loop) closeIdleOrigins(which func(*upH2) bool, most int) (n int) {
-	for _, r := range l.roles {
-		if u, ok := r.(*upH2); ok && n < most && u.idle() && which(u) {
-			u.close()
-			n++
-		}
-	}
-	return n
 }
 
 func (u *upH2) fired(t engine.Timer) {

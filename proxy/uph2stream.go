@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
@@ -14,11 +15,16 @@ type upStream struct {
 	s *h2.Stream // nil: not open yet, or not any more
 	x *exchange  // nil: detached
 
-	answered bool      // some part of a response came: no retry
-	inBody   bool      // the head of the final response came
-	held     bool      // by the client, which takes too little
-	back     int       // bytes that were passed on and not given back to the window, because of that
+	answered bool // some part of a response came: no retry
+	inBody   bool // the head of the final response came
+	held     bool // by the client, which takes too little
+	back     int  // bytes that were passed on and not given back to the window, because of that
+	opened   time.Time
 	readDue  time.Time // no byte of the response for too long
+
+	written int64     // bytes of the request body, ever
+	mark    int64     // how many had been taken when the time of sendDue began
+	sendDue time.Time // no byte of the request was taken for too long
 }
 
 // join makes x wait for the connection, or opens its stream at once.
@@ -26,23 +32,24 @@ func (u *upH2) join(x *exchange) {
 	st := &upStream{u: u, x: x}
 	x.up = st
 	u.ep.Active.Add(1)
-	if u.state == upPooled && len(u.waiting) == 0 && u.core.Room() > 0 {
+	if len(u.waiting) == 0 && u.takes(x) {
 		st.open()
 		return
 	}
+	x.c.arm(engine.TimerState, 0) // what bounded the head; making a connection has a limit of its own
 	u.waiting = append(u.waiting, st)
 }
 
 // open sends the head of the exchange.
 func (st *upStream) open() {
 	u, x := st.u, st.x
-	s, err := u.core.Open(u.l.requestFields(x), x.reqDone)
+	s, err := u.core.Open(u.l.requestFields(x), x.reqDone && !x.chunked)
 	if err != nil { // the peer left, or allows less, meanwhile
 		st.detach()
 		x.connect(nil)
 		return
 	}
-	st.s, s.Owner = s, st
+	st.s, s.Owner, st.opened = s, st, u.l.now()
 	u.ep.Requests.Add(1)
 	u.idleDue = time.Time{}
 	x.tries++
@@ -83,7 +90,9 @@ func (st *upStream) queued() int {
 }
 
 func (st *upStream) sendBody(data []byte) {
+	st.written += int64(len(data))
 	st.s.Write(data, false)
+	st.watchSend()
 	st.u.dirty()
 }
 
@@ -110,8 +119,10 @@ func (st *upStream) goOn() {
 
 // fault counts against the endpoint: the exchange failed, and not by the client's doing.
 func (st *upStream) fault() {
-	st.u.ep.Failures.Add(1)
-	st.u.ep.Failed(st.u.l.now())
+	u := st.u
+	u.suspect = u.suspect || st.s != nil && u.heard.Before(st.opened)
+	u.ep.Failures.Add(1)
+	u.ep.Failed(u.l.now())
 }
 
 // abandon resets the stream. The connection goes on.
@@ -238,9 +249,9 @@ func (st *upStream) trailers(fields []h1.Field) {
 // whole ends the exchange with a whole response. A request that has not left in full is not wanted any more.
 func (st *upStream) whole() {
 	x, s := st.x, st.s
-	reqDone := x.reqDone
+	left := x.reqDone && s.Queued() == 0
 	st.detach()
-	if !reqDone {
+	if !left {
 		st.forget()
 		s.Reset(h2.NoError)
 	}

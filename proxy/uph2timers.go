@@ -35,6 +35,11 @@ func (u *upH2) due() {
 		if st == nil {
 			return
 		}
+		if reached(st.sendDue, now) {
+			if u.l.walkOn(st.x, st.judgeSend); st.x == nil {
+				return
+			}
+		}
 		if reached(st.readDue, now) {
 			if st.held || st.x.c.queued() > 0 { // the client is what stalls; its own timer bounds that
 				st.x.c.watchStall()
@@ -44,7 +49,7 @@ func (u *upH2) due() {
 				return
 			}
 		}
-		next = earlier(next, st.readDue)
+		next = earlier(earlier(next, st.readDue), st.sendDue)
 	})
 	if !next.IsZero() && u.state == upPooled {
 		u.schedule(next)
@@ -56,4 +61,30 @@ func (st *upStream) silent() {
 	x := st.x
 	st.abandon()
 	x.c.drop(errStreamIdle)
+}
+
+// watchSend begins to watch whether the upstream's windows let the request out. Those of the connection's
+// socket are watched by themselves.
+func (st *upStream) watchSend() {
+	if l := st.u.l; st.sendDue.IsZero() && l.cfg.WriteTimeout > 0 {
+		st.mark = st.taken()
+		st.sendDue = l.now().Add(l.cfg.WriteTimeout)
+		st.u.schedule(st.sendDue)
+	}
+}
+
+func (st *upStream) taken() int64 { return st.written - int64(st.queued()) }
+
+// judgeSend ends the exchange if the upstream has had something to take for a whole WriteTimeout, and took none of it.
+func (st *upStream) judgeSend() {
+	st.sendDue = time.Time{}
+	switch {
+	case st.queued() == 0:
+	case st.taken() == st.mark:
+		x := st.x
+		st.abandon()
+		x.failRequest(response{status: 504, reason: "upstream_stalled", text: "the upstream does not take the request"}, errTruncated)
+	default:
+		st.watchSend()
+	}
 }

@@ -10,5 +10,6 @@
 // predecessor that dies, a stop in the middle): while the service is meant to be up, no
 // dial is refused, no handshake and no request is lost but with the process that had it,
 // readiness never flips, no older policy serves, and nobody makes a socket deaf that
-// somebody else holds. In the end everything is closed.
+// somebody else holds. In the end everything is closed. In one history of four some clients speak HTTP/2
+// (h2caller.go): they cross the upgrades by its goodbyes.
 package line

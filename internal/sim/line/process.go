@@ -95,7 +95,7 @@ func (l *line) start(pred *process, f fate) *process {
 	l.all = append(l.all, p)
 	p.tracker = drain.New(drain.Config{Now: n.Now, AfterFunc: n.After, IdleClose: 500 * time.Millisecond})
 	cfg := proxy.Config{Seed: l.opt.Seed + uint64(p.gen), Linger: time.Second, AfterFunc: n.After}
-	cfg.Listeners = []proxy.ListenerConfig{{Name: webAddr}, {Name: rawAddr, Protocol: proxy.TCP}}
+	cfg.Listeners = []proxy.ListenerConfig{{Name: webAddr, HTTP2: l.speaksH2()}, {Name: rawAddr, Protocol: proxy.TCP}}
 	p.core = proxy.NewCore(cfg, p.tracker, func(shard int, v any) { p.driver.Post(shard, v) })
 	p.driver = n.NewDriver(1+n.Rand.IntN(2), func(sh engine.Shard) engine.Handler { return owned{p.core.Handler(sh), p} })
 	p.machine = lifecycle.NewMachine(lifecycle.Config{

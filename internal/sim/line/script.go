@@ -24,6 +24,11 @@ func (l *line) script() {
 		for range 1 + n.Rand.IntN(3) {
 			l.tunnel()
 		}
+		if l.speaksH2() {
+			for range 1 + n.Rand.IntN(3) {
+				l.h2Client()
+			}
+		}
 	})
 	for at := 300 * time.Millisecond; at < end; at += n.Between(100*time.Millisecond, 3*time.Second) {
 		n.After(at, func() { l.last++ })

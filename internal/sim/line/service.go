@@ -100,6 +100,7 @@ func (p *process) call(a lifecycle.Action) {
 		} else {
 			p.tracker.BeginLeave(p.l.net.Now())
 		}
+		p.tell()
 		p.stepTracker()
 		returned()
 	case lifecycle.VerbDrain:
@@ -211,6 +212,7 @@ func (p *process) drain(a lifecycle.Action, returned func()) {
 	p.l.trace("generation %d drains, %d connections", p.gen, p.driver.Conns())
 	p.tracker.BeginDrain(p.l.net.Now(), a.Deadline)
 	p.core.Shut()
+	p.tell()
 	p.returned = returned
 	p.stepTracker()
 }

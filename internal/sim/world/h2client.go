@@ -19,7 +19,7 @@ type h2Client struct {
 	most     int       // of them at a time
 	opened   int       // on this connection
 	calls    []*h2Call // whose streams are open
-	early    bool      // it came before anything was admitted
+	early    bool      // it came before anything was admitted, and may still be a stranger
 	stalled  bool      // it did not read for a long time, once
 	readsAt  time.Time // again, after it read late
 	lastDone time.Time // when its last stream ended
@@ -172,7 +172,7 @@ func (c *h2Client) open() {
 	if !bare {
 		c.upload(call, c.kind == h2Leaver || w.net.Chance(0.5))
 	}
-	if c.kind == h2Rude && w.net.Chance(0.5) {
+	if c.kind == h2Rude && w.net.Chance(0.5) || w.net.Chance(0.02) {
 		w.net.After(w.net.Between(0, 200*time.Millisecond), func() { c.cancel(call) })
 	}
 }
@@ -205,43 +205,6 @@ func (c *h2Client) flush() {
 		if !call.sent && call.s != nil {
 			call.wroteAt, call.sent = c.w.net.Now(), call.s.Sent()
 		}
-	}
-}
-
-// cancel resets a stream in the middle.
-func (c *h2Client) cancel(call *h2Call) {
-	if call.s == nil || c.ended {
-		return
-	}
-	c.w.net.Count["stream cancelled"]++
-	c.w.trace("client %v cancels r%d", c.sock.Addr, call.r.num)
-	call.r.excused = true
-	s := call.s
-	c.forget(call)
-	s.Reset(h2.Cancel)
-	c.flush()
-}
-
-// breakOff resets the connection, whatever runs on it.
-func (c *h2Client) breakOff() {
-	if c.ended || len(c.calls) == 0 || c.w.net.Chance(0.5) {
-		return
-	}
-	c.w.net.Count["client reset"]++
-	for _, call := range c.calls {
-		call.r.excused = true
-	}
-	c.ended = true
-	c.sock.Abort()
-	c.w.parted = append(c.w.parted, c.w.net.Now())
-}
-
-// halfClose says that it sends nothing more, and still wants its answers.
-func (c *h2Client) halfClose() {
-	if !c.ended && !c.finSent {
-		c.w.net.Count["half-close"]++
-		c.finSent = true
-		c.sock.CloseWrite()
 	}
 }
 

@@ -24,9 +24,9 @@ func (e *h2end) receive(b []byte) {
 	e.flush()
 }
 
-// flush sends what the core has. It must not be called by what the core calls.
+// flush sends what the core has, once the connection stands. It must not be called by what the core calls.
 func (e *h2end) flush() {
-	for !e.ended && e.core.Wants() {
+	for !e.ended && e.sock.Alive() && e.core.Wants() {
 		e.w.scratch = e.core.Append(e.w.scratch[:0], 16<<10)
 		e.sock.Write(e.w.scratch)
 	}

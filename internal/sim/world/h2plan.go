@@ -26,7 +26,7 @@ func planH2(opt Options) (p h2Plan) {
 	}
 	r := rand.New(rand.NewPCG(opt.Seed, 0x42))
 	p.clients = r.IntN(h2ClientsIn) == 0
-	p.upstreams = false && r.IntN(h2UpstreamsIn) == 0 && variants[opt.Seed%uint64(len(variants))].limit == 0
+	p.upstreams = r.IntN(h2UpstreamsIn) == 0 && variants[opt.Seed%uint64(len(variants))].limit == 0
 	p.limits.MaxStreams = []int{4, 16, 128}[r.IntN(3)]
 	if r.IntN(6) == 0 {
 		p.limits.MaxRequests = 1 + r.IntN(6)

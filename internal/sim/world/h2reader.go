@@ -55,6 +55,7 @@ func (c *h2Client) Head(s *h2.Stream, fields []h2.Field, end bool) {
 	call, w := s.Owner.(*h2Call), c.w
 	r := call.r
 	r.status, _ = strconv.Atoi(string(fieldOf(fields, ":status")))
+	c.early = c.early && r.status == 503 // otherwise it was admitted by now
 	if r.status != 200 {
 		w.judgeRefusal(c.party(call), r, string(fieldOf(fields, "x-sluice-reason")))
 	} else {

@@ -39,6 +39,7 @@ type carrier struct {
 	conn   *upConn   // the upstream's end; nil until it was accepted
 	broke  bool      // the upstream ended it when the proxy could still use it
 	head   []byte    // the first bytes, until it is known what it carries
+	tap    *h2Tap    // it is one stream of this connection; nil: it is a connection
 	tunnel bool
 	echoed int  // bytes that the upstream sent through the tunnel
 	bye    bool // the upstream ended its half of the tunnel, which is no fault
@@ -48,6 +49,9 @@ type carrier struct {
 // before it was accepted.
 func (c *carrier) broken() bool {
 	far := c.sock.Peer()
+	if t := c.tap; t != nil {
+		return c.broke || t.conn == nil && (t.dead || far != nil && !far.Alive())
+	}
 	return c.broke || c.conn == nil && far != nil && !far.Alive()
 }
 
@@ -60,6 +64,10 @@ func (w *world) tap(s *sim.Sock, b []byte) {
 	}
 	if bytes.HasPrefix(b, []byte("GET "+probePath)) {
 		return // a health check
+	}
+	if w.h2Taps[s] != nil || isH2(b) {
+		w.tapH2(s, b)
+		return
 	}
 	c := w.carriers[s]
 	if c == nil {

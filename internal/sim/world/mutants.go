@@ -74,7 +74,9 @@ func Mutants() []Mutant {
 		{Name: "final_at_once", Breaks: "the final GOAWAY refuses nothing that was sent before its client could know", Shows: []string{"the final GOAWAY"}, Proxy: proxy.Faults{FinalAtOnce: true}},
 		{Name: "tell_newcomers", Breaks: "who comes in the lame duck is not told to leave before draining", Shows: []string{"came in the lame duck and was told"}, Proxy: proxy.Faults{TellNewcomers: true}},
 		{Name: "end_reset", Breaks: "a response that broke on a stream of HTTP/2 looks broken", Shows: []string{"looks whole", "got another body"}, Proxy: proxy.Faults{EndReset: true}},
-		{Name: "forget_unfinished", Breaks: "each exchange of a connection that is cut is counted", Shows: []string{"exchanges interrupted"}, Proxy: proxy.Faults{ForgetUnfinished: true}},
+		{Name: "forget_unfinished", Breaks: "each exchange of a connection that is cut is counted", Scenario: multiplexed, Shows: []string{"exchanges interrupted"}, Proxy: proxy.Faults{ForgetUnfinished: true}},
+		{Name: "replay_processed", Breaks: "only what an upstream has certainly not processed is sent again, whatever its method", Shows: []string{"executed 2 times", "executed 3 times"}, Proxy: proxy.Faults{ReplayProcessed: true}},
+		{Name: "give_window_early", Breaks: "a window is given back for what was passed on, and for nothing else", Scenario: stuckStreams, Shows: []string{"that takes none"}, Proxy: proxy.Faults{GiveWindowEarly: true}},
 		{Name: "receipt_forgets", Breaks: "what was cut is named", Shows: []string{"the receipt does not name"}, Drain: drain.Faults{ReceiptForgetsCut: true}},
 	}
 }

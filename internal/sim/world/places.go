@@ -12,6 +12,7 @@ import (
 // variant is how the cluster of a history is set up. The seed chooses it.
 type variant struct {
 	cluster string // keys of the cluster, beside its endpoints
+	h2      string // the same where upstreams speak HTTP/2, which has no limit
 	limit   int    // max_connections; 0: none
 }
 
@@ -19,10 +20,13 @@ type variant struct {
 const pendingTimeout = 3 * time.Second
 
 var variants = [...]variant{
-	{},
-	{cluster: "balance: least_request, health_check: {path: /healthz, interval: 200ms, timeout: 300ms, healthy: 1, unhealthy: 2}"},
-	{cluster: "max_connections: 2, pending_timeout: 3s", limit: 2},
-	{cluster: "balance: least_request, max_connections: 5, pending_timeout: 3s, outlier: {failures: 2, eject_for: 300ms}", limit: 5},
+	{h2: "protocol: http2"},
+	{
+		cluster: "balance: least_request, health_check: {path: /healthz, interval: 200ms, timeout: 300ms, healthy: 1, unhealthy: 2}",
+		h2:      "protocol: http2, balance: least_request, health_check: {interval: 200ms, timeout: 300ms, healthy: 1, unhealthy: 2}",
+	},
+	{cluster: "max_connections: 2, pending_timeout: 3s", h2: "protocol: http2", limit: 2},
+	{cluster: "balance: least_request, max_connections: 5, pending_timeout: 3s, outlier: {failures: 2, eject_for: 300ms}", h2: "protocol: http2", limit: 5},
 }
 
 func (w *world) variant() *variant {

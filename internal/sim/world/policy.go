@@ -14,22 +14,22 @@ import (
 // the second endpoint and refuse /flip. So a request can tell under which version it
 // was decided.
 const document = `
-clusters: {app: {endpoints: [%[1]s], %[2]s}}
+clusters: {app: {endpoints: [%[1]s], %[2]s}%[6]s}
 routes:
 - {name: public, path: {prefix: /pub}, cluster: app, %[5]s policy: [{allow: {and: [{accept: true}]}}]}
 - {name: keyed, path: {prefix: /key}, cluster: app, authenticate: [%[3]s], policy: [{allow: {and: [{authenticated_user: true}]}}]}
 - {name: denied, path: {prefix: /no}, cluster: app, policy: [{deny: {and: [{accept: true}]}}]}
 - {name: flip, path: {prefix: /flip}, cluster: app, policy: [{%[4]s: {and: [{accept: true}]}}]}
 tcp_routes:
-- {listener: db, cluster: app, %[5]s policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]}
+- {listener: db, cluster: %[7]s, %[5]s policy: [{allow: {and: [{source_ip: 10.0.0.0/8}]}}]}
 `
 
 // documents are parsed once for all histories; nothing writes to a parsed document.
 // The bad one cannot be compiled: nobody configured its authenticator.
-var documents = sync.OnceValue(func() (docs [2 * len(variants)]struct{ odd, even, bad *policy.Document }) {
-	class := ""
+var documents = sync.OnceValue(func() (docs [4 * len(variants)]struct{ odd, even, bad *policy.Document }) {
+	class, raw, tunnels := "", "", "app"
 	parse := func(endpoints, cluster, authenticator, flip string) *policy.Document {
-		doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, document, endpoints, cluster, authenticator, flip, class))
+		doc, err := policy.Parse("p.yaml", fmt.Appendf(nil, document, endpoints, cluster, authenticator, flip, class, raw, tunnels))
 		if err != nil {
 			panic("BUG: the policy of the simulation does not parse: " + err.Error())
 		}
@@ -37,12 +37,18 @@ var documents = sync.OnceValue(func() (docs [2 * len(variants)]struct{ odd, even
 	}
 	for i := range docs {
 		v := variants[i%len(variants)]
-		if i >= len(variants) {
+		cluster := v.cluster
+		class, raw, tunnels = "", "", "app"
+		if i/len(variants)%2 == 1 {
 			class = "drain: {deadline: " + classLimit.String() + ", order: last},"
 		}
-		docs[i].odd = parse(`"up:1", "up:2"`, v.cluster, "api_key", "allow")
-		docs[i].even = parse(`"up:1"`, v.cluster, "api_key", "deny")
-		docs[i].bad = parse(`"up:2"`, v.cluster, "nobody", "allow")
+		if i >= 2*len(variants) {
+			cluster, tunnels = v.h2, "raw" // what tunnels carry is no HTTP/2
+			raw = `, raw: {endpoints: ["up:1"], outlier: {off: true}}`
+		}
+		docs[i].odd = parse(`"up:1", "up:2"`, cluster, "api_key", "allow")
+		docs[i].even = parse(`"up:1"`, cluster, "api_key", "deny")
+		docs[i].bad = parse(`"up:2"`, cluster, "nobody", "allow")
 	}
 	return docs
 })
@@ -52,6 +58,9 @@ func (w *world) documents() struct{ odd, even, bad *policy.Document } {
 	i := w.opt.Seed % uint64(len(variants))
 	if w.classed() {
 		i += uint64(len(variants))
+	}
+	if w.h2.upstreams {
+		i += 2 * uint64(len(variants))
 	}
 	return documents()[i]
 }

@@ -68,7 +68,10 @@ func (w *world) scriptClients(stop time.Duration) {
 		n.After(n.Between(0, stop+lame), func() { newTunnelClient(w) })
 	}
 	for range 1 + r.IntN(3) {
-		n.After(n.Between(0, stop+lame), func() { newUpgrader(w) })
+		at := n.Between(0, stop+lame)
+		if !w.h2.upstreams { // there nobody switches
+			n.After(at, func() { newUpgrader(w) })
+		}
 	}
 	if w.h2.clients {
 		for range 2 + r.IntN(4) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/internal/sim"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 const probePath = "/healthz"
@@ -19,6 +20,7 @@ type upstream struct {
 	addr     string
 	ln       *sim.Listener
 	conns    []*upConn
+	h2conns  []*h2UpConn
 	downAt   time.Time // of the last restart
 	backAt   time.Time // zero while down
 	everDown bool
@@ -70,7 +72,10 @@ func (u *upstream) restart() {
 			c.close()
 		}
 	}
-	u.conns = nil
+	for _, c := range u.h2conns {
+		c.breakOff()
+	}
+	u.conns, u.h2conns = nil, nil
 	u.w.net.After(u.w.net.Between(time.Millisecond, 300*time.Millisecond), u.listen)
 }
 
@@ -84,6 +89,11 @@ func (u *upstream) wasDown(since time.Time) bool {
 func (u *upstream) working() bool {
 	for _, c := range u.conns {
 		if !c.gone && (c.busy || c.inBody || c.tunnel) {
+			return true
+		}
+	}
+	for _, c := range u.h2conns {
+		if !c.ended && len(c.calls) > 0 {
 			return true
 		}
 	}
@@ -105,8 +115,12 @@ func (c *upConn) carrier() *carrier {
 
 // close ends the connection when the proxy may still use it: a fault.
 func (c *upConn) close() {
+	w := c.u.w
 	c.carrier().broke = true
 	c.gone = true
+	if t := w.h2Taps[c.sock.Peer()]; t != nil { // it had not read the preface yet
+		t.dead = true
+	}
 	if c.untilClose {
 		c.sock.Abort() // FIN would say that this was all
 		return
@@ -134,6 +148,12 @@ func (c *upConn) received(b []byte) {
 		return
 	}
 	c.got = append(c.got, b...)
+	if w.h2.upstreams && c.got[0] == h2.Preface[0] {
+		if len(c.got) >= len(h2.Preface) {
+			c.becomeH2()
+		}
+		return
+	}
 	c.next()
 }
 
@@ -206,23 +226,28 @@ func (c *upConn) begin() bool {
 		return false
 	}
 	r := w.requests[n]
+	w.judgeArrival(r, c.req.Field)
+	if asked := string(c.req.Upgrade); asked != "" && asked != r.asks || asked == h2cProtocol {
+		w.violate("r%d asks for %q and reached an upstream with Upgrade: %s", r.num, r.asks, asked)
+	}
+	c.cur, c.taking, c.early = r, r, false
+	return true
+}
+
+// judgeArrival asks whether r was allowed to come to an upstream, and came as it should.
+func (w *world) judgeArrival(r *request, field func(name string) ([]byte, int)) {
 	switch {
 	case r.path == "no", r.path == "key" && r.key != goodKey:
 		w.violate("r%d was not allowed and reached an upstream", r.num)
 	case r.path == "flip" && !w.inForce(r.sentAt, odd):
 		w.violate("r%d reached an upstream and no version in force meanwhile allows it", r.num)
 	}
-	if v, n := c.req.Field("x-sluice-user"); r.path == "key" && (n != 1 || string(v) != "u-1") {
+	if v, n := field("x-sluice-user"); r.path == "key" && (n != 1 || string(v) != "u-1") {
 		w.violate("r%d reached an upstream without its identity", r.num)
 	}
-	if asked := string(c.req.Upgrade); asked != "" && asked != r.asks || asked == h2cProtocol {
-		w.violate("r%d asks for %q and reached an upstream with Upgrade: %s", r.num, r.asks, asked)
-	}
-	if _, n := c.req.Field("x-api-key"); n > 0 {
+	if _, n := field("x-api-key"); n > 0 {
 		w.violate("r%d reached an upstream with its credential", r.num)
 	}
-	c.cur, c.taking, c.early = r, r, false
-	return true
 }
 
 // whole: a request came in full, and so was executed.

@@ -101,6 +101,7 @@ type world struct {
 	stalled   map[netip.AddrPort]time.Time // clients that read nothing, and since when
 	signals   int
 	h2        h2Plan
+	h2Taps    map[*sim.Sock]*h2Tap         // by the proxy's end
 	h2Peers   map[string]bool              // addresses of HTTP/2 clients
 	noticed   map[netip.AddrPort]time.Time // when HTTP/2 clients were sent the notice of a goodbye
 	quiet     bool                         // clients begin nothing new
@@ -113,7 +114,7 @@ func Run(opt Options) Result {
 	w := &world{opt: opt, net: sim.New(opt.Seed), result: Result{Seed: opt.Seed},
 		down: map[engine.ConnID]int{}, peers: map[engine.ConnID]netip.AddrPort{}, struck: map[netip.AddrPort]bool{}, idleEnded: map[string]bool{}, accepted: map[netip.AddrPort]time.Time{}, outs: map[engine.ConnID]bool{}, carriers: map[*sim.Sock]*carrier{}}
 	w.stalled, w.noticed = map[netip.AddrPort]time.Time{}, map[netip.AddrPort]time.Time{}
-	w.h2, w.h2Peers = planH2(opt), map[string]bool{}
+	w.h2, w.h2Peers, w.h2Taps = planH2(opt), map[string]bool{}, map[*sim.Sock]*h2Tap{}
 	w.build()
 	if s := opt.Scenario; s != nil {
 		s.begin(w)

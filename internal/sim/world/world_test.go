@@ -25,6 +25,8 @@ var injected = []string{
 	"endpoint left in use", "drain undone", "impatient signal", "short read", "short write", "pending stage", "endless tunnel",
 	"upgrade", "upgrade declined", "upgrade to be ignored", "bytes before the 101", "upstream says goodbye first", "unasked switch", "panic", "stage panic",
 	"health check", "pending timeout",
+	"HTTP/2 client", "body in pieces", "late window", "moved on", "stream cancelled",
+	"refused stream", "stream reset", "stream broken", "connection broken", "upstream GOAWAY",
 }
 
 // census adds up what histories report. Safe for concurrent use.

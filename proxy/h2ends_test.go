@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluiceproxy/sluice/internal/sim"
+)
+
+// What ends with its connection is in the receipt once, and not as finished: whether it is cut at the deadline, with responses that
+// have begun or wait for the client's window, or the client goes away.
+func TestH2EndsAreCountedOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		resp   string
+		ends   func(p *h2peer)
+		failed uint64
+	}{
+		"begun":   {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", func(*h2peer) {}, 0},
+		"blocked": {"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat("x", 70000), func(*h2peer) {}, 0},
+		"gone":    {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", func(p *h2peer) { p.Abort() }, 4},
+		"broken":  {"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat("x", 70000), func(p *h2peer) { p.Write([]byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00")) }, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := h2Walk(t, Config{})
+			w.open()
+			w.upstream(func(s *sim.Sock, got []byte) {
+				if bytes.HasSuffix(got, []byte("\r\n\r\n")) {
+					s.Write([]byte(tt.resp))
+				}
+			})
+			p := w.dialH2("web")
+			p.greedy = true
+			var calls []*h2call
+			for range 4 {
+				calls = append(calls, p.call("GET", "/", true))
+			}
+			w.sleep(time.Second)
+			for _, c := range calls {
+				if c.status != "200" || c.whole {
+					t.Fatalf("status %q, whole %v", c.status, c.whole)
+				}
+			}
+			w.net.After(time.Second, func() { tt.ends(p) })
+			_, r := w.cutIn(3 * time.Second)
+			if err := r.Audit(); err != nil || r.Exchanges.Failed != tt.failed || r.Exchanges.Interrupted != 4-tt.failed || r.Exchanges.Started != 4 {
+				t.Errorf("audit %v, exchanges %+v", err, r.Exchanges)
+			}
+			w.until("the end", func() bool { return p.eof || p.reset || tt.failed > 0 })
+			w.noneLeft()
+		})
+	}
+}
