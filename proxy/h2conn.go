@@ -100,8 +100,8 @@ func (c *h2Conn) broken(err *h2.ConnError) {
 func (c *h2Conn) endStreams() {
 	c.countUnfinished()
 	c.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*h2Stream); ok {
-			st.release()
+		if st, ok := s.Owner.(*h2Stream); ok && !c.l.attempt(st.release) {
+			st.x.wreck() // a panic over one leaves nobody behind it
 		}
 	})
 }

@@ -672,3 +672,24 @@ func TestH2LongerThanAnnounced(t *testing.T) {
 		})
 	}
 }
+
+// A panic while a connection ends leaves none of its exchanges in the account.
+func TestH2PanicAtTheEnd(t *testing.T) {
+	struck, calls := -1, 0
+	w := h2Walk(t, Config{Faults: Faults{Panic: func(engine.ConnID) bool { calls++; return calls == struck }}})
+	w.open()
+	w.upstream(func(*sim.Sock, []byte) {})
+	for at := 1; at <= 3; at++ {
+		p := w.dialH2("web")
+		for range 3 {
+			p.call("GET", "/", true)
+		}
+		w.sleep(time.Second)
+		struck = calls + at
+		p.Abort()
+		w.noneLeft()
+	}
+	if n := w.core.Stats().Panics["walk"]; n != 3 {
+		t.Errorf("%d panics, want 3", n)
+	}
+}
