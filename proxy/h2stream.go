@@ -46,7 +46,7 @@ func (st *h2Stream) gone() {
 		c.handle.Another()
 	}
 	st.release()
-	if c.mixed {
+	if c.mixed && !c.counted { // a receipt names what it was when it ended
 		c.retime()
 	}
 	c.dirty()
