@@ -1,8 +1,6 @@
 package h2
 
 import (
-	"hash/maphash"
-
 	"golang.org/x/net/http2/hpack"
 )
 
@@ -50,11 +48,11 @@ func (e *encoder) field(f *Field) {
 	}
 	pseudo := len(name) > 0 && name[0] == ':'
 	secret := f.Sensitive || isSecret(name)
-	hn := maphash.Bytes(e.words.seed, name)
+	hn := hash(name)
 	hv := uint64(0)
 	indexed := !secret && len(f.Value) <= maxWord && len(name) <= maxWord
 	if indexed {
-		hv = maphash.Bytes(e.words.seed, f.Value)
+		hv = hash(f.Value)
 		indexed = e.again(hn<<1^hv) || pseudo && len(f.Value) <= 8 // methods, schemes, statuses
 	}
 	if !indexed && !e.resized {

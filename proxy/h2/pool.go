@@ -1,6 +1,9 @@
 package h2
 
-import "hash/maphash"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Pool is memory that connections of one loop share: streams, buffers, scratch and the strings of repeated
 // fields. With it an idle connection holds next to nothing. The zero value is ready. It is not safe for
@@ -79,7 +82,6 @@ func (p *Pool) putFields(l *fieldList) {
 // words is a bounded table of strings: the encoder needs strings and gets bytes, mostly the same ones. It is
 // 4-way associative; who finds no room takes the place of one of four.
 type words struct {
-	seed maphash.Seed
 	turn uint8
 	sets [wordSets][4]word
 }
@@ -96,10 +98,27 @@ type word struct {
 
 func (p *Pool) vocabulary() *words {
 	if p.words == nil {
-		p.words = &words{seed: maphash.MakeSeed()}
+		p.words = &words{}
 	}
 	return p.words
 }
+
+// hash spreads b over 64 bits, the same in every process: what a connection sends is a function of what it is told. Who makes
+// values that collide makes them compress less, and takes nothing from anybody: the tables are bounded.
+func hash(b []byte) uint64 {
+	h := uint64(len(b)) * mix
+	for ; len(b) >= 8; b = b[8:] {
+		h = bits.RotateLeft64((h^binary.LittleEndian.Uint64(b))*mix, 29)
+	}
+	var rest uint64
+	for i, c := range b {
+		rest |= uint64(c) << (8 * i)
+	}
+	h = bits.RotateLeft64((h^rest)*mix, 29) * mix
+	return h ^ h>>32
+}
+
+const mix = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio
 
 // get returns b as a string, made only if it is not known.
 func (w *words) get(hash uint64, b []byte) string {
