@@ -693,3 +693,48 @@ func TestH2PanicAtTheEnd(t *testing.T) {
 		t.Errorf("%d panics, want 3", n)
 	}
 }
+
+// Who was told in a lame duck that was undone, and stays all the same, is told to leave for good once its time has come.
+func TestH2RetiresAfterAnUndoneLameDuck(t *testing.T) {
+	for name, lim := range map[string]HTTP2{"requests": {MaxRequests: 8}, "age": {MaxAge: 20 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			w := h2Walk(t, Config{HTTP2: lim})
+			w.open()
+			w.simple(ok)
+			c := w.dial("web") // raw: the core of a peer would open nothing more
+			c.Write([]byte(h2.Preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"))
+			w.sleep(time.Second)
+			w.lameDuck()
+			w.until("the notice", func() bool { return len(goaways(c.got)) == 1 })
+			if err := w.tracker.Open(); err != nil {
+				t.Fatal(err)
+			}
+			for id := byte(1); !c.eof && id < 100; id += 2 {
+				// GET, http, /, and the authority a.
+				c.Write([]byte{0, 0, 6, 1, 5, 0, 0, 0, id, 0x82, 0x86, 0x84, 0x01, 1, 'a'})
+				w.sleep(time.Second)
+			}
+			if all := goaways(c.got); !c.eof || len(all) < 2 || all[1] == 1<<31-1 {
+				t.Errorf("closed %v, GOAWAYs %v", c.eof, all)
+			}
+			c.Close()
+			w.noneLeft()
+		})
+	}
+}
+
+// goaways are the last streams that the GOAWAYs among frames name.
+func goaways(frames string) (all []uint32) {
+	for len(frames) >= 9 {
+		n := int(frames[0])<<16 | int(frames[1])<<8 | int(frames[2])
+		if len(frames) < 9+n {
+			return all
+		}
+		if frames[3] == 7 {
+			p := frames[9:]
+			all = append(all, (uint32(p[0])<<24|uint32(p[1])<<16|uint32(p[2])<<8|uint32(p[3]))&(1<<31-1))
+		}
+		frames = frames[9+n:]
+	}
+	return all
+}

@@ -87,8 +87,9 @@ func (c *h2Conn) retiring() bool {
 
 // mayRetire says goodbye to a connection that has carried as much as one may.
 func (c *h2Conn) mayRetire() {
-	if c.stage == staying && c.retiring() {
+	if c.retiring() {
 		c.notice()
+		c.final() // who was told in a lame duck that was undone, and stayed
 	}
 }
 
@@ -112,10 +113,11 @@ func (c *h2Conn) goodbyeDue(now time.Time) {
 }
 
 func (c *h2Conn) nextGoodbye() time.Time {
-	if c.stage != staying {
-		return c.noticeDue
+	next := c.noticeDue
+	if !reached(c.retireDue, c.l.now()) {
+		next = earlier(next, c.retireDue)
 	}
-	return c.retireDue
+	return next
 }
 
 // evict is asked for by the tracker; the state decides, since the connection may
