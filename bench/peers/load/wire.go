@@ -59,14 +59,15 @@ func runWire(cfg Config, lines io.Reader, out io.Writer, wait func() error) erro
 		return err
 	}
 	w.play(players, cfg.Warm)
-	errors, failure := w.result.Errors, w.result.Failure
+	before := w.result
 	if _, err := fmt.Fprintln(out, "ready"); err != nil {
 		return err
 	}
 	if err := wait(); err != nil {
 		return nil // nobody wants a result
 	}
-	w.result, w.hist = Result{Errors: errors, Failure: failure}, histogram{}
+	// What warmed up badly counts as well.
+	w.result, w.hist = Result{Errors: before.Errors, Mismatches: before.Mismatches, Failure: before.Failure}, histogram{}
 	began, cpu := time.Now(), ownCPU()
 	w.play(players, cfg.Duration)
 	r := &w.result
