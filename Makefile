@@ -2,6 +2,7 @@
 GO      ?= go
 SEEDS   ?= 20000
 LINES   ?= 2500
+STOPS   ?= 5
 FROM    ?= 20001
 FUZZ    ?= 60s
 PEERS   ?=
@@ -54,8 +55,8 @@ sim-test: ## $(SEEDS) histories of the whole proxy, $(LINES) of upgrades, and ev
 	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants' ./internal/sim/line -args -seeds $(LINES)
 
 e2e: ## the built binary with real clients and upstreams, on both drivers
-	cd e2e && E2E_TOOLS=required $(GO) test -count=1 -timeout 1500s ./...
-	cd e2e && E2E_TOOLS=required E2E_DRIVER=portable E2E_STOPS=3 $(GO) test -count=1 -timeout 1500s ./...
+	cd e2e && E2E_TOOLS=required E2E_STOPS=$(STOPS) $(GO) test -count=1 -timeout 1500s ./...
+	cd e2e && E2E_TOOLS=required E2E_DRIVER=portable E2E_STOPS=2 $(GO) test -count=1 -timeout 1500s ./...
 
 score-peers: ## the case tables against nginx, HAProxy and Caddy beside Sluice; result in bench/results
 	./e2e/setup.sh peers
