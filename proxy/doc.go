@@ -20,8 +20,9 @@
 // response cut short looks cut short; while draining every request that arrives is
 // served; steady traffic allocates nothing.
 //
-// Where to read on: httpconn.go cuts a connection into exchanges, exchange.go walks
-// one to its decision, forward.go and upconn.go carry it upstream, respond.go carries
+// Where to read on: httpconn.go and h2conn.go cut a connection into exchanges,
+// requester.go and responder.go say what the two sides of one are, exchange.go walks
+// it to its decision, forward.go, upconn.go and uph2.go carry it upstream, respond.go carries
 // the answer back, tunnelpair.go what follows an Upgrade and raw TCP, compile.go turns
 // a policy into a snapshot.
 package proxy

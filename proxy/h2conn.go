@@ -24,7 +24,8 @@ type h2Conn struct {
 	alarm    time.Time // for which TimerState is armed; zero: it is not
 	idleDue  time.Time // while no stream is open: when the connection is closed for that
 	helloDue time.Time // until the client's first frame is whole
-	headDue  time.Time // while a head has begun and is not whole
+	headDue  time.Time // while a frame or a head has begun and is not whole
+	partial  uint32    // which one
 
 	current *h2Stream // whose event is being handled, for a panic
 	queued  bool      // in loop.unsent
@@ -60,7 +61,16 @@ func (c *httpConn) upgradeToH2(early []byte) {
 // h2Config is what the connections of this loop are made with.
 func (l *loop) h2Config() h2.Config {
 	lim := l.cfg.Limits
-	return h2.Config{MaxStreams: uint32(l.cfg.HTTP2.MaxStreams), HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}
+	return h2.Config{MaxStreams: uint32(l.cfg.HTTP2.MaxStreams), HeaderList: lim.Head, HeaderFields: fieldLimit(lim.Fields), LowWater: highWater / 2, Pool: &l.h2Pool}
+}
+
+// fieldLimit is the limit of fields for a list that begins with pseudo-fields, which HTTP/1.1 has in its first line; 0 stays the default.
+func fieldLimit(n int) int {
+	const pseudo = 5 // :method, :scheme, :authority, :path, :protocol
+	if n <= 0 {
+		return n
+	}
+	return n + pseudo
 }
 
 func (c *h2Conn) received(b []byte) {
@@ -82,7 +92,8 @@ func (c *h2Conn) read(b []byte) {
 	switch {
 	case !c.core.Partial():
 		c.headDue = time.Time{}
-	case c.headDue.IsZero():
+	case c.headDue.IsZero() || c.partial != c.core.Begun():
+		c.partial = c.core.Begun()
 		c.headDue = c.l.now().Add(c.l.cfg.HeaderTimeout)
 		c.schedule(c.headDue)
 	}
@@ -142,15 +153,19 @@ func (c *h2Conn) flush() {
 	if c.closing {
 		return
 	}
+	c.sendQueued()
+	if c.eofSeen {
+		c.dropBlocked()
+	}
+	c.settle()
+}
+
+func (c *h2Conn) sendQueued() {
 	l := c.l
 	for c.core.Wants() && !c.half.full() {
 		l.out = c.core.Append(l.out[:0], pieceOut)
 		c.sendOut(l.out)
 	}
-	if c.eofSeen {
-		c.dropBlocked()
-	}
-	c.settle()
 }
 
 // dropBlocked ends the streams of a client that has closed its half and left no window: it cannot give any more.
@@ -233,10 +248,7 @@ func (c *h2Conn) shut() {
 		return
 	}
 	c.core.Leave()
-	if c.l.sh.Queued(c.id) < highWater {
-		c.l.out = c.core.Append(c.l.out[:0], pieceOut)
-		c.sendOut(c.l.out)
-	}
+	c.sendQueued()
 	c.closing = true
 	c.l.sh.Close(c.id, c.linger)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/sim"
 	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
@@ -739,4 +740,55 @@ func goaways(frames string) (all []uint32) {
 		frames = frames[9+n:]
 	}
 	return all
+}
+
+// The limits of heads are for those of others: an answer of our own is sent whatever they are.
+func TestH2AnswersUnderSmallLimits(t *testing.T) {
+	w := h2Walk(t, Config{Limits: h1.Limits{Head: 1 << 10, Line: 256, Fields: 1}})
+	w.open()
+	w.core.gate.Load().routes[0].Authorizer = denyAll{}
+	p := w.dialH2("web")
+	c := p.call("GET", "/", true)
+	w.until("the answer", func() bool { return c.done })
+	if c.status != "403" {
+		t.Errorf("status %s", c.status)
+	}
+	p.Close()
+	w.noneLeft()
+}
+
+// An answer to HEAD has no body, for whatever reason it is refused.
+func TestH2HeadIsRefusedWithoutABody(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.open()
+	p := w.dialH2("web")
+	for _, path := range []string{"/a#b", "/a%2fb"} {
+		c := p.call("HEAD", path, true)
+		w.until("the answer", func() bool { return c.done || c.reset != nil })
+		if c.status != "400" || c.reset != nil {
+			t.Errorf("%s: status %s, reset %+v", path, c.status, c.reset)
+		}
+	}
+	p.Close()
+	w.noneLeft()
+}
+
+// Who never lets a read end with a frame is not slow: each of the frames was whole in time.
+func TestH2ReadsThatEndWithinFrames(t *testing.T) {
+	w := h2Walk(t, Config{HeaderTimeout: 5 * time.Second})
+	w.open()
+	c := w.dial("web")
+	const ping = "\x00\x00\x08\x06\x00\x00\x00\x00\x00abcdefgh"
+	c.Write([]byte(h2.Preface + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" + ping[:12]))
+	for range 20 {
+		w.sleep(time.Second)
+		c.Write([]byte(ping[12:] + ping[:12]))
+	}
+	w.sleep(time.Second)
+	if c.eof || c.reset {
+		t.Fatal("it was ended")
+	}
+	w.until("the end of one that does not go on", func() bool { return c.eof || c.reset })
+	c.Close()
+	w.noneLeft()
 }

@@ -211,7 +211,7 @@ func (st *h2Stream) respondWith(r response) {
 		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.date.at(l.now()),
 		RequestID: x.id.bytes(), Head: x.isHEAD,
 	})
-	n, err := l.resp.Parse(l.out, x.isHEAD, l.cfg.Limits)
+	n, err := l.resp.Parse(l.out, x.isHEAD, ownLimits)
 	if err != nil || n == 0 {
 		panic("BUG: an answer of our own does not parse")
 	}
@@ -265,6 +265,8 @@ func (st *h2Stream) cutShort() {
 // malformed answers a head that HTTP/2 allows and we do not.
 func (st *h2Stream) malformed(err *h1.Error) {
 	x := st.x
+	x.method = methodOf(st.c.l.req.Method)
+	x.isHEAD = x.method == methodHEAD
 	x.beginRecord()
 	st.c.l.stats.badRequests.Add(1)
 	x.id.choose(st.c.l, false)

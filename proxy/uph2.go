@@ -76,7 +76,7 @@ func (u *upH2) begin() {
 	lim := l.cfg.Limits
 	u.state, u.born = upPooled, l.now()
 	u.core = h2.New(h2.Config{Client: true, StreamWindow: upWindow, ConnWindow: upConnWindow,
-		HeaderList: lim.Head, HeaderFields: lim.Fields, LowWater: highWater / 2, Pool: &l.h2Pool}, u)
+		HeaderList: lim.Head, HeaderFields: fieldLimit(lim.Fields), LowWater: highWater / 2, Pool: &l.h2Pool}, u)
 	u.helloDue = l.now().Add(u.ep.Cluster().Config().ConnectTimeout)
 	u.schedule(u.helloDue)
 	u.serveWaiting()

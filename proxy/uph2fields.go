@@ -54,7 +54,7 @@ func (l *loop) requestFields(x *exchange) []h2.Field {
 	return l.fields
 }
 
-// ownLimits are those of a request head that we made.
+// ownLimits are those of heads that we made: the configured ones are for those of others.
 var ownLimits = h1.Limits{Head: 4 << 20, Line: 2 << 20, Fields: 20_000}
 
 var (

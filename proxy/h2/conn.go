@@ -16,6 +16,7 @@ type Conn struct {
 	reading  reading
 	first    bool // the next frame is the first, which must be SETTINGS
 	have     uint8
+	begun    uint32 // frames, a header block as one
 	header   [headerLen]byte
 	part     []byte // a payload that is not whole yet; from the pool
 	data     *Stream
@@ -119,6 +120,10 @@ func (c *Conn) Ready() bool { return c.peerKnown }
 func (c *Conn) Partial() bool {
 	return c.inBlock || c.have > 0 || c.reading == readPayload
 }
+
+// Begun counts the frames that have begun, a header block as one; it wraps. Where it has changed, what is partial now is not what was
+// partial before.
+func (c *Conn) Begun() uint32 { return c.begun }
 
 // Err is the error that ended the connection, nil before.
 func (c *Conn) Err() *ConnError { return c.err }

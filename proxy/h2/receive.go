@@ -69,6 +69,9 @@ func (c *Conn) readFrame(b []byte) []byte {
 }
 
 func (c *Conn) begin() {
+	if c.f.typ != frameContinuation {
+		c.begun++
+	}
 	if !c.judge() {
 		return
 	}
