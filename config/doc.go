@@ -1,6 +1,6 @@
 // Package config is the operator's file: read strictly, completed from the environment
 // and the command line, checked as a whole, and turned into the Config types of the
-// packages that it configures. Only cmd imports it.
+// packages that it configures. Only cmd imports it, and the doctor.
 //
 //	text, err := os.ReadFile("sluice.yaml")
 //	cfg, err := config.Load(config.Source{Name: "sluice.yaml", Text: text, Env: os.Environ()})

@@ -20,6 +20,8 @@ func TestCommandsWithoutAProxy(t *testing.T) {
 	dir := prepare(t, setup{policy: policyFor("127.0.0.1:9", "127.0.0.1:9", "v1")})
 	file := filepath.Join(dir, "sluice.yaml")
 	broken := filepath.Join(dir, "broken.yaml")
+	compose := filepath.Join(dir, "compose.yaml")
+	write(t, compose, "services:\n  sluice:\n    image: sluice:1\n    healthcheck: {test: curl localhost}\n    restart: always\n")
 	write(t, broken, "version: 1\nlistenrs: []\ndrain: {timeout: soon}\n")
 	for _, c := range []struct {
 		name string
@@ -40,6 +42,14 @@ func TestCommandsWithoutAProxy(t *testing.T) {
 		{"a hook that leaves no time", []string{"run", "-c", file, "--platform-stop-timeout", "20s", "--platform-pre-stop", "10s"}, 2, []string{"platform.pre_stop 10s", "platform.stop_timeout is 20s", "lower drain.timeout"}},
 		{"config show as JSON", []string{"config", "show", "--json", "-c", file}, 0, []string{"lame_duck"}},
 		{"policy check", []string{"policy", "check", filepath.Join(dir, "policy")}, 0, nil},
+		{"doctor finds nothing in what is shipped", []string{"doctor", "--strict", "../deploy"}, 0, []string{"0 errors, 0 warnings, 0 notes", "Deployment sluice", "SIGKILL"}},
+		{"doctor finds a fault", []string{"doctor", compose}, 1, []string{"compose.yaml:4 error [probe-shell]", "exec form", "error [stop-limit]"}},
+		{"doctor as JSON", []string{"doctor", "--json", compose}, 1, []string{`"rule": "stop-limit"`, `"severity": "error"`, `"stops": [`}},
+		{"doctor's patch", []string{"doctor", "--patch", compose}, 1, []string{"--- " + compose, "+    stop_grace_period: 30s"}},
+		{"doctor's rules", []string{"doctor", "--rules"}, 0, []string{"lame-duck "}},
+		{"doctor of nothing", []string{"doctor"}, 2, []string{"files or directories"}},
+		{"doctor of what is absent", []string{"doctor", filepath.Join(dir, "none.yaml")}, 2, []string{"none.yaml"}},
+		{"doctor behind what it does not know", []string{"doctor", "--balancer", "abl", compose}, 2, []string{"nlb"}},
 		{"health", []string{"health", "--probes-address", "127.0.0.1:1", "--timeout", "1s"}, 1, nil},
 		{"status", []string{"status", "-c", file}, 1, nil},
 		{"drain", []string{"drain", "-c", file}, 1, nil},

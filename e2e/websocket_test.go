@@ -60,7 +60,8 @@ func TestWebSocketsEndWithAClose(t *testing.T) {
 func TestWebSocketsOfARouteEndAtOnce(t *testing.T) {
 	t.Parallel()
 	up := newSockets(t)
-	s := serve(t, nil, setup{policy: up.policy("drain: {close_at: start, close_code: 1012},"), drain: "{timeout: 8s, idle_close: 500ms}"})
+	// A client has a quarter of the lead to answer before the other side is told.
+	s := serve(t, nil, setup{policy: up.policy("drain: {close_at: start, close_code: 1012},"), drain: "{timeout: 16s, idle_close: 500ms, close_lead: 4s}", extra: "platform: {stop_timeout: 40s}"})
 	clients, wait := up.open(t, s.web, "/talk", 5)
 	s.signal(t, syscall.SIGTERM)
 	wait()

@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"health/...":                  {"health"},
 	"admin":                       {"health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/policysync"},
 	"internal/sim":                {"proxy/engine"},
+	"internal/doctor":             {"config", "internal/yaml"},
 	"internal/synshed":            {"internal/netstat"},
 	"internal/sim/world":          {"*"}, // tests of the whole
 	"internal/sim/line":           {"*"}, // the same

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/internal/doctor"
+)
+
+// Bounds of what the doctor reads.
+const (
+	maxDoctorFiles = 1000
+	maxDoctorFile  = 4 << 20 // bytes
+)
+
+// newDoctor looks at what a deployment is made of.
+func newDoctor() *cobra.Command {
+	var opt doctor.Options
+	var asJSON, patch, strict, rules bool
+	c := &cobra.Command{
+		Use:   "doctor FILE|DIR...",
+		Short: "Find what would lose requests in manifests, units and configurations",
+		Long: `Read Kubernetes objects, ECS task definitions, services and target groups, compose files,
+systemd units, Dockerfiles, Prometheus configurations and configurations of Sluice, together,
+as they are applied, and find what would lose requests, kill a drain half-way or make a probe
+lie. Every rule has its section in docs/doctor.md. Nothing is run and nobody is asked.
+Exit codes: 0 no error was found, 1 one was (with --strict: or a warning), 2 a file is missing.`,
+		Example: `  sluice doctor deploy/kubernetes
+  sluice doctor task-definition.json service.json sluice.yaml
+  sluice doctor /etc/systemd/system/sluice.service /etc/sluice/sluice.yaml --balancer nlb
+  kubectl kustomize . | sluice doctor -
+  sluice doctor --patch deploy/ | patch -p0`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			out := cmd.OutOrStdout()
+			if rules {
+				return printRules(out)
+			}
+			if len(args) == 0 {
+				return errors.New("doctor needs files or directories; - is the standard input")
+			}
+			if opt.Balancer != "" && !slices.Contains(doctor.Balancers, opt.Balancer) {
+				return fmt.Errorf("--balancer is one of %s", strings.Join(doctor.Balancers, ", "))
+			}
+			files, err := doctorFiles(args, cmd.InOrStdin())
+			if err != nil {
+				return fail(exitUsage, err)
+			}
+			r := doctor.Examine(files, opt)
+			switch {
+			case asJSON:
+				err = printJSON(out, r)
+			case patch:
+				_, err = io.WriteString(out, r.Patch())
+			default:
+				err = printReport(out, r)
+			}
+			if worst := r.Worst(); err == nil && (worst == doctor.Failure || strict && worst == doctor.Warning) {
+				return fail(exitFailed, nil)
+			}
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&opt.Balancer, "balancer", "", "in front, where no file says it: "+strings.Join(doctor.Balancers, ", "))
+	f.BoolVar(&patch, "patch", false, "print what lines can put right as a unified diff, for patch -p0")
+	f.BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
+	f.BoolVar(&rules, "rules", false, "print what is looked for")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// doctorFiles reads what is named: files as they are, and of directories what could be one of
+// the kinds that are known.
+func doctorFiles(args []string, stdin io.Reader) (files []doctor.File, err error) {
+	add := func(name string) error {
+		if len(files) >= maxDoctorFiles {
+			return fmt.Errorf("more than %d files", maxDoctorFiles)
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxDoctorFile {
+			return fmt.Errorf("%s: %d bytes are more than %d", name, info.Size(), maxDoctorFile)
+		}
+		text, err := os.ReadFile(name)
+		files = append(files, doctor.File{Name: name, Text: text})
+		return err
+	}
+	for _, arg := range args {
+		if arg == "-" {
+			text, err := io.ReadAll(io.LimitReader(stdin, maxDoctorFile))
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, doctor.File{Name: "standard input", Text: text})
+			continue
+		}
+		info, err := os.Stat(arg)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			if err := add(arg); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		err = filepath.WalkDir(arg, func(name string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if base := e.Name(); e.IsDir() && strings.HasPrefix(base, ".") && name != arg {
+				return fs.SkipDir
+			}
+			if e.Type().IsRegular() && doctor.Candidate(name) {
+				return add(name)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+func printRules(out io.Writer) error {
+	for _, r := range doctor.Rules() {
+		if _, err := fmt.Fprintf(out, "%-22s %-8s %s\n", r.ID, r.Severity, r.Title); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printReport is for people: what was found, gravest first, and the stop of each deployment.
+func printReport(out io.Writer, r *doctor.Report) error {
+	var b strings.Builder
+	count := map[doctor.Severity]int{}
+	for _, f := range r.Findings {
+		count[f.Severity]++
+		fmt.Fprintf(&b, "%s %s [%s] %s\n", f.Place(), f.Severity, f.Rule, f.Message)
+		fmt.Fprintf(&b, "    %s\n", f.Remedy)
+	}
+	for _, s := range r.Stops {
+		fmt.Fprintf(&b, "\n%s: ", s.Subject)
+		if s.Limit > 0 {
+			fmt.Fprintf(&b, "%s %s, ", s.Setting, s.Limit)
+		}
+		fmt.Fprintf(&b, "platform.stop_timeout %s\n", s.Planned)
+		drawStop(&b, s)
+	}
+	fmt.Fprintf(&b, "\n%d files read; %d errors, %d warnings, %d notes\n", len(r.Read), count[doctor.Failure], count[doctor.Warning], count[doctor.Note])
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(&b, "docs/doctor.md says what comes of each; --patch prints what lines can put right")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// drawStop draws the phases to the scale of whichever is longer: what the platform gives, or
+// what the process plans with.
+func drawStop(b *strings.Builder, s doctor.Stop) {
+	total := max(s.Planned, min(s.Limit, time.Hour))
+	for _, span := range s.Spans {
+		if !span.Within {
+			fmt.Fprintf(b, "  %6s |%s| %s\n", span.From, bar(span, total, '='), span.Name)
+		}
+	}
+	if s.Limit > 0 && s.Limit <= total {
+		fmt.Fprintf(b, "  %6s |%s| SIGKILL\n", s.Limit, bar(config.Span{From: s.Limit, To: s.Limit}, total, '^'))
+	}
+}

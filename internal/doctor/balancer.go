@@ -1,0 +1,77 @@
+package doctor
+
+import "time"
+
+// balancerKind is a kind of balancer whose times are known.
+type balancerKind uint8
+
+// The kinds.
+const (
+	noBalancer balancerKind = iota
+	kubeProxy
+	alb
+	nlb
+	gcp
+)
+
+// known is what is published of each kind's defaults, and what a stop needs beside it.
+var known = [...]struct {
+	name       string
+	idle       time.Duration // that it keeps an idle connection to a target; 0: it has none of its own
+	deregister time.Duration // default of its deregistration delay; 0: it has none
+	lag        time.Duration // how long new connections may come after the stop began
+	interval   time.Duration // of health checks
+	unhealthy  int64
+}{
+	noBalancer: {},
+	kubeProxy:  {name: "kube-proxy", lag: 3 * time.Second},
+	alb:        {name: "ALB", idle: 60 * time.Second, deregister: 300 * time.Second, lag: 5 * time.Second, interval: 30 * time.Second, unhealthy: 2},
+	nlb:        {name: "NLB", idle: 350 * time.Second, deregister: 300 * time.Second, lag: 10 * time.Second, interval: 30 * time.Second, unhealthy: 2},
+	gcp:        {name: "GCP load balancer", idle: 600 * time.Second, lag: 10 * time.Second, interval: 5 * time.Second, unhealthy: 2},
+}
+
+func (k balancerKind) String() string { return known[k].name }
+
+// Balancers are the words for Options.Balancer.
+var Balancers = []string{"kube-proxy", "alb", "nlb", "gcp"}
+
+// addBalancer adds the one that the operator names, if no file does.
+func (w *world) addBalancer(d *deployment) {
+	kind := map[string]balancerKind{"kube-proxy": kubeProxy, "alb": alb, "nlb": nlb, "gcp": gcp}[w.opt.Balancer]
+	if kind == noBalancer {
+		return
+	}
+	for _, b := range d.balancers {
+		if b.kind == kind {
+			return
+		}
+	}
+	d.balancers = append(d.balancers, balancer{kind: kind, at: d.at})
+}
+
+// idleTime, deregistration and notices are a balancer's times, with its kind's defaults.
+func (b balancer) idleTime() time.Duration {
+	if b.idle.ok {
+		return b.idle.d
+	}
+	return known[b.kind].idle
+}
+
+func (b balancer) deregistration() time.Duration {
+	if b.deregister.ok {
+		return b.deregister.d
+	}
+	return known[b.kind].deregister
+}
+
+// notices is how long its health check needs to see that a target leaves.
+func (b balancer) notices() time.Duration {
+	interval, n := known[b.kind].interval, known[b.kind].unhealthy
+	if b.interval.ok {
+		interval = b.interval.d
+	}
+	if b.unhealthy.ok {
+		n = b.unhealthy.n
+	}
+	return interval * time.Duration(n)
+}

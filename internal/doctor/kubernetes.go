@@ -1,0 +1,202 @@
+package doctor
+
+import (
+	"strings"
+	"time"
+)
+
+// object is one Kubernetes object.
+type object struct {
+	tree
+	kind, name, namespace string
+}
+
+func (w *world) addObject(src *source, t tree) {
+	if t.get("kind").text() == "List" {
+		for _, it := range t.get("items").items() {
+			w.addObject(src, it)
+		}
+		return
+	}
+	o := object{t, t.get("kind").text(), t.get("metadata", "name").text(), t.get("metadata", "namespace").text()}
+	w.kube = append(w.kube, o)
+	w.saw(src, o.kind, o.name)
+}
+
+func (o object) spot() spot { return o.get("kind").at() }
+
+// kubernetes finds the workloads that run Sluice.
+func (w *world) kubernetes() (all []*deployment) {
+	for _, o := range w.kube {
+		switch o.kind {
+		case "Deployment", "StatefulSet", "DaemonSet":
+			template := o.get("spec", "template")
+			for _, c := range template.get("spec", "containers").items() {
+				if isSluice(append(c.get("command").texts(), c.get("image").text(), c.get("name").text())...) {
+					all = append(all, w.workload(o, template, c))
+					break
+				}
+			}
+		}
+	}
+	return all
+}
+
+func (w *world) workload(o object, template, c tree) *deployment {
+	spec := template.get("spec")
+	d := &deployment{platform: kubernetes, name: o.kind + " " + o.name, at: o.spot(), image: c.get("image").textValue()}
+	command := c.get("command").texts()
+	if len(command) == 0 {
+		command = []string{"sluice"}
+	}
+	d.args, d.argsAt = append(command, c.get("args").texts()...), c.get("args").at()
+	for _, e := range c.get("env").items() {
+		if v := e.get("value"); v.ok {
+			d.env = append(d.env, e.get("name").text()+"="+v.text())
+		}
+	}
+	d.files = w.mounts(o, spec, c, d)
+	d.stop = stopOf(spec, "terminationGracePeriodSeconds", 30*time.Second)
+	d.preStop = preStop(c.get("lifecycle", "preStop"))
+	d.signal = c.get("lifecycle", "stopSignal").textValue()
+	ports := c.get("ports")
+	for r, key := range map[role]string{startup: "startupProbe", readiness: "readinessProbe", liveness: "livenessProbe"} {
+		if p := c.get(key); p.ok {
+			d.probes = append(d.probes, kubeProbe(r, p, ports))
+		}
+	}
+	d.rollout = w.rolloutOf(o, template)
+	d.pod = securityOf(spec, c)
+	d.pod.subPath, d.pod.subPathOf = subPath(c)
+	if h := spec.get("hostNetwork"); h.isTrue() {
+		d.pod.hostNetwork = h.at()
+	}
+	w.services(o, template, ports, d)
+	w.monitors(template, d)
+	return d
+}
+
+// mounts are the files of ConfigMaps that the container sees.
+func (w *world) mounts(o object, spec, c tree, d *deployment) (files []mounted) {
+	for _, m := range c.get("volumeMounts").items() {
+		for _, v := range spec.get("volumes").items() {
+			if v.get("name").text() != m.get("name").text() {
+				continue
+			}
+			of := v.get("configMap", "name").text()
+			for _, cm := range w.kube {
+				if cm.kind != "ConfigMap" || cm.name != of || cm.namespace != o.namespace {
+					continue
+				}
+				cm.get("data").entries(func(k, text tree) {
+					at := strings.TrimSuffix(m.get("mountPath").text(), "/")
+					if sub := m.get("subPath").text(); sub == "" {
+						at += "/" + k.text()
+					}
+					files = append(files, mounted{path: at, at: text})
+				})
+			}
+		}
+	}
+	return files
+}
+
+// preStop is how long a hook takes, as far as it can be read.
+func preStop(hook tree) seconds {
+	if s := hook.get("sleep", "seconds"); s.ok {
+		return s.seconds()
+	}
+	words := hook.get("exec", "command").texts()
+	line := strings.Fields(strings.Join(words, " "))
+	for i, word := range line {
+		if word == "sleep" && i+1 < len(line) {
+			if d, ok := parseSeconds(strings.Trim(line[i+1], `;"'`)); ok {
+				return seconds{hook.get("exec").at(), d, true}
+			}
+		}
+	}
+	return seconds{}
+}
+
+func kubeProbe(r role, t, ports tree) probe {
+	p := probe{role: r, at: t.at(), period: t.get("periodSeconds").secondsOr(10 * time.Second), timeout: t.get("timeoutSeconds").secondsOr(time.Second),
+		failures: t.get("failureThreshold").numberOr(3)}
+	switch {
+	case t.get("httpGet").ok:
+		h := t.get("httpGet")
+		p.kind, p.path, p.port = "http", h.get("path").textValue(), portOf(h.get("port"), ports)
+		if !h.get("path").ok {
+			p.path.text = "/"
+		}
+		p.pathEdit = func(to string) edit { return h.set("path", to) }
+		p.portEdit = func(to string) edit { return h.set("port", to) }
+	case t.get("exec").ok:
+		p.kind, p.command = "exec", t.get("exec", "command").texts()
+		p.shell = viaShell(p.command)
+	case t.get("tcpSocket").ok:
+		p.kind, p.port = "tcp", portOf(t.get("tcpSocket", "port"), ports)
+	case t.get("grpc").ok:
+		p.kind, p.port = "grpc", t.get("grpc", "port").number()
+	}
+	return p
+}
+
+// portOf is a port by its number, or by the name that the container gives it.
+func portOf(t, ports tree) number {
+	if n := t.number(); n.ok {
+		return n
+	}
+	for _, p := range ports.items() {
+		if t.ok && p.get("name").text() == t.text() {
+			n := p.get("containerPort").number()
+			n.at = t.at()
+			return n
+		}
+	}
+	return number{at: t.at()}
+}
+
+func viaShell(command []string) bool {
+	if len(command) == 0 {
+		return false
+	}
+	base := command[0][strings.LastIndexByte(command[0], '/')+1:]
+	return base == "sh" || base == "bash" || base == "curl" || base == "wget" || base == "ash"
+}
+
+// subPath is the first volume that never changes again after the start.
+func subPath(c tree) (spot, string) {
+	for _, m := range c.get("volumeMounts").items() {
+		if s := m.get("subPath"); s.ok {
+			return s.at(), m.get("mountPath").text()
+		}
+	}
+	return spot{}, ""
+}
+
+func securityOf(spec, c tree) (p pod) {
+	for _, s := range []tree{c.get("securityContext"), spec.get("securityContext")} {
+		if s.get("runAsNonRoot").isTrue() || s.get("runAsUser").ok && s.get("runAsUser").text() != "0" {
+			return p
+		}
+	}
+	p.root = c.get("name").at()
+	return p
+}
+
+// matches says whether a selector of labels takes the pods of a template.
+func matches(selector, template tree) bool {
+	if m := selector.get("matchLabels"); m.ok {
+		selector = m
+	}
+	if !selector.ok || selector.node.Len() == 0 {
+		return false
+	}
+	all := true
+	selector.entries(func(k, v tree) {
+		if v.node.Len() == 0 && template.get("metadata", "labels", k.text()).text() != v.text() {
+			all = false
+		}
+	})
+	return all
+}

@@ -1,0 +1,160 @@
+package doctor
+
+import (
+	"strings"
+	"time"
+)
+
+// rolloutOf is how a workload is replaced: its strategy, and what matches it.
+func (w *world) rolloutOf(o object, template tree) rollout {
+	spec := o.get("spec")
+	r := rollout{at: o.spot(), replicas: spec.get("replicas").numberOr(1), needsBudget: o.kind != "DaemonSet"}
+	strategy := spec.first("strategy", "updateStrategy")
+	r.recreate = strategy.get("type").text() == "Recreate"
+	rolling := strategy.get("rollingUpdate")
+	r.unavailable, r.surge = rolling.get("maxUnavailable").textValue(), rolling.get("maxSurge").textValue()
+	if r.unavailable.text != "" && r.unavailable.text != "0" && r.unavailable.text != "0%" {
+		r.surgeEdit = rolling.get("maxUnavailable").replace("0")
+	}
+	if strategy.ok {
+		r.at = strategy.at()
+	}
+	if o.kind != "Deployment" {
+		r.recreate, r.surge.text = false, "1" // a StatefulSet and a DaemonSet replace in place, as they are meant to
+	}
+	for _, other := range w.kube {
+		if other.namespace != o.namespace {
+			continue
+		}
+		switch other.kind {
+		case "PodDisruptionBudget":
+			if matches(other.get("spec", "selector"), template) {
+				r.budget = &disruption{other.get("spec").at(), other.get("spec", "minAvailable").textValue(), other.get("spec", "maxUnavailable").textValue()}
+			}
+		case "HorizontalPodAutoscaler":
+			if other.get("spec", "scaleTargetRef", "name").text() == o.name {
+				r.autoscaled, r.scaler = true, other.get("spec", "minReplicas").numberOr(1)
+			}
+		}
+	}
+	return r
+}
+
+// services are those that send to the pods: what they expose, and which balancer comes with them.
+func (w *world) services(o object, template, ports tree, d *deployment) {
+	for _, s := range w.kube {
+		if s.kind != "Service" || s.namespace != o.namespace || !matches(s.get("spec", "selector"), template) {
+			continue
+		}
+		monitoring := s.get("spec", "clusterIP").text() == "None" || strings.HasSuffix(s.name, "-probes") || strings.HasSuffix(s.name, "-metrics")
+		for _, p := range s.get("spec", "ports").items() {
+			target := p.first("targetPort", "port")
+			n := portOf(target, ports)
+			if n.at.line == 0 {
+				n.at = p.at()
+			}
+			if !monitoring {
+				d.ports = append(d.ports, n)
+			}
+			d.exposed = append(d.exposed, n)
+		}
+		if s.get("spec", "publishNotReadyAddresses").isTrue() && !monitoring {
+			d.rollout.publishEarly = s.get("spec", "publishNotReadyAddresses").at()
+		}
+		if l := s.get("spec", "externalTrafficPolicy"); l.text() == "Local" {
+			d.rollout.local = l.at()
+		} else if l := s.get("spec", "internalTrafficPolicy"); l.text() == "Local" {
+			d.rollout.local = l.at()
+		}
+		if !monitoring {
+			d.balancers = append(d.balancers, balancer{kind: kubeProxy, at: s.spot()})
+		}
+		if b, ok := annotated(s); ok {
+			d.balancers = append(d.balancers, b)
+		}
+		for _, in := range w.kube {
+			if in.kind == "Ingress" && in.namespace == o.namespace && routesTo(in, s.name) {
+				if b, ok := annotated(in); ok {
+					d.balancers = append(d.balancers, b)
+				}
+			}
+		}
+	}
+}
+
+func routesTo(ingress object, service string) (found bool) {
+	for _, rule := range ingress.get("spec", "rules").items() {
+		for _, p := range rule.get("http", "paths").items() {
+			found = found || p.get("backend", "service", "name").text() == service
+		}
+	}
+	return found || ingress.get("spec", "defaultBackend", "service", "name").text() == service
+}
+
+// annotated is the cloud's balancer that an object's annotations ask for.
+func annotated(o object) (balancer, bool) {
+	notes := o.get("metadata", "annotations")
+	class := notes.get("kubernetes.io/ingress.class").text() + o.get("spec", "ingressClassName").text() + o.get("spec", "loadBalancerClass").text()
+	kind, prefix := noBalancer, ""
+	switch {
+	case strings.Contains(class, "alb"):
+		kind, prefix = alb, "alb.ingress.kubernetes.io/"
+	case notes.get("service.beta.kubernetes.io/aws-load-balancer-type").ok, strings.Contains(class, "nlb"):
+		kind, prefix = nlb, "service.beta.kubernetes.io/aws-load-balancer-"
+	case strings.Contains(class, "gce"), notes.get("cloud.google.com/neg").ok:
+		kind = gcp
+	}
+	if kind == noBalancer {
+		return balancer{}, false
+	}
+	b := balancer{kind: kind, at: o.spot(), interval: notes.get(prefix + "healthcheck-interval").seconds(),
+		path: notes.get(prefix + "healthcheck-path").textValue(), matcher: notes.first(prefix+"success-codes", prefix+"healthcheck-success-codes").textValue()}
+	if !b.interval.ok {
+		b.interval = notes.get(prefix + "healthcheck-interval-seconds").seconds()
+	}
+	b.unhealthy = notes.first(prefix+"unhealthy-threshold-count", prefix+"healthcheck-unhealthy-threshold").number()
+	for _, key := range []string{prefix + "target-group-attributes", prefix + "load-balancer-attributes", prefix + "attributes"} {
+		for _, kv := range strings.Split(notes.get(key).text(), ",") {
+			name, value, _ := strings.Cut(strings.TrimSpace(kv), "=")
+			s, ok := parseSeconds(value)
+			switch {
+			case ok && name == "deregistration_delay.timeout_seconds":
+				b.deregister = seconds{notes.get(key).at(), s, true}
+			case ok && name == "idle_timeout.timeout_seconds":
+				b.idle = seconds{notes.get(key).at(), s, true}
+			}
+		}
+	}
+	return b, true
+}
+
+// monitors are the ServiceMonitors and PodMonitors that scrape the pods.
+func (w *world) monitors(template tree, d *deployment) {
+	for _, m := range w.kube {
+		switch m.kind {
+		case "PodMonitor":
+			if !matches(m.get("spec", "selector"), template) {
+				continue
+			}
+		case "ServiceMonitor":
+			if !w.monitorsService(m, template) {
+				continue
+			}
+		default:
+			continue
+		}
+		for _, e := range append(m.get("spec", "endpoints").items(), m.get("spec", "podMetricsEndpoints").items()...) {
+			d.scrapes = append(d.scrapes, e.get("interval").secondsOr(30*time.Second))
+		}
+	}
+}
+
+// monitorsService says whether a ServiceMonitor takes a service of the pods.
+func (w *world) monitorsService(m object, template tree) bool {
+	for _, s := range w.kube {
+		if s.kind == "Service" && matches(s.get("spec", "selector"), template) && matches(m.get("spec", "selector"), s.tree) {
+			return true
+		}
+	}
+	return false
+}
