@@ -126,15 +126,14 @@ func (p probe) takes() time.Duration { return p.period.d * time.Duration(p.failu
 
 // balancer sends traffic to the deployment from elsewhere.
 type balancer struct {
-	kind         balancerKind
-	at           spot
-	deregister   seconds // how long it lets a target that leaves finish
-	deregisterBy string  // the setting of that
-	idle         seconds // how long it keeps an idle connection to a target
-	interval     seconds // of its health check
-	unhealthy    number  // checks that have to fail
-	path         textValue
-	matcher      textValue // status codes that count as healthy
+	kind       balancerKind
+	at         spot
+	deregister seconds // how long it lets a target that leaves finish
+	idle       seconds // how long it keeps an idle connection to a target
+	interval   seconds // of its health check
+	unhealthy  number  // checks that have to fail
+	path       textValue
+	matcher    textValue // status codes that count as healthy
 }
 
 // rollout is how the platform replaces one process by the next.
