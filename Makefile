@@ -52,7 +52,7 @@ race: ## every package test under the race detector; allocation tests without it
 
 sim-test: ## $(SEEDS) histories of the whole proxy, $(LINES) of upgrades, and every mutant, by simulation
 	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants|Replay|Regress' ./internal/sim/world -args -seeds $(SEEDS)
-	$(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants' ./internal/sim/line -args -seeds $(LINES)
+	GOGC=1600 $(GO) test -count=1 -v -timeout 1200s -run 'Histories|Mutants' ./internal/sim/line -args -seeds $(LINES)
 
 e2e: ## the built binary with real clients and upstreams, on both drivers
 	cd e2e && E2E_TOOLS=required E2E_STOPS=$(STOPS) $(GO) test -count=1 -timeout 1500s ./...
@@ -68,7 +68,7 @@ sim: ## simulate for ever, from seed $(FROM) on (Ctrl-C ends it): $(SEEDS) histo
 	$(GO) test -c -o bin/line.test ./internal/sim/line
 	@world=$(FROM); line=$(FROM); while :; do \
 		(cd internal/sim/world && ../../../bin/world.test -test.run Histories -test.timeout 0 -test.v -from $$world -seeds $(SEEDS)) || exit 1; \
-		(cd internal/sim/line && ../../../bin/line.test -test.run Histories -test.timeout 0 -test.v -from $$line -seeds $(LINES)) || exit 1; \
+		(cd internal/sim/line && GOGC=1600 ../../../bin/line.test -test.run Histories -test.timeout 0 -test.v -from $$line -seeds $(LINES)) || exit 1; \
 		world=$$((world + $(SEEDS))); line=$$((line + $(LINES))); done
 
 fuzz: ## every fuzz target for $(FUZZ)
