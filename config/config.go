@@ -216,6 +216,10 @@ type Log struct {
 	Format string `yaml:"format" enum:"auto,json,text"` // auto: text on a terminal
 	Level  string `yaml:"level" enum:"debug,info,warn,error"`
 	Access bool   `yaml:"access"` // one record for each exchange
+
+	AccessSample   int      `yaml:"access_sample"`   // of exchanges that went well, one in so many has a record; all others have one
+	AccessRedact   []string `yaml:"access_redact"`   // what is left out of records: peer (its network stays), user, host, path
+	AccessTemplate string   `yaml:"access_template"` // of a record, {field} in it; empty: JSON
 }
 
 // Health configures what the probes print.
@@ -241,7 +245,7 @@ func Default() Config {
 		Timeouts: Timeouts{Head: 10 * time.Second, Body: time.Minute, Write: time.Minute, Idle: 620 * time.Second,
 			Stage: 5 * time.Second, Linger: time.Second, HalfOpen: 5 * time.Minute},
 		Engine: Engine{Driver: "auto"},
-		Log:    Log{Format: "auto", Level: "info", Access: true},
+		Log:    Log{Format: "auto", Level: "info", Access: true, AccessSample: 1},
 		Health: Health{Names: "sluice"},
 	}
 }

@@ -254,6 +254,7 @@ func TestMapping(t *testing.T) {
 		HTTP2:          proxy.HTTP2{MaxStreams: 50, MaxRequests: 1000, MaxAge: 3600 * s},
 		Limits:         h1.Limits{Head: 32 << 10, Line: 8 << 10, Fields: 50}, MaxConnections: 1000, PerSource: 20, MinRate: 200,
 		HeaderTimeout: 5 * s, BodyTimeout: 30 * s, WriteTimeout: 20 * s, IdleTimeout: 90 * s, StageTimeout: 2 * s,
+		Access: proxy.Access{Sample: 10, Redact: []string{"peer", "path"}, Template: "{time} {status}"},
 		Linger: s / 4, HalfOpenTimeout: 60 * s, PeerTimeout: 6 * s, FarewellLead: 3 * s, DrainTimeout: 20 * s, LameDuckMax: 12 * s,
 	}
 	if got := c.ProxyConfig(); !reflect.DeepEqual(got, wantProxy) {

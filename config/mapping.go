@@ -54,6 +54,7 @@ func (c *Config) ProxyConfig() proxy.Config {
 		StageTimeout:    c.Timeouts.Stage,
 		Linger:          c.Timeouts.Linger,
 		HalfOpenTimeout: c.Timeouts.HalfOpen,
+		Access:          proxy.Access{Sample: c.Log.AccessSample, Redact: c.Log.AccessRedact, Template: c.Log.AccessTemplate},
 		HTTP2:           proxy.HTTP2{MaxStreams: c.Limits.MaxStreams, MaxRequests: c.Limits.MaxConnectionRequests, MaxAge: c.Timeouts.MaxConnectionAge},
 		PeerTimeout:     off(c.Drain.PeerTimeout),
 		FarewellLead:    off(c.Drain.CloseLead),

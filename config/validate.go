@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/internal/yaml"
+	"github.com/sluiceproxy/sluice/proxy"
 )
 
 // fault reports what is wrong with the value at path, where it came from. A value that
@@ -52,6 +53,7 @@ func (l *loader) validate() {
 	l.policy()
 	l.times()
 	l.limits()
+	l.accessLog()
 	l.budget()
 }
 
@@ -272,6 +274,18 @@ func (l *loader) times() {
 // maxConnections is the largest limit of connections that is no typing error.
 const maxConnections = 10_000_000
 
+// accessLog checks what records are made of: each part by itself, so that both are reported.
+func (l *loader) accessLog() {
+	for path, a := range map[string]proxy.Access{
+		"log.access_redact":   {Redact: l.cfg.Log.AccessRedact},
+		"log.access_template": {Template: l.cfg.Log.AccessTemplate},
+	} {
+		if err := a.Check(); err != nil {
+			l.fault(path, "%s", err)
+		}
+	}
+}
+
 func (l *loader) limits() {
 	for _, n := range []struct {
 		path          string
@@ -287,6 +301,7 @@ func (l *loader) limits() {
 		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},
 		{"limits.max_streams", int64(l.cfg.Limits.MaxStreams), 1, 10_000, number},
 		{"limits.max_connection_requests", int64(l.cfg.Limits.MaxConnectionRequests), 0, 1 << 40, number},
+		{"log.access_sample", int64(l.cfg.Log.AccessSample), 1, 1_000_000, number},
 		{"engine.loops", int64(l.cfg.Engine.Loops), 0, 256, number},
 	} {
 		if n.value < n.lowest || n.value > n.upper {

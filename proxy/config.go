@@ -125,8 +125,9 @@ type Config struct {
 	// the stack. Any goroutine may call it, and it must not block; nil: nobody hears.
 	Panicked func(where string, v any, stack []byte)
 
-	// AccessLog gets one JSON line for each exchange; nil: none. Write must not block.
+	// AccessLog gets one line for each exchange, as Access says; nil: none. It must not block.
 	AccessLog AccessSink
+	Access    Access
 
 	// MoveFrom is how many payload bytes must be left for the driver to carry them by itself
 	// (splice); 0 is 64 KiB, negative: never.

@@ -33,6 +33,7 @@ type Core struct {
 	denied        atomic.Int64 // TCP connections that were admitted, refused, and are not closed yet
 	upstreamsOpen atomic.Int64 // upstream connections: dialed, busy, idle or closing
 
+	access   access
 	applying sync.Mutex // serialises Apply
 
 	mu    sync.Mutex // guards loops
@@ -43,6 +44,10 @@ type Core struct {
 // tracker's evictions reach the loops through it.
 func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *Core {
 	core := &Core{cfg: cfg.withDefaults(), tracker: tracker, post: post}
+	var err error
+	if core.access, err = core.cfg.Access.read(); err != nil {
+		panic("BUG: proxy: Config.Access: " + err.Error()) // Check says it before
+	}
 	for i, ln := range core.cfg.Listeners {
 		core.listeners = append(core.listeners, &listener{cfg: ln, index: i})
 	}
@@ -51,7 +56,7 @@ func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *C
 
 // Handler makes the handler of one shard; give it to the driver's Start.
 func (core *Core) Handler(sh engine.Shard) engine.Handler {
-	l := &loop{Core: core, sh: sh, log: accessLog{sink: core.cfg.AccessLog}, rnd: core.random(sh.Index())}
+	l := &loop{Core: core, sh: sh, log: accessLog{access: core.access, sink: core.cfg.AccessLog}, rnd: core.random(sh.Index())}
 	core.mu.Lock()
 	core.loops = append(core.loops, l)
 	core.mu.Unlock()

@@ -86,7 +86,7 @@ type exchange struct {
 	bytesIn    int64
 	bytesOut   int64
 
-	line []byte // the access record so far
+	rec record
 }
 
 // version is the HTTP version of a request.
