@@ -127,13 +127,13 @@ func (c *h2Conn) evict(cause drain.Cause) {
 		c.leaving = true
 		c.core.Each(func(s *h2.Stream) {
 			if st, ok := s.Owner.(*h2Stream); ok {
-				st.x.farewell()
+				st.farewell()
 			}
 		})
 		c.dirty()
 		return
 	}
-	busy := c.core.Streams() > 0 || c.l.sh.Queued(c.id) > 0
+	busy := c.busy()
 	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)
 	}
@@ -141,6 +141,7 @@ func (c *h2Conn) evict(cause drain.Cause) {
 	case c.closing:
 		if cause.Cuts() {
 			c.hurried = true
+			c.evictTunnels(cause)
 			c.l.sh.Abort(c.id)
 		}
 	case !cause.Cuts():
@@ -148,12 +149,35 @@ func (c *h2Conn) evict(cause drain.Cause) {
 			c.decide(drain.IdleClosed)
 			c.shut()
 		}
+	case cause == drain.CauseOperator && len(c.tunnels) > 0 && c.onlyTunnels():
+		c.evictTunnels(cause) // with a goodbye, for which there is a moment
+		c.core.Leave()
+		c.dirty()
 	case busy:
 		c.cut(cause)
 	default:
 		c.decide(drain.IdleClosed)
 		c.shut()
 	}
+}
+
+// onlyTunnels reports whether no exchange runs.
+func (c *h2Conn) onlyTunnels() bool {
+	only := true
+	c.core.Each(func(s *h2.Stream) {
+		st, ok := s.Owner.(*h2Stream)
+		only = only && ok && st.tunnel != nil
+	})
+	return only
+}
+
+// farewell is drain.CauseFarewell for a stream.
+func (st *h2Stream) farewell() {
+	if st.tunnel != nil {
+		st.tunnel.end.evict(drain.CauseFarewell)
+		return
+	}
+	st.x.farewell()
 }
 
 // cut ends what has not finished.
@@ -168,6 +192,8 @@ func (c *h2Conn) cut(cause drain.Cause) {
 		st, ok := s.Owner.(*h2Stream)
 		switch {
 		case !ok:
+		case st.tunnel != nil:
+			st.tunnel.end.evict(cause)
 		case st.x.running() && !st.x.headSent:
 			st.x.reply(cutResponse(cause))
 		default:
@@ -219,7 +245,15 @@ func (c *h2Conn) detail() Detail {
 		d.Waits = "for the close to end"
 	case c.core.Streams() > 0:
 		c.core.Each(func(s *h2.Stream) { // the oldest
-			if st, ok := s.Owner.(*h2Stream); ok && st.x.running() {
+			st, ok := s.Owner.(*h2Stream)
+			switch {
+			case !ok:
+			case st.tunnel != nil:
+				of := st.tunnel.end.p.detail()
+				d.Waits = of.Waits
+				d.Queued += of.Queued
+				return
+			case st.x.running():
 				d.Waits = st.x.awaits()
 			}
 			d.Queued += s.Queued()
