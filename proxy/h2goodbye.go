@@ -188,12 +188,11 @@ func (c *h2Conn) cut(cause drain.Cause) {
 		c.handle.Owes(c.owes())
 	}
 	c.countUnfinished()
+	c.evictTunnels(cause)
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)
 		switch {
-		case !ok:
-		case st.tunnel != nil:
-			st.tunnel.end.evict(cause)
+		case !ok || st.tunnel != nil:
 		case st.x.running() && !st.x.headSent:
 			st.x.reply(cutResponse(cause))
 		default:
@@ -203,10 +202,13 @@ func (c *h2Conn) cut(cause drain.Cause) {
 	c.shut()
 }
 
-// owes names the requests that have no whole answer.
+// owes names the requests that have no whole answer, and the tunnels that are not over.
 func (c *h2Conn) owes() (ids []string) {
+	for _, p := range c.tunnels[:min(len(c.tunnels), maxOwed)] {
+		ids = append(ids, p.request)
+	}
 	c.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*h2Stream); ok && len(ids) < maxOwed {
+		if st, ok := s.Owner.(*h2Stream); ok && st.tunnel == nil && len(ids) < maxOwed {
 			ids = append(ids, string(st.x.id.bytes()))
 		}
 	})

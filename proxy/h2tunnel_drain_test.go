@@ -89,6 +89,22 @@ func TestWebSocketThatIsMuteCrosses(t *testing.T) {
 	})
 }
 
+// The client answered and is done; the server does not. The connection has no stream any more, and holds the drain for what is left.
+func TestWebSocketWhoseServerIsMute(t *testing.T) {
+	onEvery(t, h2Pairings, func(t *testing.T, p pairing) {
+		x := openCross(t, p, Config{})
+		x.drain(10 * time.Second)
+		x.core.Tell()
+		x.until("the Close", func() bool { return wholeClose(x.client.got) })
+		x.client.send(wsFrame(8, "\x03\xe9", true))
+		x.until("the end of the client", func() bool { return x.client.eof })
+		x.client.finish()
+		if r := x.receiptOf(); r.CutTotal != 1 || r.StuckTotal != 0 || len(r.Cut[0].Requests) != 1 {
+			t.Errorf("receipt %v", r)
+		}
+	})
+}
+
 // An operator who closes the connection of a WebSocket has it say goodbye.
 func TestOperatorClosesWebSocketOfHTTP2(t *testing.T) {
 	for _, answers := range []bool{true, false} {

@@ -243,7 +243,7 @@ func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
 func (c *httpConn) become(e *tunnelEnd) {
 	e.takeConn(c.id, c.paused != 0)
 	e.p.ownedBy(c.handle)
-	c.handle.Owes([]string{string(c.x.id.bytes())}) // whoever cuts the tunnel cuts this
+	c.handle.Owes([]string{e.p.request})
 	c.state = closing
 	c.endedExchange()
 }

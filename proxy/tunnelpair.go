@@ -20,6 +20,7 @@ type tunnelPair struct {
 	ep      *upstream.Endpoint
 	handle  *drain.Conn // of the client's connection; nil: that is within
 	within  *h2Conn     // the connection whose stream is the client's end; nil: there is none
+	request string      // the ID of what was upgraded: whoever cuts the tunnel cuts this
 	slot    slot        // of the upstream connection
 	outcome tunnel.Outcome
 	left    int       // ends whose Closed has not come
@@ -62,6 +63,7 @@ func (p *tunnelPair) start(idle time.Duration) {
 func (x *exchange) startTunnel(protocol, early, late []byte) *tunnelPair {
 	u, c, route := x.up, x.c, x.route
 	p := newPair(x.l, x.d.ln, u.endpoint())
+	p.request = string(x.id.bytes())
 	p.ep.Active.Add(1)
 	u.become(p.ends[tunnel.Upstream])
 	c.become(p.ends[tunnel.Downstream])
