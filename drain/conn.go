@@ -33,6 +33,7 @@ type Conn struct {
 	state atomic.Uint64         // a word; written by the owner only
 	terms atomic.Pointer[Terms] // written by the owner only; nil: none
 	told  atomic.Bool           // written by the owner only
+	holds atomic.Int32          // tunnels within; written by the owner only
 	bid   atomic.Uint32         // the notice in which it was its turn to be told; 0: none
 
 	peer     atomic.Pointer[netip.AddrPort] // nil: from
@@ -138,6 +139,12 @@ func (c *Conn) Tunnel() {
 	if c.t.cfg.Faults.TunnelForgotten {
 		c.t.forget(c)
 	}
+}
+
+// Tunnels says how many of the exchanges of an active connection are tunnels now (HTTP/2, RFC 8441): while there are any,
+// it hears CauseFarewell as a tunnel does. Owner only.
+func (c *Conn) Tunnels(n int) {
+	c.holds.Store(int32(n))
 }
 
 // outlived counts the end of an exchange or tunnel, if it was one. w is the last word of it.

@@ -52,10 +52,14 @@ func (t *Tracker) stepFarewell(now time.Time) (next time.Time, out []eviction) {
 // farewellAt is when a connection is to be told. Call with mu held.
 func (t *Tracker) farewellAt(c *Conn, now time.Time, tick uint64) (at time.Time, wanted bool) {
 	r, w, terms := &t.run, c.load(), c.terms.Load()
-	share := t.share(c)
-	switch w.class() {
+	share, class := t.share(c), w.class()
+	early := terms != nil && terms.EarlyStreams
+	if class == Active && !early && c.holds.Load() > 0 {
+		class = Tunnel
+	}
+	switch class {
 	case Active:
-		if terms == nil || !terms.EarlyStreams {
+		if !early {
 			return at, false
 		}
 	case Tunnel:

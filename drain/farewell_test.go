@@ -65,6 +65,24 @@ func TestFarewellComesBeforeTheDeadline(t *testing.T) {
 	})
 }
 
+// TestFarewellToTunnelsWithin: an active connection with tunnels hears it as they would, and one whose tunnels are over does not.
+func TestFarewellToTunnelsWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := opened(t, drain.Config{})
+		within := farewells(t, tr, 1, nil, func(c *drain.Conn) { c.Active(); c.Tunnels(2); c.Tunnels(1) })
+		early := farewells(t, tr, 1, &drain.Terms{EarlyTunnels: true}, func(c *drain.Conn) { c.Active(); c.Tunnels(1) })
+		over := farewells(t, tr, 1, nil, func(c *drain.Conn) { c.Active(); c.Tunnels(1); c.Tunnels(0) })
+		if h := tr.Snapshot(1)[0]; h.Class != drain.Active || h.Why != "tunnels are open within it" {
+			t.Errorf("it is held as %v, because %s", h.Class, h.Why)
+		}
+		<-drainAsync(t.Context(), tr, 15*time.Second)
+		cut := 15*time.Second - drain.DefaultSettle
+		if within[0] < cut-2*time.Second || within[0] > cut-time.Second || early[0] == 0 || early[0] > 2*time.Second || over[0] != 0 {
+			t.Errorf("told after %v, at once after %v, without tunnels after %v", within[0], early[0], over[0])
+		}
+	})
+}
+
 // TestFarewellWhenDrainingBegins: where the terms of a route say so, of each kind alone, and for
 // who comes to be one while draining.
 func TestFarewellWhenDrainingBegins(t *testing.T) {

@@ -47,6 +47,8 @@ func (c *Class) UnmarshalText(b []byte) error {
 	return fmt.Errorf("unknown class %q", b)
 }
 
+const whyTunnels = "tunnels are open within it"
+
 func why(c Class) string {
 	switch c {
 	case Handshake:
@@ -72,6 +74,9 @@ func (c *Conn) holder(now time.Time, tick uint64) Holder {
 		Class: w.class(), AgeMS: max(0, c.age(now)).Milliseconds(), ClassMS: w.lasted(tick).Milliseconds(),
 		Exchanges: w.started(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 		Told: c.told.Load(), Why: why(w.class()), BytesUnsent: c.lost().unsent, Requests: c.lost().requests,
+	}
+	if h.Class == Active && c.holds.Load() > 0 {
+		h.Why = whyTunnels
 	}
 	if p := c.route.Load(); p != nil {
 		h.Route = *p

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"bufio"
+	"crypto/sha1" // RFC 6455 section 4.2.2
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // WebSockets written by hand (RFC 6455 section 5.2), without the leniency of a library.
@@ -177,7 +181,7 @@ func (e *socketEnd) answer() error {
 		if err := e.frame(0x88, binary.BigEndian.AppendUint16(nil, uint16(e.code))); err != nil {
 			return fmt.Errorf("answer a Close: %w", err)
 		}
-		if c, ok := e.c.(*net.TCPConn); ok && !e.client {
+		if c, ok := e.c.(interface{ CloseWrite() error }); ok && !e.client {
 			_ = c.CloseWrite()
 		}
 	}
@@ -199,19 +203,22 @@ func largest(path string) int {
 type sockets struct {
 	addr string
 	ln   net.Listener
+	h2   bool // it speaks HTTP/2
 
 	mu      sync.Mutex // guards servers
 	servers map[string]*socketEnd
 	running sync.WaitGroup
 }
 
-func newSockets(t *testing.T) *sockets {
+func newSockets(t *testing.T) *sockets { return socketsOf(t, false) }
+
+func socketsOf(t *testing.T, h2 bool) *sockets {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &sockets{addr: ln.Addr().String(), ln: ln, servers: map[string]*socketEnd{}}
+	u := &sockets{addr: ln.Addr().String(), ln: ln, h2: h2, servers: map[string]*socketEnd{}}
 	u.running.Go(u.accept) // ends with Close
 	t.Cleanup(func() {
 		_ = ln.Close()
@@ -226,11 +233,15 @@ func (u *sockets) accept() {
 		if err != nil {
 			return
 		}
-		u.running.Go(func() { u.serve(c) }) // ends with the connection, within its deadline
+		serve := u.serve
+		if u.h2 {
+			serve = u.serveH2
+		}
+		u.running.Go(func() { serve(c) }) // ends with the connection, within its deadline
 	}
 }
 
-// serve switches, and talks. The path says whose end it is, and whether it answers.
+// serve switches, and talks.
 func (u *sockets) serve(c net.Conn) {
 	_ = c.SetDeadline(time.Now().Add(2 * patience))
 	e := &socketEnd{c: c, in: bufio.NewReader(c)}
@@ -239,16 +250,57 @@ func (u *sockets) serve(c net.Conn) {
 		_ = c.Close()
 		return
 	}
-	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "+
+		base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n"); err != nil {
 		_ = c.Close()
 		return
 	}
-	e.most = largest(r.URL.Path)
-	e.mute = strings.HasPrefix(r.URL.Path, "/mute")
+	u.talk(e, r.URL.Path)
+}
+
+// serveH2 talks on each stream of a connection.
+func (u *sockets) serveH2(c net.Conn) {
+	preface := make([]byte, len(http2.ClientPreface))
+	if _, err := io.ReadFull(c, preface); err != nil || string(preface) != http2.ClientPreface {
+		_ = c.Close()
+		return
+	}
+	l := newH2Link(c, &u.running, func(s *h2Socket, path string) {
+		u.talk(&socketEnd{c: s, in: s.reader()}, path)
+	})
+	if err := l.begin(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1}); err != nil {
+		_ = c.Close()
+		return
+	}
+	l.read()
+}
+
+// talk is a server's end, to the end. The path says whose it is, and whether it answers.
+func (u *sockets) talk(e *socketEnd, path string) {
+	e.most = largest(path)
+	e.mute = strings.HasPrefix(path, "/mute")
 	u.mu.Lock()
-	u.servers[r.URL.Path] = e
+	u.servers[path] = e
 	u.mu.Unlock()
 	e.talk()
+}
+
+// openH2 is open on one connection of HTTP/2.
+func (u *sockets) openH2(t *testing.T, addr, path string, n int) (clients []*socketEnd, wait func()) {
+	t.Helper()
+	var running sync.WaitGroup
+	l := dialH2Link(t, addr, &running)
+	for i := range n {
+		s, err := l.ask(fmt.Sprintf("%s/%d", path, i))
+		if err != nil {
+			t.Fatalf("socket %d: %v", i, err)
+		}
+		e := &socketEnd{c: s, in: s.reader(), client: true, most: largest(path)}
+		clients = append(clients, e)
+		running.Go(e.talk) // ends with its stream, within the deadline of its connection
+	}
+	return clients, running.Wait
 }
 
 // open makes n WebSockets through a proxy, which talk until they end; wait returns when all have.
@@ -261,7 +313,7 @@ func (u *sockets) open(t *testing.T, addr, path string, n int) (clients []*socke
 			t.Fatal(err)
 		}
 		_ = w.SetDeadline(time.Now().Add(2 * patience))
-		a, err := w.ask(get(fmt.Sprintf("%s/%d", path, i), "Connection: Upgrade", "Upgrade: websocket"))
+		a, err := w.ask(get(fmt.Sprintf("%s/%d", path, i), "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
 		if err != nil || a.status != http.StatusSwitchingProtocols {
 			t.Fatalf("socket %d: status %d, %v", i, a.status, err)
 		}
@@ -281,5 +333,9 @@ func (u *sockets) server(path string, i int) *socketEnd {
 
 // policy lets everybody through to it.
 func (u *sockets) policy(drain string) string {
-	return fmt.Sprintf("clusters: {app: {endpoints: [%q]}}\nroutes:\n- {name: ws, path: {prefix: /}, cluster: app, %s policy: [{allow: {and: [{accept: true}]}}]}\n", u.addr, drain)
+	speaks := ""
+	if u.h2 {
+		speaks = ", protocol: http2"
+	}
+	return fmt.Sprintf("clusters: {app: {endpoints: [%q]%s}}\nroutes:\n- {name: ws, path: {prefix: /}, cluster: app, %s policy: [{allow: {and: [{accept: true}]}}]}\n", u.addr, speaks, drain)
 }

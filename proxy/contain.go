@@ -240,11 +240,15 @@ func (u *checkConn) contained() { u.l.sh.Abort(u.id) }
 
 func (s *stranger) contained() {}
 
-func (e *tunnelEnd) contained() {
-	e.p.bye = nil // no goodbye to connections that are reset
-	for _, end := range e.p.ends {
-		if !end.gone {
-			e.l.sh.Abort(end.id)
+// walkEnd runs what is to happen at an end of a tunnel in a call for somebody else: a panic ends that tunnel, and not
+// whoever the call was for.
+func (l *loop) walkEnd(e *tunnelEnd, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			l.site = inWalk
+			l.panicked(inWalk, v)
+			e.contained()
 		}
-	}
+	}()
+	f()
 }

@@ -48,7 +48,7 @@ func (w *farewell) carry(from tunnel.Side, b []byte) {
 		case pass:
 			p.pass(from, b[:n])
 		case from == tunnel.Downstream:
-			p.handle.Bytes(int64(n), 0)
+			p.count(from, n)
 		}
 		b = b[n:]
 		w.proceed()
@@ -67,10 +67,10 @@ func (w *farewell) begin(bound time.Duration) bool {
 		w.evicted = true
 		patience = bound / 4
 		for _, end := range p.ends {
-			p.l.sh.Arm(end.id, engine.TimerWrite, bound)
+			end.arm(engine.TimerWrite, bound)
 		}
 	}
-	p.l.sh.Arm(p.ends[tunnel.Upstream].id, engine.TimerRead, max(patience, time.Millisecond))
+	p.ends[tunnel.Upstream].arm(engine.TimerRead, max(patience, time.Millisecond))
 	w.s.Begin()
 	w.proceed()
 	return true
@@ -91,7 +91,7 @@ func (w *farewell) proceed() {
 	if !w.parting && w.s.BothTold() {
 		w.leave(tunnel.Completed)
 		for _, end := range p.ends { // whatever comes is dropped
-			end.resume(pausePressure)
+			end.goOn()
 		}
 	}
 	if !w.parting {
@@ -104,7 +104,7 @@ func (w *farewell) proceed() {
 	}
 }
 
-// leave ends the tunnel, and neither of its connections.
+// leave ends the tunnel, and neither of its ends.
 func (w *farewell) leave(why tunnel.Cause) {
 	w.parting, w.p.outcome = true, tunnel.Outcome{Cause: why}
 	w.p.do(w.p.t.Leave())
@@ -118,7 +118,7 @@ func (w *farewell) part(end *tunnelEnd) {
 	case w.hasty:
 		w.close(end, cutLinger)
 	case end.side == tunnel.Upstream && !w.ended[end.side] && !end.gone:
-		l.sh.Arm(end.id, engine.TimerRead, max(l.cfg.Linger, time.Millisecond))
+		end.arm(engine.TimerRead, max(l.cfg.Linger, time.Millisecond))
 	default:
 		w.close(end, l.cfg.Linger)
 	}
@@ -127,7 +127,7 @@ func (w *farewell) part(end *tunnelEnd) {
 func (w *farewell) close(end *tunnelEnd, linger time.Duration) {
 	w.closing[end.side] = true
 	if !end.gone {
-		end.l.sh.Close(end.id, linger)
+		end.close(linger)
 	}
 }
 
@@ -175,7 +175,7 @@ func (w *farewell) cut() {
 		case end.gone:
 		case late[side]:
 			p.hurried = true
-			p.l.sh.Abort(end.id)
+			end.abort()
 		case w.closing[side]: // just now: both had said all
 		default:
 			if !w.s.Over(websocket.Peer(side)) {
@@ -186,7 +186,7 @@ func (w *farewell) cut() {
 				continue
 			}
 			w.closing[side] = true
-			p.l.sh.Abort(end.id)
+			end.abort()
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/tunnel"
 	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
@@ -19,14 +20,22 @@ func (w *farewell) tell(to tunnel.Side) {
 		l.out = websocket.AppendClose(l.out[:0], code, reason, &key)
 	} else {
 		l.out = websocket.AppendClose(l.out[:0], code, reason, nil)
-		p.handle.Bytes(0, int64(len(l.out)))
-		p.handle.Told()
+		p.count(tunnel.Upstream, len(l.out))
+		p.owner().Told()
 		l.stats.farewells.Add(1)
 	}
 	if end := p.ends[to]; !end.gone {
-		l.sh.Send(end.id, l.out)
+		end.send(l.out)
 	}
-	p.ends[to.Other()].resume(pausePressure) // what comes from there goes nowhere any more
+	p.ends[to.Other()].goOn() // what comes from there goes nowhere any more
+}
+
+// owner is the handle that the tunnel belongs to.
+func (p *tunnelPair) owner() *drain.Conn {
+	if p.within != nil {
+		return p.within.handle
+	}
+	return p.handle
 }
 
 // words are what a Close says: why, and after how many seconds to come back, which differs from

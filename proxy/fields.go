@@ -70,6 +70,9 @@ func (x *exchange) appendRequestHead(dst []byte) []byte {
 	if x.chunked {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
+	if x.extended() {
+		dst = x.appendHandshake(dst)
+	}
 	if x.upgrade {
 		dst = append(dst, "Connection: upgrade\r\nUpgrade: "...)
 		dst = append(dst, r.Upgrade...)

@@ -35,6 +35,10 @@ type h2Conn struct {
 	counted bool      // what had not finished is in the account: how its streams end does not matter any more
 	eofSeen bool
 	hurried bool // asked to go at the deadline while something was leaving
+
+	tunnels []*tunnelPair // whose clients' ends are streams of this connection, until both of their ends are gone
+	gone    bool          // closed came, before those were over
+	how     engine.End    // how, then
 }
 
 // upgradeToH2 makes a connection that speaks HTTP/2 one, with what it has said so far. The old object is
@@ -61,7 +65,8 @@ func (c *httpConn) upgradeToH2(early []byte) {
 // h2Config is what the connections of this loop are made with.
 func (l *loop) h2Config() h2.Config {
 	lim := l.cfg.Limits
-	return h2.Config{MaxStreams: uint32(l.cfg.HTTP2.MaxStreams), HeaderList: lim.Head, HeaderFields: fieldLimit(lim.Fields), LowWater: highWater / 2, Pool: &l.h2Pool}
+	return h2.Config{MaxStreams: uint32(l.cfg.HTTP2.MaxStreams), HeaderList: lim.Head, HeaderFields: fieldLimit(lim.Fields), LowWater: highWater / 2,
+		ExtendedConnect: true, Pool: &l.h2Pool}
 }
 
 // fieldLimit is the limit of fields for a list that begins with pseudo-fields, which HTTP/1.1 has in its first line; 0 stays the default.
@@ -177,10 +182,15 @@ func (c *h2Conn) dropBlocked() {
 	})
 }
 
+// busy reports whether anything is under way.
+func (c *h2Conn) busy() bool {
+	return c.core.Streams() > 0 || len(c.tunnels) > 0 || c.l.sh.Queued(c.id) > 0
+}
+
 // settle tells the account whether anything is under way, and closes what has said its last.
 func (c *h2Conn) settle() {
 	l := c.l
-	busy := c.core.Streams() > 0 || l.sh.Queued(c.id) > 0
+	busy := c.busy()
 	if c.handle != nil && !busy && c.active { // before it may end: what was answered counts as such, whoever left first
 		c.active = false
 		c.handle.Idle()
@@ -262,8 +272,14 @@ func (c *h2Conn) abort() {
 
 func (c *h2Conn) closed(end engine.End) {
 	c.closing = true
-	defer c.settleAccount(end, c.hurried) // even if the walk panics
-	defer c.core.Release()
+	defer func() { // even if the walk panics
+		c.core.Release()
+		if len(c.tunnels) > 0 {
+			c.outlived(end)
+			return
+		}
+		c.settleAccount(end, c.hurried)
+	}()
 	c.endStreams()
 }
 

@@ -14,12 +14,12 @@ func (c *h2Conn) Head(s *h2.Stream, fields []h2.Field, end bool) {
 	defer c.eventOver()
 	st := c.begin(s)
 	x := st.x
-	if err := c.l.compose(fields, !end); err != nil {
+	if err := c.l.compose(fields, end); err != nil {
 		st.malformed(err)
 		return
 	}
 	st.inEnd = end
-	if st.grpc = isGRPC(&c.l.req); st.grpc {
+	if st.grpc = isGRPC(&c.l.req) && c.l.req.Upgrade == nil; st.grpc {
 		st.startDeadline()
 	}
 	x.begin()
@@ -97,13 +97,23 @@ func (c *h2Conn) Reset(s *h2.Stream, why h2.Cause) {
 // Done ends a stream whose messages are whole.
 func (c *h2Conn) Done(s *h2.Stream) {
 	if st, ok := s.Owner.(*h2Stream); ok {
+		if st.tunnel != nil {
+			st.tunnel.part(nil)
+		}
 		st.gone()
 	}
 }
 
 // Room lets the upstream of a stream go on.
 func (c *h2Conn) Room(s *h2.Stream) {
-	if st, ok := s.Owner.(*h2Stream); ok && st.x.up != nil {
+	st, ok := s.Owner.(*h2Stream)
+	switch {
+	case !ok:
+	case st.tunnel != nil:
+		defer c.eventOver()
+		c.current = st
+		st.tunnel.room()
+	case st.x.up != nil:
 		st.x.up.goOn()
 	}
 }

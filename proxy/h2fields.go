@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"github.com/sluiceproxy/sluice/proxy/h1"
@@ -11,9 +12,11 @@ import (
 // Heads between HTTP/2 and the form in which the walk has them, which is that of HTTP/1.1. What has no
 // meaning on the other side is not carried over, and what could mean something else there is refused.
 
-// compose fills l.req with a request head. body: one may follow.
-func (l *loop) compose(fields []h2.Field, body bool) *h1.Error {
-	var method, scheme, authority, path []byte
+// compose fills l.req with a request head. end: nothing follows it. A CONNECT for a WebSocket becomes the GET with Upgrade that it
+// would be in HTTP/1.1; what follows it is no body.
+func (l *loop) compose(fields []h2.Field, end bool) *h1.Error {
+	var method, scheme, authority, path, protocol []byte
+	body := !end
 	l.req.Fields = l.req.Fields[:0]
 	for i := range fields {
 		f := &fields[i]
@@ -26,6 +29,8 @@ func (l *loop) compose(fields []h2.Field, body bool) *h1.Error {
 			authority = f.Value
 		case ":path":
 			path = f.Value
+		case ":protocol":
+			protocol, body = f.Value, false
 		case "content-length":
 			if body && len(bytes.Trim(f.Value, "0")) == 0 {
 				continue // the end has not come: behind this length an upstream would take the request for whole
@@ -35,16 +40,28 @@ func (l *loop) compose(fields []h2.Field, body bool) *h1.Error {
 			l.req.Fields = append(l.req.Fields, h1.Field{Name: f.Name, Value: f.Value})
 		}
 	}
-	if path == nil { // CONNECT: its target is the authority
+	switch {
+	case protocol != nil: // of CONNECT
+		method = valueGET
+		l.req.Fields = slices.DeleteFunc(l.req.Fields, isKey)
+	case path == nil: // CONNECT: its target is the authority
 		path = authority
 	}
 	err := l.req.Compose(method, path, authority, body, l.cfg.Limits)
 	l.req.Scheme = scheme
-	if err != nil {
+	switch {
+	case err != nil:
 		return err.(*h1.Error)
+	case protocol != nil && !isWebSocket(protocol):
+		return errProtocol
+	case protocol != nil:
+		l.req.Upgrade = protocolWebSocket
 	}
 	return nil
 }
+
+// isKey: RFC 8441 section 5 has no use for it, and ours goes upstream.
+func isKey(f h1.Field) bool { return string(f.Name) == "sec-websocket-key" }
 
 // h2Fields is a response head as HTTP/2 has it; valid until the next call. own: it is one that we made.
 func (l *loop) h2Fields(r *h1.Response, own bool) []h2.Field {
@@ -70,6 +87,7 @@ func (l *loop) h2Fields(r *h1.Response, own bool) []h2.Field {
 }
 
 var (
+	valueGET   = []byte("GET")
 	statusName = []byte(":status")
 	dateName   = []byte("date")
 )

@@ -127,13 +127,13 @@ func (c *h2Conn) evict(cause drain.Cause) {
 		c.leaving = true
 		c.core.Each(func(s *h2.Stream) {
 			if st, ok := s.Owner.(*h2Stream); ok {
-				st.x.farewell()
+				st.farewell()
 			}
 		})
 		c.dirty()
 		return
 	}
-	busy := c.core.Streams() > 0 || c.l.sh.Queued(c.id) > 0
+	busy := c.busy()
 	if cause.Cuts() {
 		c.linger = min(c.linger, cutLinger)
 	}
@@ -141,6 +141,7 @@ func (c *h2Conn) evict(cause drain.Cause) {
 	case c.closing:
 		if cause.Cuts() {
 			c.hurried = true
+			c.evictTunnels(cause)
 			c.l.sh.Abort(c.id)
 		}
 	case !cause.Cuts():
@@ -148,12 +149,35 @@ func (c *h2Conn) evict(cause drain.Cause) {
 			c.decide(drain.IdleClosed)
 			c.shut()
 		}
+	case cause == drain.CauseOperator && len(c.tunnels) > 0 && c.onlyTunnels():
+		c.evictTunnels(cause) // with a goodbye, for which there is a moment
+		c.core.Leave()
+		c.dirty()
 	case busy:
 		c.cut(cause)
 	default:
 		c.decide(drain.IdleClosed)
 		c.shut()
 	}
+}
+
+// onlyTunnels reports whether no exchange runs.
+func (c *h2Conn) onlyTunnels() bool {
+	only := true
+	c.core.Each(func(s *h2.Stream) {
+		st, ok := s.Owner.(*h2Stream)
+		only = only && ok && st.tunnel != nil
+	})
+	return only
+}
+
+// farewell is drain.CauseFarewell for a stream.
+func (st *h2Stream) farewell() {
+	if st.tunnel != nil {
+		st.tunnel.end.evict(drain.CauseFarewell)
+		return
+	}
+	st.x.farewell()
 }
 
 // cut ends what has not finished.
@@ -164,10 +188,11 @@ func (c *h2Conn) cut(cause drain.Cause) {
 		c.handle.Owes(c.owes())
 	}
 	c.countUnfinished()
+	c.evictTunnels(cause)
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)
 		switch {
-		case !ok:
+		case !ok || st.tunnel != nil:
 		case st.x.running() && !st.x.headSent:
 			st.x.reply(cutResponse(cause))
 		default:
@@ -177,10 +202,13 @@ func (c *h2Conn) cut(cause drain.Cause) {
 	c.shut()
 }
 
-// owes names the requests that have no whole answer.
+// owes names the requests that have no whole answer, and the tunnels that are not over.
 func (c *h2Conn) owes() (ids []string) {
+	for _, p := range c.tunnels[:min(len(c.tunnels), maxOwed)] {
+		ids = append(ids, p.request)
+	}
 	c.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*h2Stream); ok && len(ids) < maxOwed {
+		if st, ok := s.Owner.(*h2Stream); ok && st.tunnel == nil && len(ids) < maxOwed {
 			ids = append(ids, string(st.x.id.bytes()))
 		}
 	})
@@ -219,7 +247,15 @@ func (c *h2Conn) detail() Detail {
 		d.Waits = "for the close to end"
 	case c.core.Streams() > 0:
 		c.core.Each(func(s *h2.Stream) { // the oldest
-			if st, ok := s.Owner.(*h2Stream); ok && st.x.running() {
+			st, ok := s.Owner.(*h2Stream)
+			switch {
+			case !ok:
+			case st.tunnel != nil:
+				of := st.tunnel.end.p.detail()
+				d.Waits = of.Waits
+				d.Queued += of.Queued
+				return
+			case st.x.running():
 				d.Waits = st.x.awaits()
 			}
 			d.Queued += s.Queued()

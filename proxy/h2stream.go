@@ -24,6 +24,8 @@ type h2Stream struct {
 	grpc     bool // the request is a call
 	ended    bool // our end is queued
 
+	tunnel *tunnelStream // what it has become, behind its exchange; nil: it is one
+
 	due     [numStreamTimers]time.Time
 	written int64 // bytes of the response, ever
 	mark    int64 // how many had been taken when the window of the stall timer began
@@ -63,6 +65,9 @@ func (st *h2Stream) release() {
 		l.trip(c.id)
 		x.clientGone()
 	}
+	if st.tunnel != nil {
+		st.tunnel.part(errStreamBroke)
+	}
 	if st.in != nil {
 		l.putBuffer(st.in)
 	}
@@ -79,6 +84,10 @@ func (st *h2Stream) release() {
 // body takes a piece of the request.
 func (st *h2Stream) body(b []byte, end bool) {
 	st.inEnd = st.inEnd || end
+	if st.tunnel != nil {
+		st.tunnel.data(b, end)
+		return
+	}
 	if st.c.l.cfg.Faults.GiveWindowEarly {
 		st.c.core.Consumed(st.s, len(b))
 	}
@@ -246,7 +255,7 @@ func (st *h2Stream) drop(err error) {
 		}
 		s := st.s
 		st.s, s.Owner = nil, nil
-		if st.c.l.cfg.Faults.EndReset && st.headSent && !st.ended {
+		if st.c.l.cfg.Faults.EndReset && st.headSent && !st.ended && st.tunnel == nil {
 			s.Write(nil, true)
 		} else {
 			s.Reset(code)
@@ -257,7 +266,7 @@ func (st *h2Stream) drop(err error) {
 
 // cutShort: the client closed its half in the middle of the request.
 func (st *h2Stream) cutShort() {
-	if st.x.running() {
+	if st.x.running() || st.tunnel != nil {
 		st.drop(errClientTruncated)
 	}
 }
@@ -273,14 +282,13 @@ func (st *h2Stream) malformed(err *h1.Error) {
 	x.reply(response{status: err.Status, reason: err.Reason, text: err.Detail})
 }
 
-// upgraded cannot be: no request on a stream asks for it.
-func (st *h2Stream) upgraded(*h1.Response, []byte) {
-	panic("BUG: a stream of HTTP/2 was switched to another protocol")
-}
-
 func (st *h2Stream) contained() {
 	x := st.x
 	if x == nil {
+		return
+	}
+	if st.tunnel != nil {
+		st.tunnel.end.contained()
 		return
 	}
 	ok := st.c.l.attempt(func() {

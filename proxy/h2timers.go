@@ -58,7 +58,12 @@ func (c *h2Conn) due() {
 	}
 	next := earlier(earlier(earlier(c.helloDue, c.headDue), c.idleDue), c.nextGoodbye())
 	c.core.Each(func(s *h2.Stream) {
-		if st, ok := s.Owner.(*h2Stream); ok {
+		st, ok := s.Owner.(*h2Stream)
+		switch {
+		case !ok:
+		case st.tunnel != nil:
+			next = earlier(next, st.tunnel.next())
+		default:
 			for _, t := range st.due {
 				next = earlier(next, t)
 			}
@@ -93,6 +98,12 @@ func (st *h2Stream) arm(t engine.Timer, d time.Duration) {
 // fire runs the timers of a stream that are due. Each may end it.
 func (st *h2Stream) fire(now time.Time) {
 	c := st.c
+	if st.tunnel != nil {
+		c.current = st
+		st.tunnel.fire(now)
+		c.current = nil
+		return
+	}
 	for t := range numStreamTimers {
 		if st.s == nil || !reached(st.due[t], now) {
 			continue

@@ -7,6 +7,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
+	"github.com/sluiceproxy/sluice/proxy/tunnel"
 )
 
 // What an exchange looks like on an HTTP/1.1 connection: httpConn as its requester.
@@ -217,11 +218,9 @@ func (c *httpConn) cut(cause drain.Cause) {
 	}
 }
 
-// upgraded: the upstream answered 101 to a request that asked for it. Both
-// connections become the two ends of a tunnel.
+// upgraded: the upstream switched to what was asked for. This connection and what answered become the two ends of a tunnel.
 func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
 	x, l := c.x, c.l
-	u := x.up.(*upConn) // no other side switches protocols
 	l.out = h1.AppendStatusLine(l.out, r.Status, r.Reason)
 	l.out = appendFields(l.out, r.Fields, true)
 	l.out = append(l.out, "Connection: upgrade\r\nUpgrade: "...)
@@ -234,5 +233,17 @@ func (c *httpConn) upgraded(r *h1.Response, rest []byte) {
 	if l.cfg.Faults.DropEarly {
 		early, late = nil, nil
 	}
-	startTunnel(c, u, r.Upgrade, early, late)
+	p := x.startTunnel(r.Upgrade, early, late)
+	if c.finished {
+		p.ends[tunnel.Downstream].eof()
+	}
+}
+
+// become implements requester. This object is nobody's role any more.
+func (c *httpConn) become(e *tunnelEnd) {
+	e.takeConn(c.id, c.paused != 0)
+	e.p.ownedBy(c.handle)
+	c.handle.Owes([]string{e.p.request})
+	c.state = closing
+	c.endedExchange()
 }

@@ -67,8 +67,8 @@ func (l *loop) look(n lookNote) {
 			got[id] = r.detail()
 		case *h2Conn:
 			got[id] = r.detail()
-		case *tunnelEnd:
-			got[id] = r.p.detail()
+		case *tunnelConn:
+			got[id] = r.end.p.detail()
 		case *tcpConn:
 			got[id] = r.detail()
 		}
@@ -122,7 +122,7 @@ func (x *exchange) awaits() string {
 func (p *tunnelPair) detail() (d Detail) {
 	for _, end := range p.ends {
 		if !end.gone {
-			d.Queued += p.l.sh.Queued(end.id)
+			d.Queued += end.queued()
 		}
 	}
 	switch p.t.State() {

@@ -40,7 +40,8 @@ type loop struct {
 
 	later, spare []later // who waits for a turn, and memory for the next
 
-	headless map[engine.ConnID]*tunnelEnd // upstream ends of tunnels whose downstream connection, by which the tracker knows them, is gone
+	headless map[engine.ConnID]func(drain.Cause) // evicts what lives of tunnels whose downstream connection, by which the tracker knows them, is gone
+	parted   []parted                            // ends of tunnels that have not heard that their stream is over
 
 	patrol   patrol     // of peers, while draining
 	checkers []*checker // of the endpoints that are this loop's to probe
@@ -199,8 +200,8 @@ func (l *loop) Notice(v any) {
 		// The connection may have ended since; another may have its slot.
 		if r := l.at(v.id); r != nil {
 			l.evict(v.id, r, v.cause)
-		} else if e := l.headless[v.id]; e != nil {
-			l.evict(e.id, e, v.cause)
+		} else if evict := l.headless[v.id]; evict != nil {
+			evict(v.cause)
 		}
 	case sweepNote:
 		l.sweep()
@@ -276,7 +277,7 @@ func (l *loop) at(id engine.ConnID) role {
 		if r.id == id {
 			return r
 		}
-	case *tunnelEnd:
+	case *tunnelConn:
 		if r.id == id {
 			return r
 		}
@@ -293,7 +294,8 @@ func (l *loop) settle() {
 	if len(l.handed) > 0 {
 		l.handOver()
 	}
-	for len(l.unsent) > 0 {
+	for len(l.unsent) > 0 || len(l.parted) > 0 {
+		l.partEnds()
 		l.flushStreams()
 	}
 	l.log.flush()

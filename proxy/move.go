@@ -92,8 +92,9 @@ func (c *httpConn) moved(n int64, done bool) {
 // piece shows that it is more than a conversation.
 func (p *tunnelPair) bulk(from tunnel.Side, piece int) {
 	const bulky = 16 << 10
-	src, dst := p.ends[from], p.ends[from.Other()]
-	if src.gone || dst.gone || src.paused != 0 {
+	src, ok := p.ends[from].wire.(*tunnelConn)
+	dst, both := p.ends[from.Other()].wire.(*tunnelConn)
+	if !ok || !both || src.end.gone || dst.end.gone || src.paused != 0 {
 		return
 	}
 	if p.bye != nil { // where frames count, the rest of a large one
@@ -108,16 +109,12 @@ func (p *tunnelPair) bulk(from tunnel.Side, piece int) {
 	p.l.sh.Move(dst.id, src.id, -1)
 }
 
-func (e *tunnelEnd) moved(n int64, _ bool) {
+func (c *tunnelConn) moved(n int64, _ bool) {
 	if n == 0 {
 		return
 	}
-	p := e.p
-	if e.side == tunnel.Downstream {
-		p.handle.Bytes(n, 0)
-	} else {
-		p.handle.Bytes(0, n)
-	}
+	e, p := c.end, c.end.p
+	p.count(e.side, int(n))
 	p.do(p.t.Bytes(e.side, int(n), 0, e.l.now())) // the driver takes no more than the other side does
 	if p.bye != nil {
 		p.bye.s.Skip(websocket.Peer(e.side), uint64(n))

@@ -84,9 +84,9 @@ func (l *loop) patrolled(n patrolNote) {
 			if r.handle != nil && !r.closing && r.active {
 				l.lookAt(r.id, r, r.handle)
 			}
-		case *tunnelEnd:
-			if !r.gone && r.p.t.State() != tunnel.Finished {
-				l.lookAt(r.id, r, r.p.handle)
+		case *tunnelConn:
+			if r.end.p.t.State() != tunnel.Finished {
+				l.lookAt(r.id, r, r.end.p.handle)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (l *loop) patrolled(n patrolNote) {
 	l.cfg.AfterFunc(max(l.cfg.PeerTimeout/5, 100*time.Millisecond), func() { post(shard, patrolNote{}) })
 }
 
-// lookAt judges one peer, and closes what only waits for it.
+// lookAt judges one peer, and closes what only waits for it. handle nil: that is one tunnel of a connection which goes on.
 func (l *loop) lookAt(id engine.ConnID, r role, handle *drain.Conn) {
 	w := l.patrol.seen[id]
 	probe := time.Duration(0)
@@ -110,7 +110,7 @@ func (l *loop) lookAt(id engine.ConnID, r role, handle *drain.Conn) {
 		return
 	}
 	if why, over := w.judge(v, l.now(), l.cfg.PeerTimeout); over {
-		if handle.Blame(why) {
+		if handle == nil || handle.Blame(why) {
 			l.evict(id, r, why)
 		}
 		return

@@ -32,6 +32,8 @@ type requester interface {
 	drop(err error)
 	// upgraded turns the exchange into a tunnel; rest came behind the 101 of the upstream.
 	upgraded(r *h1.Response, rest []byte)
+	// become makes what asked the client's end of a tunnel. The exchange is over.
+	become(e *tunnelEnd)
 
 	// proceed takes up again what waited for the exchange: its body, or what is behind it.
 	proceed()

@@ -47,6 +47,10 @@ func (u *upConn) consume(b []byte) {
 			u.answered = true
 			continue
 		}
+		if x.extended() && l.resp.Status < 300 { // to the client a 2xx would be the WebSocket
+			u.badResponse(errUnswitched)
+			return
+		}
 		u.answered, u.inBody = true, true
 		u.keepAlive, u.announced = l.resp.KeepAlive, l.resp.KeepAliveTimeout
 		u.body.Reset(l.resp.Body, l.resp.Length)
@@ -59,6 +63,12 @@ func (u *upConn) consume(b []byte) {
 	}
 	u.consumeBody(b)
 }
+
+// What an upstream of HTTP/1.1 may say to the handshake of a WebSocket that we made for a client of HTTP/2.
+var (
+	errUnswitched = &h1.Error{Status: 502, Reason: "bad_response", Detail: "it says yes to a WebSocket, and does not switch to it"}
+	errUnproven   = &h1.Error{Status: 502, Reason: "bad_response", Detail: "its Sec-WebSocket-Accept does not answer our key"}
+)
 
 // respond passes on the head of a final response. From here on the exchange has an answer.
 func (x *exchange) respond(r *h1.Response) {
@@ -144,9 +154,12 @@ func (u *upConn) badResponse(err *h1.Error) {
 func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	x := u.x
 	x.interim++
+	asked := r.Status == 101 && x.upgrade && answersUpgrade(x.head, r.Upgrade)
 	switch {
-	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone &&
-		(x.upgrade && answersUpgrade(x.head, r.Upgrade) || u.l.cfg.Faults.SwitchUnasked):
+	case asked && x.extended() && !x.proven(r):
+		u.badResponse(errUnproven)
+		return false
+	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone && (asked || u.l.cfg.Faults.SwitchUnasked):
 		u.ep.Answered(u.l.now())
 		x.status, x.headSent = r.Status, true
 		x.c.upgraded(r, rest)

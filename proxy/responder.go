@@ -30,6 +30,8 @@ type responder interface {
 	abandon()
 	// carries reports whether x is still the exchange that it answers.
 	carries(x *exchange) bool
+	// become makes the connection, or the stream, the upstream's end of a tunnel. The exchange is detached.
+	become(e *tunnelEnd)
 	// wreck is abandon after a panic, without trusting the state.
 	wreck()
 }
@@ -40,6 +42,13 @@ func (u *upConn) takesBody() bool              { return u.state == upBusy }
 func (u *upConn) queued() int                  { return u.l.sh.Queued(u.id) }
 func (u *upConn) goOn()                        { u.resume(pausePressure) }
 func (u *upConn) carries(x *exchange) bool     { return u.x == x }
+
+func (u *upConn) become(e *tunnelEnd) {
+	u.detach()
+	u.state = upEnded // this object is nobody's role any more
+	e.p.slot = u.slot
+	e.takeConn(u.id, u.paused != 0)
+}
 
 func (u *upConn) sendBody(data []byte) {
 	switch {

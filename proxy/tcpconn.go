@@ -263,12 +263,14 @@ func (d *tcpDial) connected() {
 	d.ep.Answered(c.l.now())
 	c.dial = nil
 	c.closing = true // from here on the tunnel has both connections
-	p := newPair(c.l, c.ln, c.handle, d.ep, c.route.tunnelIdle, c.id, d.id)
+	p := newPair(c.l, c.ln, d.ep)
 	p.slot = d.slot
+	p.ends[tunnel.Downstream].takeConn(c.id, true)
+	p.ends[tunnel.Upstream].takeConn(d.id, false)
+	p.ownedBy(c.handle)
+	p.start(c.route.tunnelIdle)
 	p.carry(tunnel.Downstream, c.early)
-	if p.ends[tunnel.Downstream].paused == 0 {
-		c.l.sh.Resume(c.id)
-	}
+	p.ends[tunnel.Downstream].begin()
 }
 
 func (d *tcpDial) closed(engine.End) {

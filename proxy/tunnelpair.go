@@ -10,76 +10,73 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
 
-// tunnelPair carries bytes both ways between two connections. What happens is decided
-// by tunnel.Tunnel; this only does it.
+// tunnelPair carries bytes both ways between two ends, each a connection or a stream of one. What happens is
+// decided by tunnel.Tunnel; this only does it.
 type tunnelPair struct {
 	l       *loop
 	t       tunnel.Tunnel
 	ends    [2]*tunnelEnd
 	ln      *listener
 	ep      *upstream.Endpoint
-	handle  *drain.Conn
-	slot    slot // of the upstream connection
+	handle  *drain.Conn // of the client's connection; nil: that is within
+	within  *h2Conn     // the connection whose stream is the client's end; nil: there is none
+	request string      // the ID of what was upgraded: whoever cuts the tunnel cuts this
+	slot    slot        // of the upstream connection
 	outcome tunnel.Outcome
 	left    int       // ends whose Closed has not come
 	hurried bool      // asked to go at the deadline when it was over, and its end still on its way
 	bye     *farewell // of a WebSocket; nil: nobody knows what the bytes are
 }
 
-// tunnelEnd is the role of both connections of a tunnel.
-type tunnelEnd struct {
-	half
-	p    *tunnelPair
-	side tunnel.Side
-	gone bool // Closed came
-}
-
-// newPair gives both connections their new role. The handle stays what it was: a
-// tunnel is in-flight work until both connections are gone (invariant 7).
-func newPair(l *loop, ln *listener, handle *drain.Conn, ep *upstream.Endpoint, idle time.Duration, down, up engine.ConnID) *tunnelPair {
-	p := &tunnelPair{l: l, ln: ln, ep: ep, handle: handle, left: 2}
-	for side, id := range []engine.ConnID{tunnel.Downstream: down, tunnel.Upstream: up} {
-		p.ends[side] = &tunnelEnd{half: half{l: l, id: id}, p: p, side: tunnel.Side(side)}
-		l.setRole(id, p.ends[side])
-		for t := range engine.NumTimers {
-			l.sh.Arm(id, t, 0)
-		}
+// newPair makes both ends. Each needs its wire before the tunnel is started.
+func newPair(l *loop, ln *listener, ep *upstream.Endpoint) *tunnelPair {
+	p := &tunnelPair{l: l, ln: ln, ep: ep, left: 2}
+	for side := range p.ends {
+		p.ends[side] = &tunnelEnd{l: l, p: p, side: tunnel.Side(side)}
 	}
-	handle.Tunnel()
-	if idle == 0 {
-		idle = ep.Cluster().Config().TunnelIdle
-	}
-	p.do(p.t.Start(tunnel.Config{Idle: idle, HalfOpen: l.cfg.HalfOpenTimeout}, l.now()))
 	return p
 }
 
-// startTunnel turns an upgraded exchange into a tunnel of that protocol. early and late are what
-// already came from the client and from the upstream.
-func startTunnel(c *httpConn, u *upConn, protocol, early, late []byte) {
-	l, down, up := c.l, c.id, u.id
-	ep := u.ep
-	u.detach()
-	u.state = upEnded
-	ep.Active.Add(1)
-	wasPaused := [2]bool{c.paused != 0, u.paused != 0}
-	p := newPair(l, c.ln, c.handle, ep, c.x.route.tunnelIdle, down, up)
-	p.slot = u.slot
-	if isWebSocket(protocol) {
-		p.follow(c.x.route.closeCode)
+// ownedBy says whose handle the tunnel has. It stays what it was: a tunnel is in-flight work until both of its
+// ends are gone (invariant 7).
+func (p *tunnelPair) ownedBy(handle *drain.Conn) {
+	p.handle = handle
+	handle.Tunnel()
+}
+
+// start begins to carry.
+func (p *tunnelPair) start(idle time.Duration) {
+	if idle == 0 {
+		idle = p.ep.Cluster().Config().TunnelIdle
 	}
-	p.handle.Owes([]string{string(c.x.id.bytes())}) // whoever cuts the tunnel cuts this
-	c.state = closing                               // neither object is anybody's role any more
-	c.endedExchange()
-	p.carry(tunnel.Downstream, early)
-	p.carry(tunnel.Upstream, late)
-	for side, paused := range wasPaused {
-		if paused && p.ends[side].paused == 0 {
-			l.sh.Resume(p.ends[side].id)
+	cfg := tunnel.Config{Idle: idle, HalfOpen: p.l.cfg.HalfOpenTimeout}
+	for _, end := range p.ends {
+		if _, ok := end.wire.(*tunnelStream); ok { // what waits for it waits in our memory
+			cfg.High, cfg.Low = highWater, highWater/2
 		}
 	}
-	if c.finished {
-		p.ends[tunnel.Downstream].eof()
+	p.do(p.t.Start(cfg, p.l.now()))
+}
+
+// startTunnel turns an exchange that was upgraded to a protocol into a tunnel. early and late are what already came from the
+// client and from the upstream. The exchange is over; what asked for it, and what answered, become its ends.
+func (x *exchange) startTunnel(protocol, early, late []byte) *tunnelPair {
+	u, c, route := x.up, x.c, x.route
+	p := newPair(x.l, x.d.ln, u.endpoint())
+	p.request = string(x.id.bytes())
+	p.ep.Active.Add(1)
+	u.become(p.ends[tunnel.Upstream])
+	c.become(p.ends[tunnel.Downstream])
+	p.start(route.tunnelIdle)
+	if isWebSocket(protocol) {
+		p.follow(route.closeCode)
 	}
+	p.carry(tunnel.Downstream, early)
+	p.carry(tunnel.Upstream, late)
+	for _, end := range p.ends {
+		end.begin()
+	}
+	return p
 }
 
 // carry passes on what came from one side.
@@ -87,7 +84,7 @@ func (p *tunnelPair) carry(from tunnel.Side, b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	p.l.trip(p.ends[tunnel.Downstream].id)
+	p.l.trip(p.ends[tunnel.Downstream].conn())
 	if p.bye != nil {
 		p.bye.carry(from, b)
 		return
@@ -98,15 +95,22 @@ func (p *tunnelPair) carry(from tunnel.Side, b []byte) {
 func (p *tunnelPair) pass(from tunnel.Side, b []byte) {
 	to := p.ends[from.Other()]
 	if !to.gone {
-		p.l.sh.Send(to.id, b)
+		to.send(b)
 	}
-	if from == tunnel.Downstream {
-		p.handle.Bytes(int64(len(b)), 0)
-	} else {
-		p.handle.Bytes(0, int64(len(b)))
-	}
-	p.do(p.t.Bytes(from, len(b), p.l.sh.Queued(to.id), p.l.now()))
+	p.count(from, len(b))
+	p.do(p.t.Bytes(from, len(b), to.queued(), p.l.now()))
 	p.bulk(from, len(b))
+}
+
+// count tells the account of bytes that a side sent. Those of a stream are counted with its connection.
+func (p *tunnelPair) count(from tunnel.Side, n int) {
+	switch {
+	case p.handle == nil:
+	case from == tunnel.Downstream:
+		p.handle.Bytes(int64(n), 0)
+	default:
+		p.handle.Bytes(0, int64(n))
+	}
 }
 
 func (p *tunnelPair) do(actions tunnel.Actions) {
@@ -121,25 +125,25 @@ func (p *tunnelPair) do(actions tunnel.Actions) {
 			if p.bye != nil {
 				p.bye.s.Hung(websocket.Peer(a.Side))
 			}
-			p.l.sh.CloseWrite(end.id)
+			end.closeWrite()
 		case tunnel.Pause:
-			end.pause(pausePressure)
+			end.hold()
 		case tunnel.Resume:
-			end.resume(pausePressure)
+			end.goOn()
 		case tunnel.Arm:
-			// One timer for both, on whichever connection lives.
-			id := p.ends[tunnel.Downstream].id
-			if p.ends[tunnel.Downstream].gone {
-				id = p.ends[tunnel.Upstream].id
+			// One timer for both, on whichever end lives.
+			alive := p.ends[tunnel.Downstream]
+			if alive.gone {
+				alive = p.ends[tunnel.Upstream]
 			}
-			p.l.sh.Arm(id, engine.TimerState, a.After)
+			alive.arm(engine.TimerState, a.After)
 		case tunnel.Finish:
 			p.finish(a.Outcome)
 		}
 	}
 }
 
-// finish releases both connections: in good order after a whole tunnel, by reset after
+// finish releases both ends: in good order after a whole tunnel, by reset after
 // any other, so that what was cut short looks like it.
 func (p *tunnelPair) finish(o tunnel.Outcome) {
 	p.outcome = o
@@ -148,9 +152,9 @@ func (p *tunnelPair) finish(o tunnel.Outcome) {
 			continue
 		}
 		if o.Clean() {
-			p.l.sh.Close(end.id, p.l.cfg.Linger)
+			end.close(p.l.cfg.Linger)
 		} else {
-			p.l.sh.Abort(end.id)
+			end.abort()
 		}
 	}
 }
@@ -171,94 +175,41 @@ func (p *tunnelPair) drained() drain.Outcome {
 	return drain.Errored
 }
 
-func (e *tunnelEnd) received(b []byte) { e.p.carry(e.side, b) }
-
-func (e *tunnelEnd) eof() {
-	if w := e.p.bye; w != nil && w.eof(e.side) {
-		return
-	}
-	e.p.do(e.p.t.EOF(e.side, e.l.now()))
-}
-
-func (e *tunnelEnd) sent() { e.p.do(e.p.t.Drained(e.side, e.l.sh.Queued(e.id), e.l.now())) }
-
-func (e *tunnelEnd) fired(t engine.Timer) {
-	if t != engine.TimerState {
-		if e.p.bye != nil {
-			e.p.bye.fired(e, t)
-		}
-		return
-	}
-	var queued [2]int
-	for side, end := range e.p.ends {
-		queued[side] = e.l.sh.Queued(end.id)
-	}
-	e.p.do(e.p.t.Timer(e.l.now(), queued))
-}
-
-// evict: a tunnel has no idle moment that we could know of, so it ends at the deadline only,
-// unless there is a way to say goodbye.
-func (e *tunnelEnd) evict(cause drain.Cause) {
-	p := e.p
-	switch {
-	case p.bye != nil:
-		p.bye.evict(cause)
-	case !cause.Cuts():
-	case p.t.State() == tunnel.Finished:
-		p.hurry()
-	default:
-		p.do(p.t.Evict())
-	}
-}
-
 // hurry: it is on its way, and there is no more time for politeness.
 func (p *tunnelPair) hurry() {
 	p.hurried = true
 	for _, end := range p.ends {
 		if !end.gone {
-			p.l.sh.Abort(end.id)
+			end.abort()
 		}
 	}
 }
 
-func (e *tunnelEnd) closed(end engine.End) {
-	p := e.p
-	e.gone = true
-	if e.side == tunnel.Upstream {
-		p.slot.free(e.l)
-		e.l.upstreamEnded()
-	} else {
-		p.handle.Unsent(end.Unsent)
-		if p.hurried && end.Unsent > 0 { // the end of it did not arrive
-			p.outcome.Cause = tunnel.Cut
-		}
-	}
-	defer p.release() // even if the walk panics
-	if p.bye != nil && p.bye.closed(e.side, end) {
-		return
-	}
-	p.do(p.t.Closed(e.side, end.Err, e.l.now()))
-}
-
-// release gives back what the tunnel held, with the second of its connections.
+// release gives back what the tunnel held, with the second of its ends.
 func (p *tunnelPair) release() {
-	down := p.ends[tunnel.Downstream]
+	down, up := p.ends[tunnel.Downstream], p.ends[tunnel.Upstream]
 	if p.left--; p.left > 0 {
-		if down.gone {
-			if p.l.headless == nil {
-				p.l.headless = map[engine.ConnID]*tunnelEnd{}
-			}
-			p.l.headless[down.id] = p.ends[tunnel.Upstream]
+		if down.gone && p.within == nil {
+			p.l.behead(down.conn(), func(cause drain.Cause) { p.l.walkEnd(up, func() { up.evict(cause) }) })
 		}
 		return
 	}
-	delete(p.l.headless, down.id)
 	o := p.drained()
 	p.ep.Active.Add(-1)
+	if p.within != nil {
+		p.within.tunnelOver(p, o)
+		return
+	}
+	delete(p.l.headless, down.conn())
 	p.ln.closed(o)
 	p.l.leavePlace(p.ln, p.handle.Meta().Peer.Addr())
 	p.handle.Done(o)
 }
 
-func (e *tunnelEnd) dialed(error) {}
-func (e *tunnelEnd) answer(any)   {}
+// behead notes who hears what the tracker asks of a connection that is gone, while something of it lives.
+func (l *loop) behead(id engine.ConnID, evict func(drain.Cause)) {
+	if l.headless == nil {
+		l.headless = map[engine.ConnID]func(drain.Cause){}
+	}
+	l.headless[id] = evict
+}

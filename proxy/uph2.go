@@ -122,6 +122,9 @@ func (u *upH2) end() {
 // lose tells every exchange that its response ends here.
 func (u *upH2) lose() {
 	u.core.Each(func(s *h2.Stream) {
+		if t := tunnelOf(s); t != nil {
+			t.part(errStreamBroke)
+		}
 		st := u.of(s)
 		s.Owner = nil
 		if st != nil { // others have their response already

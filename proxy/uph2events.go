@@ -49,6 +49,10 @@ func (u *upH2) Interim(s *h2.Stream, fields []h2.Field) {
 
 // Data implements h2.Events.
 func (u *upH2) Data(s *h2.Stream, b []byte, end bool) {
+	if t := tunnelOf(s); t != nil {
+		u.l.walkEnd(t.end, func() { t.data(b, end) })
+		return
+	}
 	st := u.of(s)
 	if st == nil {
 		u.core.Consumed(s, len(b))
@@ -67,6 +71,9 @@ func (u *upH2) Trailers(s *h2.Stream, fields []h2.Field) {
 
 // Reset implements h2.Events.
 func (u *upH2) Reset(s *h2.Stream, why h2.Cause) {
+	if t := tunnelOf(s); t != nil {
+		t.part(errStreamBroke)
+	}
 	st := u.of(s)
 	s.Owner = nil
 	if st == nil {
@@ -92,15 +99,21 @@ func (u *upH2) Reset(s *h2.Stream, why h2.Cause) {
 
 // Done implements h2.Events.
 func (u *upH2) Done(s *h2.Stream) {
-	if st, ok := s.Owner.(*upStream); ok {
-		st.s, s.Owner = nil, nil
+	switch of := s.Owner.(type) {
+	case *upStream:
+		of.s, s.Owner = nil, nil
+	case *tunnelStream:
+		s.Owner = nil
+		of.part(nil)
 	}
 	u.dirty() // somebody may wait for its place
 }
 
 // Room lets the client of a stream go on with its body.
 func (u *upH2) Room(s *h2.Stream) {
-	if st := u.of(s); st != nil {
+	if t := tunnelOf(s); t != nil {
+		u.l.walkEnd(t.end, t.room)
+	} else if st := u.of(s); st != nil {
 		u.l.walkOn(st.x, st.x.c.takeBody)
 	}
 }

@@ -15,6 +15,7 @@ type upStream struct {
 	s *h2.Stream // nil: not open yet, or not any more
 	x *exchange  // nil: detached
 
+	connect  bool // it was sent as CONNECT for a WebSocket
 	answered bool // some part of a response came: no retry
 	inBody   bool // the head of the final response came
 	held     bool // by the client, which takes too little
@@ -43,7 +44,10 @@ func (u *upH2) join(x *exchange) {
 // open sends the head of the exchange.
 func (st *upStream) open() {
 	u, x := st.u, st.x
-	s, err := u.core.Open(u.l.requestFields(x), x.reqDone && !x.chunked)
+	if r := u.l.readSent(x); x.upgrade && asksWebSocket(r) && !st.mayConnect(r) {
+		return
+	}
+	s, err := u.core.Open(u.l.requestFields(x, st.connect), x.reqDone && !x.chunked && !st.connect)
 	if err != nil { // the peer left, or allows less, meanwhile
 		st.detach()
 		x.connect(nil)
@@ -187,8 +191,12 @@ func (x *exchange) repeatable() bool { return !x.bodyBegun && x.tries < maxTries
 // respondH2 passes on the head of a response.
 func (st *upStream) head(fields []h2.Field, end bool) {
 	l, x := st.u.l, st.x
+	l.out = l.out[:0]
 	if err := l.composeResponse(fields, !end, x.isHEAD); err != nil {
 		st.bad("the upstream's response is malformed: " + err.Detail)
+		return
+	}
+	if st.connect && st.answeredConnect(&l.resp, end) {
 		return
 	}
 	st.answered, st.inBody = true, true
@@ -197,7 +205,6 @@ func (st *upStream) head(fields []h2.Field, end bool) {
 	} else if !l.cfg.Faults.StayEjected {
 		st.u.ep.Answered(l.now())
 	}
-	l.out = l.out[:0]
 	x.respond(&l.resp)
 	if end {
 		x.c.end(nil)

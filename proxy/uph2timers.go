@@ -31,6 +31,11 @@ func (u *upH2) due() {
 	}
 	next := earlier(u.helloDue, u.idleDue)
 	u.core.Each(func(s *h2.Stream) {
+		if t := tunnelOf(s); t != nil {
+			u.l.walkEnd(t.end, func() { t.fire(now) })
+			next = earlier(next, t.next())
+			return
+		}
 		st := u.of(s)
 		if st == nil {
 			return

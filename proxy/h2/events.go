@@ -8,7 +8,8 @@ package h2
 // last event or that call returns, the *Stream is dead: it will be used for another stream.
 type Events interface {
 	// Head is a request (server) or a final response (client). It is valid (RFC 9113 section 8): pseudo-fields
-	// come first, names are in lower case, the pieces of Cookie are joined. end: no body and no trailers follow.
+	// come first, names are in lower case, the pieces of Cookie are joined. end: no body and no trailers follow. What follows a
+	// CONNECT, and a 2xx answer to one, is DATA alone, without a length.
 	Head(s *Stream, fields []Field, end bool)
 	// Interim is an informational response (1xx, never 101), of a client. Endless ones are for the caller to bound.
 	Interim(s *Stream, fields []Field)
@@ -23,7 +24,8 @@ type Events interface {
 	Reset(s *Stream, why Cause)
 	// Done is the last event of a stream whose two messages are whole: what we sent has left by Append.
 	Done(s *Stream)
-	// Room is called when the queue of a stream that was full fell to LowWater.
+	// Room is called when the queue of a stream that was full fell to LowWater. On a stream of CONNECT it is also
+	// called whenever the queue has become empty.
 	Room(s *Stream)
 	// Refused is for the record: a stream that was never shown was reset by us.
 	Refused(id uint32, why Reason)

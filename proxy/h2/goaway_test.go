@@ -288,22 +288,3 @@ func repeat(n int, f func()) {
 		f()
 	}
 }
-
-// A tunnel has no length, whatever the answer to CONNECT says (RFC 9110 section 9.3.6).
-func TestTunnel(t *testing.T) {
-	c, r := newClient(Config{})
-	p := newScript(false).settings(settingConnect, 1)
-	if err := c.Receive(p.take(), 0); err != nil || !c.PeerExtendedConnect() {
-		t.Fatal(err)
-	}
-	s, err := c.Open(fieldsOf(":method=CONNECT", ":protocol=websocket", ":scheme=https", ":path=/", ":authority=x"), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Receive(p.headers(1, false, ":status=200", "content-length=1").data(1, false, 100).take(), 0); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.events(); !strings.HasSuffix(got, "data 1 100") || s.Length() != -1 {
-		t.Errorf("events %q", got)
-	}
-}

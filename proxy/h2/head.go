@@ -2,8 +2,9 @@ package h2
 
 // message is what a valid head says of itself.
 type message struct {
-	length int64 // Content-Length, -1 without
-	status int   // of a response
+	length  int64 // Content-Length, -1 without
+	status  int   // of a response
+	connect bool  // a request: CONNECT
 }
 
 // The pseudo-fields of RFC 9113 section 8.3 and RFC 8441 section 4, one bit each.
@@ -64,6 +65,7 @@ func (l *fieldList) request(extended bool) (message, Reason) {
 		return m, bad
 	}
 	connect := string(method) == "CONNECT"
+	m.connect = connect
 	switch {
 	case has&pseudoMethod == 0:
 		return m, MalformedPseudo

@@ -109,7 +109,7 @@ func (c *Conn) opened(id uint32, list *fieldList, end, self bool) {
 		return
 	}
 	s := c.add(id)
-	s.recvHead, s.recvEnd, s.length = true, end, h.length
+	s.recvHead, s.recvEnd, s.length, s.connect = true, end, h.length, h.connect
 	if list.tooLarge {
 		s.dropped = true
 		c.ev.TooLarge(s)
@@ -126,12 +126,13 @@ func (c *Conn) response(s *Stream, list *fieldList, end bool) {
 	}
 	h, bad := list.response()
 	informs := bad == "" && h.status < 200
-	bodiless := s.toHead || h.status == 204 || h.status == 304
+	accepted := s.connect && h.status >= 200 && h.status < 300
+	bodiless := s.toHead || !accepted && (h.status == 204 || h.status == 304)
 	switch {
 	case bad != "":
 	case informs && end:
 		bad = MalformedOrder
-	case end && h.length > 0 && !bodiless:
+	case end && h.length > 0 && !bodiless && !accepted:
 		bad = MalformedLength
 	}
 	if bad != "" {
@@ -143,9 +144,10 @@ func (c *Conn) response(s *Stream, list *fieldList, end bool) {
 		return
 	}
 	s.recvHead, s.recvEnd, s.length, s.noBody = true, end, h.length, bodiless
-	if bodiless || s.connect && h.status < 300 {
+	if bodiless || accepted {
 		s.length = -1
 	}
+	s.connect = accepted
 	id := s.id
 	c.ev.Head(s, list.fields, end)
 	if end && c.alive(s, id) {
@@ -160,6 +162,9 @@ func (c *Conn) gotTrailers(s *Stream, list *fieldList) {
 		return
 	}
 	bad := list.trailers()
+	if s.connect { // RFC 9113 section 8.5: nothing but DATA
+		bad = MalformedTrailers
+	}
 	if bad == "" && s.length >= 0 && s.got != s.length {
 		bad = MalformedLength
 	}

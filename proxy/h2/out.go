@@ -48,7 +48,7 @@ func (c *Conn) turn(dst []byte, room int) []byte {
 		s.trailers.clear()
 		s.ended(finishTrailers)
 	}
-	if s.full && s.queue.n <= c.cfg.LowWater {
+	if s.full && s.queue.n <= c.cfg.LowWater || s.connect && last && !s.gone {
 		s.full = false
 		c.ev.Room(s)
 	}

@@ -25,7 +25,7 @@ type Stream struct {
 	sentEnd  bool // it left by Append
 	noBody   bool // of a response: to HEAD, 204, 304
 	toHead   bool // of a request: HEAD
-	connect  bool // of a request: CONNECT
+	connect  bool // it is, or is to become, a tunnel: CONNECT
 	dropped  bool // what comes is dropped
 	gone     bool // its last event is being called
 	full     bool // Room is owed
