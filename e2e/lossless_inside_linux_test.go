@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -19,6 +20,8 @@ type restart struct {
 	Mode     string `json:"mode"`
 	Driver   string `json:"driver"`
 	Defaults bool   `json:"defaults"` // the settings that nobody changed
+	H2Posts  bool   `json:"h2_posts"` // bodies go to their upstream by HTTP/2
+	Late     bool   `json:"late"`     // WebSockets are closed near the deadline, not when draining begins
 	Out      string `json:"out"`      // where the outcome goes
 }
 
@@ -28,6 +31,8 @@ type restarted struct {
 	Refused  int            `json:"refused"` // dials
 	Lost     []string       `json:"lost"`
 	Wrong    []string       `json:"wrong"`
+	Own      int            `json:"own"`    // requests that a library failed by itself before it sent them
+	Closes   map[int]int    `json:"closes"` // WebSockets that ended well, by code
 	Exit     int            `json:"exit"`
 	Problems []string       `json:"problems"` // what a receipt or the kernel says that it must not
 	LameDuck time.Duration  `json:"lame_duck"`
@@ -81,14 +86,17 @@ func TestLosslessInside(t *testing.T) {
 }
 
 // instanceSetup is the proxy that is restarted: dual-stack, for everybody.
-func instanceSetup(up *upstream, r restart) setup {
-	c := setup{web: "[::]:0", raw: "[::]:0", env: []string{"SLUICE_ENGINE_DRIVER=" + r.Driver},
-		policy: fmt.Sprintf(`clusters: {app: {endpoints: [%q]}, echo: {endpoints: [%q]}}
-routes: [{name: app, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}]
-tcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{accept: true}]}}]}]
-`, up.web, up.raw)}
-	if r.Defaults {
+func instanceSetup(t *testing.T, up *backends, r restart) setup {
+	t.Helper()
+	certs := t.TempDir()
+	edge().put(t, certs, "edge")
+	c := setup{web: "[::]:0", raw: "[::]:0", env: []string{"SLUICE_ENGINE_DRIVER=" + r.Driver}, policy: up.policy(r),
+		doors: fmt.Sprintf("- {name: veil, address: \"[::]:0\", tls: {dir: %q}}\n", certs)}
+	switch {
+	case r.Defaults:
 		c.lameDuck, c.drain = "default", "default"
+	case r.Late:
+		c.drain = "{timeout: 4s, idle_close: 500ms, flush: 1s, close_lead: 1s}"
 	}
 	return c
 }
@@ -96,29 +104,39 @@ tcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{accept: tru
 // fleet is the load of all classes.
 type fleet struct {
 	ledgers map[string]*ledger
+	up      *backends
+	calls   callers
 	quit    chan struct{}
 	waits   []func()
 }
 
 // embark starts every client: of each class every other one comes by IPv6.
-func embark(web, raw string) *fleet {
-	f := &fleet{ledgers: map[string]*ledger{}, quit: make(chan struct{})}
-	for _, c := range classes() {
+func embark(t *testing.T, up *backends, doors map[entrance]string) *fleet {
+	t.Helper()
+	f := &fleet{ledgers: map[string]*ledger{}, up: up, quit: make(chan struct{})}
+	f.calls = embarkCallers(t, doors[toWeb], doors[toVeil])
+	for _, c := range classes(up.sockets) {
 		l := newLedger()
 		f.ledgers[c.name] = l
-		addr := web
-		if c.raw {
-			addr = raw
+		mark := ""
+		if c.to == toVeil {
+			mark = overTLS
 		}
 		for family, host := range []string{"127.0.0.1", "::1"} {
 			one := c.one
 			n := (c.n + 1 - family) / 2
-			f.waits = append(f.waits, clients(n, on(host, addr), l, f.quit, func(l *ledger, addr string, quit <-chan struct{}, client int) {
+			f.waits = append(f.waits, clients(n, mark+on(host, doors[c.to]), l, f.quit, func(l *ledger, addr string, quit <-chan struct{}, client int) {
 				one(l, addr, quit, 2*client+family)
 			}))
 		}
 	}
 	return f
+}
+
+// doors are the addresses of a proxy's listeners.
+func (s *sluice) doors(t *testing.T) map[entrance]string {
+	t.Helper()
+	return map[entrance]string{toWeb: s.web, toRaw: s.raw, toVeil: s.listening(t, "listener", "veil")}
 }
 
 // on is an address with another host.
@@ -134,17 +152,25 @@ func (f *fleet) warm(t *testing.T, more int) {
 		had := l.total()
 		eventually(t, fmt.Sprintf("%d more of %s", more, name), func() bool { return l.total() >= had+more || l.losses() > 0 })
 	}
+	f.calls.more(t, more)
 }
 
 // join ends the load and tells what became of it.
-func (f *fleet) join(o *restarted) {
+func (f *fleet) join(t *testing.T, o *restarted) {
+	t.Helper()
 	close(f.quit)
 	for _, wait := range f.waits {
 		wait()
 	}
+	f.calls.join(t, o)
+	o.Closes = f.up.sockets.closes
 	for name, l := range f.ledgers {
 		o.Done[name] = l.done
 		o.Refused += l.refused
+		o.Own += len(l.own)
+		for _, id := range l.sentAfterAll(f.up.upstream) {
+			o.problem("%s: its client says that it was not sent, and the upstream has it", id)
+		}
 		for _, lost := range l.lost {
 			o.Lost = append(o.Lost, name+": "+lost)
 		}
@@ -155,13 +181,14 @@ func (f *fleet) join(o *restarted) {
 }
 
 func stopAlone(t *testing.T, r restart, o *restarted) {
-	up := newUpstream(t)
-	s := serve(t, up, instanceSetup(up, r))
-	before, wire := readKernel(t), watchResets(t, s.web, s.raw, s.probes)
-	f := embark(s.web, s.raw)
+	up := newBackends(t, 1001)
+	s := serve(t, up.upstream, instanceSetup(t, up, r))
+	doors := s.doors(t)
+	before, wire := readKernel(t), watchResets(t, s.web, s.raw, doors[toVeil], s.probes)
+	f := embark(t, up, doors)
 	f.warm(t, 3)
 	s.stop(t, o)
-	f.join(o)
+	f.join(t, o)
 	wire.finish()
 	o.Kernel = readKernel(t).since(before)
 	o.judgeKernel(wire)
@@ -188,18 +215,25 @@ func stopCheat(t *testing.T, o *restarted) {
 }
 
 func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
-	up := newUpstream(t)
-	one, other := serve(t, up, instanceSetup(up, r)), serve(t, up, instanceSetup(up, r))
+	up := newBackends(t, 1001)
+	one, other := serve(t, up.upstream, instanceSetup(t, up, r)), serve(t, up.upstream, instanceSetup(t, up, r))
 	before := readKernel(t)
-	b := newBalancer(t, 10*time.Millisecond, one.instance(), other.instance())
-	web := b.open(t, "[::]:0", func(in *instance) string { return in.web })
-	raw := b.open(t, "[::]:0", func(in *instance) string { return in.raw })
-	wire := watchResets(t, web, raw, one.web, one.raw, one.probes, other.web, other.raw, other.probes, up.web, up.raw)
-	f := embark(web, raw)
+	b := newBalancer(t, 10*time.Millisecond, one.instance(t), other.instance(t))
+	doors := map[entrance]string{
+		toWeb:  b.open(t, "[::]:0", func(in *instance) string { return in.web }),
+		toRaw:  b.open(t, "[::]:0", func(in *instance) string { return in.raw }),
+		toVeil: b.open(t, "[::]:0", func(in *instance) string { return in.veil }),
+	}
+	known := up.addresses()
+	for _, s := range []*sluice{one, other} {
+		known = slices.AppendSeq(append(known, s.probes), maps.Values(s.doors(t)))
+	}
+	wire := watchResets(t, slices.AppendSeq(known, maps.Values(doors))...)
+	f := embark(t, up, doors)
 	f.warm(t, 3)
 	one.stop(t, o)
 	f.warm(t, 3)
-	f.join(o)
+	f.join(t, o)
 	b.close()
 	o.Dials, o.Slow, o.Slowest = b.dials.Load(), b.slow.Load(), time.Duration(b.slowest.Load())
 	o.Refused += int(b.refused.Load())
@@ -212,14 +246,16 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 }
 
 func upgradeInPlace(t *testing.T, r restart, o *restarted) {
-	up := newUpstream(t)
-	c := instanceSetup(up, r)
+	up := newBackends(t, 1012)
+	c := instanceSetup(t, up, r)
 	if r.Defaults {
 		c.extra = "# nothing else"
 	}
-	h := serveHouse(t, up, c)
-	before, wire := readKernel(t), watchResets(t, h.web, h.raw, h.probes, up.web, up.raw)
-	f := embark(h.web, h.raw)
+	h := serveHouse(t, up.upstream, c)
+	doors := h.doors(t)
+	before := readKernel(t)
+	wire := watchResets(t, slices.AppendSeq(append(up.addresses(), h.probes), maps.Values(doors))...)
+	f := embark(t, up, doors)
 	f.warm(t, 3)
 	if out, code := h.upgrade(t); code != 0 {
 		o.problem("upgrade: exit %d: %s", code, out)
@@ -234,7 +270,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 		o.problem("generation %d serves", generation)
 	}
 	f.warm(t, 3)
-	f.join(o)
+	f.join(t, o)
 	wire.finish()
 	o.Kernel = readKernel(t).since(before)
 	o.judgeReceipt(h.receipts(t)[0])
@@ -245,8 +281,9 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 	h.stop(t)
 }
 
-func (s *sluice) instance() *instance {
-	return &instance{web: on("127.0.0.1", s.web), raw: on("::1", s.raw), probes: s.probes}
+func (s *sluice) instance(t *testing.T) *instance {
+	t.Helper()
+	return &instance{web: on("127.0.0.1", s.web), raw: on("::1", s.raw), veil: on("::1", s.doors(t)[toVeil]), probes: s.probes}
 }
 
 // stop ends an instance by SIGTERM and reads its receipt.

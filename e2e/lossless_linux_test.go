@@ -38,6 +38,9 @@ func TestLossless(t *testing.T) {
 		t.Skip("each restart takes seconds")
 	}
 	needNamespaces(t)
+	if _, err := buildGRPC(); err != nil {
+		t.Fatal(err)
+	}
 	short, defaults := losslessCounts()
 	var report strings.Builder
 	fmt.Fprintf(&report, "# Restarts under load, each in a network namespace of its own\n\n%s\n\n", reportHead())
@@ -59,9 +62,10 @@ func TestLossless(t *testing.T) {
 
 func reportHead() string {
 	var parts []string
-	for _, c := range classes() {
+	for _, c := range classes(nil) {
 		parts = append(parts, fmt.Sprintf("%d %s", c.n, c.name))
 	}
+	parts = append(parts, "2 gRPC channels with 2 callers of each kind")
 	return "Clients, none of which tries anything twice, half by IPv4 and half by IPv6: " + strings.Join(parts, ", ") + "."
 }
 
@@ -82,7 +86,7 @@ const losslessLanes = 2
 // lost something or says something that cannot be.
 func playRestarts(t *testing.T, mode restart, n int) *campaign {
 	t.Helper()
-	c := &campaign{mode: mode, total: restarted{Done: map[string]int{}}, drivers: map[string]int{}, endedBy: map[string]int{}}
+	c := &campaign{mode: mode, total: restarted{Done: map[string]int{}, Closes: map[int]int{}}, drivers: map[string]int{}, endedBy: map[string]int{}}
 	dir := t.TempDir()
 	var mu sync.Mutex // guards c and t's failures below
 	var running sync.WaitGroup
@@ -93,6 +97,8 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 			defer func() { <-lanes }()
 			r := mode
 			r.Driver = []string{"epoll", "portable"}[i%2]
+			r.H2Posts = i/2%2 == 1
+			r.Late = i/4%4 == 3
 			r.Out = filepath.Join(dir, fmt.Sprintf("%d.json", i))
 			o, err := playOne(r)
 			mu.Lock()
@@ -103,7 +109,7 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 			}
 			c.add(r, o)
 			if len(o.Lost)+len(o.Wrong)+len(o.Problems) > 0 {
-				t.Errorf("%s, restart %d (%s): lost %.2000q, wrong %.2000q, problems %q", r.Mode, i+1, r.Driver, o.Lost, o.Wrong, o.Problems)
+				t.Errorf("%+v: lost %.2000q, wrong %.2000q, problems %q", r, o.Lost, o.Wrong, o.Problems)
 			}
 			// A dial that was shed takes a second, the time of its next SYN. What is under that
 			// says something of the machine only, unless the machine is ours alone.
@@ -143,6 +149,10 @@ func (c *campaign) add(r restart, o restarted) {
 	c.total.Lost, c.total.Wrong = append(c.total.Lost, o.Lost...), append(c.total.Wrong, o.Wrong...)
 	c.total.Problems = append(c.total.Problems, o.Problems...)
 	c.total.Refused += o.Refused
+	c.total.Own += o.Own
+	for code, n := range o.Closes {
+		c.total.Closes[code] += n
+	}
 	c.total.Unproven += o.Unproven
 	c.total.Cut += o.Cut
 	c.total.OldPorts += o.OldPorts
@@ -177,6 +187,9 @@ func (c *campaign) String() string {
 	fmt.Fprintf(&b, "- %d exchanges and tunnels: %s\n", done, strings.Join(names, ", "))
 	fmt.Fprintf(&b, "- **%d lost**, %d wrong, %d cut, %d problems; %d dials refused; drivers %v\n",
 		len(c.total.Lost), len(c.total.Wrong), c.total.Cut, len(c.total.Problems), c.total.Refused, c.drivers)
+	fmt.Fprintf(&b, "- %d errors of GOAWAY; WebSockets that ended with a whole Close at both ends, by code (1000: the client's own): %v; "+
+		"%d posts failed in a client library before they were sent (%q), and none of these reached the upstream\n",
+		c.goaways(), c.total.Closes, c.total.Own, cannotRewind)
 	if len(c.total.Lost) == 0 && played > 0 {
 		// The rule of three: n trials without an event bound its probability by 3/n at 95 %.
 		fmt.Fprintf(&b, "- bound by that count (95 %%): at most %.3g of the restarts lose something, at most %.2g of the exchanges are lost\n",
@@ -188,6 +201,16 @@ func (c *campaign) String() string {
 	}
 	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; %d of the resets were of dials whose port was in TIME_WAIT\n\n", c.total.Kernel, c.total.OldPorts)
 	return b.String()
+}
+
+// goaways are the errors by which clients heard a goodbye.
+func (c *campaign) goaways() (n int) {
+	for _, lost := range c.total.Lost {
+		if strings.Contains(strings.ToUpper(lost), "GOAWAY") {
+			n++
+		}
+	}
+	return n
 }
 
 func spread(ds []time.Duration) string {
