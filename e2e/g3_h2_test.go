@@ -17,14 +17,8 @@ import (
 // G3 over HTTP/2: clients stay through restarts behind a balancer, with bodies that cannot be sent twice, and
 // calls of gRPC. Nothing is tried again but by what the libraries do unasked.
 
-// h2Posts posts as fast as it goes.
+// h2Posts is one of Go's two transports: four callers share its connections. A dial that is refused ends its caller.
 func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
-	h2PostsAt(0, l, addr, quit, client)
-}
-
-// h2PostsAt is one of Go's two transports: four callers share its connections, and each rests for pace between two posts.
-// A dial that is refused ends its caller.
-func h2PostsAt(pace time.Duration, l *ledger, addr string, quit <-chan struct{}, client int) {
 	plain, secure := strings.CutPrefix(addr, overTLS)
 	scheme := "http"
 	if secure {
@@ -46,7 +40,6 @@ func h2PostsAt(pace time.Duration, l *ledger, addr string, quit <-chan struct{},
 			switch err := h2Post(h, url, id, body); {
 			case err == nil:
 				l.complete(began)
-				time.Sleep(pace)
 			case errors.Is(err, syscall.ECONNREFUSED):
 				return
 			case strings.Contains(err.Error(), cannotRewind):

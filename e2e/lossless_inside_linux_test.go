@@ -39,10 +39,12 @@ type restarted struct {
 	EndedBy  string         `json:"ended_by"`
 	Drain    time.Duration  `json:"drain"`
 	Cut      int            `json:"cut"`
-	Unproven int            `json:"unproven"`  // listeners
-	OldPorts int            `json:"old_ports"` // dials that met their port in TIME_WAIT
-	Dials    int64          `json:"dials"`     // of the balancer
-	Slow     int64          `json:"slow"`      // of these, over 100 ms
+	Unproven int            `json:"unproven"` // listeners
+	Left     int            `json:"left"`     // resets of clients that were gone, or of dials that met their port in TIME_WAIT
+	Aborts   int            `json:"aborts"`   // of clients that closed before they had read all
+	Idle     int            `json:"idle"`     // of proxies, to upstreams
+	Dials    int64          `json:"dials"`    // of the balancer
+	Slow     int64          `json:"slow"`     // of these, over 100 ms
 	Slowest  time.Duration  `json:"slowest"`
 	Kernel   kernelCounters `json:"kernel"` // of the whole restart, read by the test
 }
@@ -117,6 +119,7 @@ func embark(t *testing.T, up *backends, doors map[entrance]string) *fleet {
 	f.calls = embarkCallers(t, doors[toWeb], doors[toVeil])
 	for _, c := range classes(up.sockets) {
 		l := newLedger()
+		l.pace = losslessPace
 		f.ledgers[c.name] = l
 		mark := ""
 		if c.to == toVeil {
@@ -143,6 +146,12 @@ func (s *sluice) doors(t *testing.T) map[entrance]string {
 func on(host, addr string) string {
 	_, port, _ := net.SplitHostPort(addr)
 	return net.JoinHostPort(host, port)
+}
+
+// addresses are where somebody may dial it.
+func (s *sluice) addresses(t *testing.T) []string {
+	t.Helper()
+	return slices.AppendSeq([]string{s.probes}, maps.Values(s.doors(t)))
 }
 
 // warm waits until every class has completed that much more than it had.
@@ -184,7 +193,7 @@ func stopAlone(t *testing.T, r restart, o *restarted) {
 	up := newBackends(t, 1001)
 	s := serve(t, up.upstream, instanceSetup(t, up, r))
 	doors := s.doors(t)
-	before, wire := readKernel(t), watchResets(t, s.web, s.raw, doors[toVeil], s.probes)
+	before, wire := readKernel(t), watchResets(t, s.addresses(t), up.addresses())
 	f := embark(t, up, doors)
 	f.warm(t, 3)
 	s.stop(t, o)
@@ -224,11 +233,8 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 		toRaw:  b.open(t, "[::]:0", func(in *instance) string { return in.raw }),
 		toVeil: b.open(t, "[::]:0", func(in *instance) string { return in.veil }),
 	}
-	known := up.addresses()
-	for _, s := range []*sluice{one, other} {
-		known = slices.AppendSeq(append(known, s.probes), maps.Values(s.doors(t)))
-	}
-	wire := watchResets(t, slices.AppendSeq(known, maps.Values(doors))...)
+	known := slices.AppendSeq(slices.Concat(one.addresses(t), other.addresses(t)), maps.Values(doors))
+	wire := watchResets(t, known, up.addresses())
 	f := embark(t, up, doors)
 	f.warm(t, 3)
 	one.stop(t, o)
@@ -254,7 +260,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 	h := serveHouse(t, up.upstream, c)
 	doors := h.doors(t)
 	before := readKernel(t)
-	wire := watchResets(t, slices.AppendSeq(append(up.addresses(), h.probes), maps.Values(doors))...)
+	wire := watchResets(t, h.addresses(t), up.addresses())
 	f := embark(t, up, doors)
 	f.warm(t, 3)
 	if out, code := h.upgrade(t); code != 0 {
@@ -310,6 +316,9 @@ func (o *restarted) judgeReceipt(r receipt) {
 	if o.Cut > 0 || r.Exchanges.Interrupted > 0 || r.BytesUnsent > 0 || r.ActualLoss > 0 {
 		o.problem("receipt: %d cut or stuck, %d interrupted, %d bytes unsent, %d lost by idle closes", o.Cut, r.Exchanges.Interrupted, r.BytesUnsent, r.ActualLoss)
 	}
+	if r.Outcomes.Errored+r.Exchanges.Failed > 0 {
+		o.problem("receipt: %d connections errored, %d exchanges failed", r.Outcomes.Errored, r.Exchanges.Failed)
+	}
 	for _, l := range r.Listeners {
 		if !l.Proven {
 			o.Unproven++
@@ -323,23 +332,25 @@ func (o *restarted) judgeReceipt(r receipt) {
 		o.problem("the receipt has no witness")
 	case !k.Own:
 		o.problem("the receipt does not see that its network namespace is its own")
-	case k.AbortOnClose+k.AbortOnData+k.ListenOverflows+k.SyncookiesSent > 0:
+	case k.ListenOverflows+k.SyncookiesSent > 0: // the aborts are judged by their packets
 		o.problem("the receipt's witness: %+v", *k)
 	}
 }
 
-// judgeKernel: every dial that was refused is one reset, and nothing else is; no connection
-// was aborted by anybody, and no queue overflowed.
+// judgeKernel: every dial that was refused is one reset, and every other one is a client's own: no connection was aborted by a
+// proxy, and no queue overflowed.
 //
-// A dial whose port is still in TIME_WAIT at a door that has closed costs one reset more: the
-// old connection answers its SYN, the client resets that, and dials on (RFC 9293 3.10.7.3).
+// Libraries of HTTP/2 close as soon as they have their last response behind a goodbye, and clients of TLS do not wait for
+// close_notify: what the proxy still says finds them gone, and their kernel answers with a reset. And a dial whose port is
+// still in TIME_WAIT at a door that has closed costs one more: the old connection answers its SYN, the client resets that,
+// and dials on (RFC 9293 3.10.7.3).
 func (o *restarted) judgeKernel(wire *resets) {
-	o.OldPorts = wire.old
-	if o.Kernel.OutRsts != o.Refused+wire.old || wire.refused != o.Refused || len(wire.others) > 0 {
-		o.problem("%d dials refused; the kernel sent %d resets; on the wire %d answered a SYN, %d were of ports in TIME_WAIT, others: %q",
-			o.Refused, o.Kernel.OutRsts, wire.refused, wire.old, wire.others)
+	o.Left, o.Aborts, o.Idle = wire.left, wire.aborts, wire.idle
+	if o.Kernel.OutRsts != o.Refused+wire.left+wire.aborts+wire.idle || wire.refused != o.Refused || len(wire.others) > 0 {
+		o.problem("%d dials refused; the kernel sent %d resets; on the wire %d answered a SYN, %d were of clients that were gone or of ports in TIME_WAIT, "+
+			"%d of clients that closed early, %d to upstreams, others: %q", o.Refused, o.Kernel.OutRsts, wire.refused, wire.left, wire.aborts, wire.idle, wire.others)
 	}
-	if k := o.Kernel; k.AbortOnClose != 0 || k.AbortOnData != 0 || k.ListenOverflows != 0 || k.SyncookiesSent != 0 {
+	if k := o.Kernel; k.AbortOnClose+k.AbortOnData > wire.left+wire.aborts+wire.idle || k.ListenOverflows != 0 || k.SyncookiesSent != 0 {
 		o.problem("the kernel counted %+v", k)
 	}
 }

@@ -80,7 +80,12 @@ type campaign struct {
 }
 
 // losslessLanes is how many restarts run side by side: they mostly wait.
-const losslessLanes = 2
+func losslessLanes() int {
+	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS_LANES")); err == nil {
+		return n
+	}
+	return 3
+}
 
 // playRestarts plays n restarts, on both drivers in turns, and fails the test for each that
 // lost something or says something that cannot be.
@@ -90,7 +95,7 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 	dir := t.TempDir()
 	var mu sync.Mutex // guards c and t's failures below
 	var running sync.WaitGroup
-	lanes := make(chan struct{}, losslessLanes)
+	lanes := make(chan struct{}, losslessLanes())
 	for i := range n {
 		lanes <- struct{}{}
 		running.Go(func() { // ends with the restart
@@ -155,7 +160,9 @@ func (c *campaign) add(r restart, o restarted) {
 	}
 	c.total.Unproven += o.Unproven
 	c.total.Cut += o.Cut
-	c.total.OldPorts += o.OldPorts
+	c.total.Left += o.Left
+	c.total.Aborts += o.Aborts
+	c.total.Idle += o.Idle
 	c.total.Dials += o.Dials
 	c.total.Slow += o.Slow
 	c.total.Slowest = max(c.total.Slowest, o.Slowest)
@@ -199,7 +206,8 @@ func (c *campaign) String() string {
 	if c.total.Dials > 0 {
 		fmt.Fprintf(&b, "- %d dials of the balancer, %d over 100 ms, the slowest %v\n", c.total.Dials, c.total.Slow, c.total.Slowest.Round(100*time.Microsecond))
 	}
-	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; %d of the resets were of dials whose port was in TIME_WAIT\n\n", c.total.Kernel, c.total.OldPorts)
+	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d to upstreams\n\n",
+		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle)
 	return b.String()
 }
 

@@ -38,7 +38,7 @@ func (u *sockets) oneTalk(l *ledger, w *wire, path string, quit <-chan struct{})
 		return false
 	}
 	e := &socketEnd{c: w.Conn, in: w.in, client: true, most: largest(path), pace: u.pace, quit: quit}
-	e.each = func() { l.complete(time.Now()) }
+	e.each = func() { l.count(time.Now()) }
 	e.talk()
 	s := u.end(path)
 	select {

@@ -266,6 +266,7 @@ type receipt struct {
 	Outcomes struct {
 		Completed  int `json:"completed"`
 		IdleClosed int `json:"idle_closed"`
+		Errored    int `json:"errored"`
 	} `json:"outcomes"`
 	Exchanges struct {
 		LameDuck    int `json:"finished_in_lame_duck"`
