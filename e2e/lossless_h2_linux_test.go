@@ -89,4 +89,4 @@ func (c callers) join(t *testing.T, o *restarted) {
 
 // losslessPace is the rest of a client between two exchanges, and of a WebSocket between two messages: so many clients would
 // keep a machine so busy that a restart takes three times as long.
-const losslessPace = 15 * time.Millisecond
+const losslessPace = 40 * time.Millisecond

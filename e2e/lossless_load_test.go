@@ -40,8 +40,8 @@ func classes(sockets *sockets) []class {
 		{"TCP tunnels", 3, toRaw, rawTunnels},
 		{"open loop", 1, toWeb, openLoop},
 		{"keep-alive by TLS", 2, toVeil, keepAlivePosts},
-		{"HTTP/2 posts", 4, toWeb, h2Posts},
-		{"HTTP/2 posts by TLS", 4, toVeil, h2Posts},
+		{"HTTP/2 posts", 2, toWeb, h2Posts},
+		{"HTTP/2 posts by TLS", 2, toVeil, h2Posts},
 		{"WebSockets", 2, toWeb, sockets.talkers("ws")},
 		{"WebSockets by TLS", 2, toVeil, sockets.talkers("wss")},
 	}
