@@ -35,6 +35,7 @@ type balancer struct {
 // instance is one proxy behind a balancer.
 type instance struct {
 	web, raw, probes string
+	veil             string // by TLS; empty: it has no such listener
 	ready            bool
 	out              bool // it said that it is not ready any more: it is never asked again
 }

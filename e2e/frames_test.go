@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha1" // RFC 6455 section 4.2.2
 	"encoding/base64"
 	"encoding/binary"
@@ -29,6 +30,10 @@ type socketEnd struct {
 	client bool
 	mute   bool // it answers no Close
 	most   int  // bytes of a message
+	pace   time.Duration
+	quit   <-chan struct{} // when closed, this end says 1000; nil: it never does
+	each   func()          // is called for each message that came; nil: nothing is
+	over   chan struct{}   // closed by talk at its end; nil: nobody waits
 
 	writing sync.Mutex // guards what is written, and said
 	said    bool
@@ -125,12 +130,12 @@ func (e *socketEnd) next() (first byte, payload []byte, err error) {
 	return first, rest, nil
 }
 
-// talk goes on until the end; it sends a message every few milliseconds.
+// talk goes on until the end; it sends a message at every pace, 3 ms if there is none.
 func (e *socketEnd) talk() {
 	var writer sync.WaitGroup
 	stop := make(chan struct{})
 	writer.Go(func() { // ends with stop, or when it may not write any more
-		tick := time.NewTicker(3 * time.Millisecond)
+		tick := time.NewTicker(cmp.Or(e.pace, 3*time.Millisecond))
 		defer tick.Stop()
 		for {
 			payload := make([]byte, 4+rand.IntN(e.most))
@@ -143,6 +148,9 @@ func (e *socketEnd) talk() {
 			case <-tick.C:
 			case <-stop:
 				return
+			case <-e.quit:
+				_ = e.frame(0x88, binary.BigEndian.AppendUint16(nil, 1000))
+				return
 			}
 		}
 	})
@@ -150,6 +158,9 @@ func (e *socketEnd) talk() {
 	close(stop)
 	writer.Wait()
 	_ = e.c.Close()
+	if e.over != nil {
+		close(e.over)
+	}
 }
 
 // listen reads to the end.
@@ -171,14 +182,18 @@ func (e *socketEnd) listen() error {
 			return fmt.Errorf("message %d, want %d", n, e.read)
 		}
 		e.read++
+		if e.each != nil {
+			e.each()
+		}
 	}
 }
 
-// answer says the Close that was heard, and waits for FIN; nothing may come before it. A server
-// closes first.
+// answer says the Close that was heard, unless this end has said its own, and waits for FIN; nothing may come before
+// it. A server closes first.
 func (e *socketEnd) answer() error {
 	if !e.mute {
-		if err := e.frame(0x88, binary.BigEndian.AppendUint16(nil, uint16(e.code))); err != nil {
+		err := e.frame(0x88, binary.BigEndian.AppendUint16(nil, uint16(e.code)))
+		if err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			return fmt.Errorf("answer a Close: %w", err)
 		}
 		if c, ok := e.c.(interface{ CloseWrite() error }); ok && !e.client {
@@ -203,10 +218,13 @@ func largest(path string) int {
 type sockets struct {
 	addr string
 	ln   net.Listener
-	h2   bool // it speaks HTTP/2
+	h2   bool          // it speaks HTTP/2
+	pace time.Duration // of its own ends
+	want int           // the code that talkers want to hear
 
-	mu      sync.Mutex // guards servers
+	mu      sync.Mutex // guards servers and closes
 	servers map[string]*socketEnd
+	closes  map[int]int // how often talkers ended well, by code
 	running sync.WaitGroup
 }
 
@@ -218,7 +236,7 @@ func socketsOf(t *testing.T, h2 bool) *sockets {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &sockets{addr: ln.Addr().String(), ln: ln, h2: h2, servers: map[string]*socketEnd{}}
+	u := &sockets{addr: ln.Addr().String(), ln: ln, h2: h2, servers: map[string]*socketEnd{}, closes: map[int]int{}}
 	u.running.Go(u.accept) // ends with Close
 	t.Cleanup(func() {
 		_ = ln.Close()
@@ -280,6 +298,7 @@ func (u *sockets) serveH2(c net.Conn) {
 func (u *sockets) talk(e *socketEnd, path string) {
 	e.most = largest(path)
 	e.mute = strings.HasPrefix(path, "/mute")
+	e.pace, e.over = u.pace, make(chan struct{})
 	u.mu.Lock()
 	u.servers[path] = e
 	u.mu.Unlock()
@@ -326,9 +345,14 @@ func (u *sockets) open(t *testing.T, addr, path string, n int) (clients []*socke
 
 // server is the other end of the i-th socket of a path, once it is over too.
 func (u *sockets) server(path string, i int) *socketEnd {
+	return u.end(fmt.Sprintf("%s/%d", path, i))
+}
+
+// end is the server's end of a whole path.
+func (u *sockets) end(path string) *socketEnd {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.servers[fmt.Sprintf("%s/%d", path, i)]
+	return u.servers[path]
 }
 
 // policy lets everybody through to it.

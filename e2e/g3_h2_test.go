@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,15 +17,15 @@ import (
 // G3 over HTTP/2: clients stay through restarts behind a balancer, with bodies that cannot be sent twice, and
 // calls of gRPC. Nothing is tried again but by what the libraries do unasked.
 
-// h2Posts is Go's own transport: four callers share its connections.
+// h2Posts is one of Go's two transports: four callers share its connections. A dial that is refused ends its caller.
 func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 	plain, secure := strings.CutPrefix(addr, overTLS)
 	scheme := "http"
 	if secure {
 		scheme = "https"
 	}
-	name := []string{"net/http", "x/net"}[client%2]
-	h := &http.Client{Timeout: patience, Transport: h2Clients(secure)[name]}
+	name := []string{"net/http", "x/net"}[(client+client/2)%2]
+	h := &http.Client{Timeout: patience, Transport: h2ClientsBy(l.dial, secure)[name]}
 	defer h.CloseIdleConnections()
 	clients(4, scheme+"://"+plain, l, quit, func(l *ledger, url string, quit <-chan struct{}, caller int) {
 		body := strings.Repeat(strconv.Itoa(caller), 100+caller*9001)
@@ -37,6 +40,8 @@ func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 			switch err := h2Post(h, url, id, body); {
 			case err == nil:
 				l.complete(began)
+			case errors.Is(err, syscall.ECONNREFUSED):
+				return
 			case strings.Contains(err.Error(), cannotRewind):
 				l.mu.Lock()
 				l.own = append(l.own, id)
@@ -53,21 +58,38 @@ func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 // goodbye: the connection did not take it but closed its body, so that it cannot be given to another.
 const cannotRewind = "cannot rewind body after connection loss"
 
+// dial is that of a library; one that is refused is counted.
+func (l *ledger) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		l.refuse()
+	}
+	return c, err
+}
+
 // neverSent asserts that what a library failed by itself reached nobody.
 func (l *ledger) neverSent(t *testing.T, up *upstream) {
 	t.Helper()
+	for _, id := range l.sentAfterAll(up) {
+		t.Errorf("%s: its client says that it was not sent, and the upstream has it", id)
+	}
+	if len(l.own) > 0 {
+		t.Logf("%d posts of %d failed in the library before they were sent", len(l.own), l.done)
+	}
+}
+
+// sentAfterAll are the requests that a library failed by itself, and that an upstream has seen all the same.
+func (l *ledger) sentAfterAll(up *upstream) (ids []string) {
 	seen := map[string]bool{}
 	for _, v := range up.log("/echo") {
 		seen[v.head.Get("X-Call")] = true
 	}
 	for _, id := range l.own {
 		if seen[id] {
-			t.Errorf("%s: its client says that it was not sent, and the upstream has it", id)
+			ids = append(ids, id)
 		}
 	}
-	if len(l.own) > 0 {
-		t.Logf("%d posts of %d failed in the library before they were sent", len(l.own), l.done)
-	}
+	return ids
 }
 
 // h2Post sends a body that the library cannot send twice.
@@ -150,8 +172,8 @@ func TestG3HTTP2ThroughRestarts(t *testing.T) {
 			r := calls.finish(t)
 			join()
 			l.neverSent(t, up)
-			if len(l.lost)+len(l.wrong)+len(r.Failed) > 0 || b.refused.Load() > 0 {
-				t.Errorf("%d posts of %d lost: %q; calls: %q; %d dials refused", len(l.lost), l.done, l.lost, r.Failed, b.refused.Load())
+			if refused := int(b.refused.Load()) + l.refused + r.Refused; len(l.lost)+len(l.wrong)+len(r.Failed)+refused > 0 {
+				t.Errorf("%d posts of %d lost: %q; calls: %q; %d dials refused", len(l.lost), l.done, l.lost, r.Failed, refused)
 			}
 			t.Logf("%d stops: %d posts, %d unary calls, %d streams, 0 lost; connections of each channel: %v", stops(t), l.done, r.Unary, r.Streams, r.Connections)
 		})

@@ -37,8 +37,8 @@ func TestG8HTTP2ThroughUpgrades(t *testing.T) {
 	r := calls.finish(t)
 	join()
 	l.neverSent(t, up)
-	if len(l.lost)+len(l.wrong)+len(r.Failed) > 0 {
-		t.Errorf("%d posts of %d lost: %q; calls: %q", len(l.lost), l.done, l.lost, r.Failed)
+	if refused := l.refused + r.Refused; len(l.lost)+len(l.wrong)+len(r.Failed)+refused > 0 {
+		t.Errorf("%d posts of %d lost: %q; calls: %q; %d dials refused", len(l.lost), l.done, l.lost, r.Failed, refused)
 	}
 	h.stop(t)
 	for _, r := range h.receipts(t) {

@@ -65,16 +65,28 @@ func full(w http.ResponseWriter, r *http.Request) {
 
 // h2Clients are Go's own transport and the one of golang.org/x/net; insecure: by prior knowledge.
 func h2Clients(secure bool) map[string]http.RoundTripper {
+	return h2ClientsBy(new(net.Dialer).DialContext, secure)
+}
+
+// h2ClientsBy are those that dial in this way.
+func h2ClientsBy(dial func(ctx context.Context, network, addr string) (net.Conn, error), secure bool) map[string]http.RoundTripper {
 	only := new(http.Protocols)
 	only.SetHTTP2(secure)
 	only.SetUnencryptedHTTP2(!secure)
 	other := &http2.Transport{TLSClientConfig: trusting(), AllowHTTP: true}
-	if !secure {
-		other.DialTLSContext = func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, addr)
+	other.DialTLSContext = func(ctx context.Context, network, addr string, cfg *tls.Config) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil || !secure {
+			return c, err
 		}
+		veiled := tls.Client(c, cfg)
+		if err := veiled.HandshakeContext(ctx); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		return veiled, nil
 	}
-	return map[string]http.RoundTripper{"net/http": &http.Transport{TLSClientConfig: trusting(), Protocols: only}, "x/net": other}
+	return map[string]http.RoundTripper{"net/http": &http.Transport{DialContext: dial, TLSClientConfig: trusting(), Protocols: only}, "x/net": other}
 }
 
 // TestH2GoClients: heads, bodies, trailers and 1xx both ways, whatever the upstream speaks.

@@ -23,6 +23,7 @@ type ledger struct {
 	span    []span     // of every complete exchange
 
 	grown chan struct{} // gets a token when done grew; capacity 1
+	pace  time.Duration // rest of a client behind each exchange; set before any begins
 	told  atomic.Bool   // SIGTERM was sent: tunnels go past their middle
 }
 
@@ -31,7 +32,15 @@ type span struct{ began, ended time.Time }
 
 func newLedger() *ledger { return &ledger{grown: make(chan struct{}, 1)} }
 
+// complete counts an exchange, and has its client rest.
 func (l *ledger) complete(began time.Time) {
+	l.count(began)
+	if l.pace > 0 {
+		time.Sleep(l.pace) // pace of this client, not a wait for the proxy
+	}
+}
+
+func (l *ledger) count(began time.Time) {
 	l.mu.Lock()
 	l.done++
 	l.span = append(l.span, span{began, time.Now()})

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -19,6 +20,8 @@ type restart struct {
 	Mode     string `json:"mode"`
 	Driver   string `json:"driver"`
 	Defaults bool   `json:"defaults"` // the settings that nobody changed
+	H2Posts  bool   `json:"h2_posts"` // bodies go to their upstream by HTTP/2
+	Late     bool   `json:"late"`     // WebSockets are closed near the deadline, not when draining begins
 	Out      string `json:"out"`      // where the outcome goes
 }
 
@@ -28,16 +31,20 @@ type restarted struct {
 	Refused  int            `json:"refused"` // dials
 	Lost     []string       `json:"lost"`
 	Wrong    []string       `json:"wrong"`
+	Own      int            `json:"own"`    // requests that a library failed by itself before it sent them
+	Closes   map[int]int    `json:"closes"` // WebSockets that ended well, by code
 	Exit     int            `json:"exit"`
 	Problems []string       `json:"problems"` // what a receipt or the kernel says that it must not
 	LameDuck time.Duration  `json:"lame_duck"`
 	EndedBy  string         `json:"ended_by"`
 	Drain    time.Duration  `json:"drain"`
 	Cut      int            `json:"cut"`
-	Unproven int            `json:"unproven"`  // listeners
-	OldPorts int            `json:"old_ports"` // dials that met their port in TIME_WAIT
-	Dials    int64          `json:"dials"`     // of the balancer
-	Slow     int64          `json:"slow"`      // of these, over 100 ms
+	Unproven int            `json:"unproven"` // listeners
+	Left     int            `json:"left"`     // resets of clients that were gone, or of dials that met their port in TIME_WAIT
+	Aborts   int            `json:"aborts"`   // of clients that closed before they had read all
+	Idle     int            `json:"idle"`     // of proxies, to upstreams
+	Dials    int64          `json:"dials"`    // of the balancer
+	Slow     int64          `json:"slow"`     // of these, over 100 ms
 	Slowest  time.Duration  `json:"slowest"`
 	Kernel   kernelCounters `json:"kernel"` // of the whole restart, read by the test
 }
@@ -81,14 +88,17 @@ func TestLosslessInside(t *testing.T) {
 }
 
 // instanceSetup is the proxy that is restarted: dual-stack, for everybody.
-func instanceSetup(up *upstream, r restart) setup {
-	c := setup{web: "[::]:0", raw: "[::]:0", env: []string{"SLUICE_ENGINE_DRIVER=" + r.Driver},
-		policy: fmt.Sprintf(`clusters: {app: {endpoints: [%q]}, echo: {endpoints: [%q]}}
-routes: [{name: app, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}]
-tcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{accept: true}]}}]}]
-`, up.web, up.raw)}
-	if r.Defaults {
+func instanceSetup(t *testing.T, up *backends, r restart) setup {
+	t.Helper()
+	certs := t.TempDir()
+	edge().put(t, certs, "edge")
+	c := setup{web: "[::]:0", raw: "[::]:0", env: []string{"SLUICE_ENGINE_DRIVER=" + r.Driver}, policy: up.policy(r),
+		doors: fmt.Sprintf("- {name: veil, address: \"[::]:0\", tls: {dir: %q}}\n", certs)}
+	switch {
+	case r.Defaults:
 		c.lameDuck, c.drain = "default", "default"
+	case r.Late:
+		c.drain = "{timeout: 4s, idle_close: 500ms, flush: 1s, close_lead: 1s}"
 	}
 	return c
 }
@@ -96,24 +106,29 @@ tcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{accept: tru
 // fleet is the load of all classes.
 type fleet struct {
 	ledgers map[string]*ledger
+	up      *backends
+	calls   callers
 	quit    chan struct{}
 	waits   []func()
 }
 
 // embark starts every client: of each class every other one comes by IPv6.
-func embark(web, raw string) *fleet {
-	f := &fleet{ledgers: map[string]*ledger{}, quit: make(chan struct{})}
-	for _, c := range classes() {
+func embark(t *testing.T, up *backends, doors map[entrance]string) *fleet {
+	t.Helper()
+	f := &fleet{ledgers: map[string]*ledger{}, up: up, quit: make(chan struct{})}
+	f.calls = embarkCallers(t, doors[toWeb], doors[toVeil])
+	for _, c := range classes(up.sockets) {
 		l := newLedger()
+		l.pace = losslessPace
 		f.ledgers[c.name] = l
-		addr := web
-		if c.raw {
-			addr = raw
+		mark := ""
+		if c.to == toVeil {
+			mark = overTLS
 		}
 		for family, host := range []string{"127.0.0.1", "::1"} {
 			one := c.one
 			n := (c.n + 1 - family) / 2
-			f.waits = append(f.waits, clients(n, on(host, addr), l, f.quit, func(l *ledger, addr string, quit <-chan struct{}, client int) {
+			f.waits = append(f.waits, clients(n, mark+on(host, doors[c.to]), l, f.quit, func(l *ledger, addr string, quit <-chan struct{}, client int) {
 				one(l, addr, quit, 2*client+family)
 			}))
 		}
@@ -121,10 +136,22 @@ func embark(web, raw string) *fleet {
 	return f
 }
 
+// doors are the addresses of a proxy's listeners.
+func (s *sluice) doors(t *testing.T) map[entrance]string {
+	t.Helper()
+	return map[entrance]string{toWeb: s.web, toRaw: s.raw, toVeil: s.listening(t, "listener", "veil")}
+}
+
 // on is an address with another host.
 func on(host, addr string) string {
 	_, port, _ := net.SplitHostPort(addr)
 	return net.JoinHostPort(host, port)
+}
+
+// addresses are where somebody may dial it.
+func (s *sluice) addresses(t *testing.T) []string {
+	t.Helper()
+	return slices.AppendSeq([]string{s.probes}, maps.Values(s.doors(t)))
 }
 
 // warm waits until every class has completed that much more than it had.
@@ -134,17 +161,25 @@ func (f *fleet) warm(t *testing.T, more int) {
 		had := l.total()
 		eventually(t, fmt.Sprintf("%d more of %s", more, name), func() bool { return l.total() >= had+more || l.losses() > 0 })
 	}
+	f.calls.more(t, more)
 }
 
 // join ends the load and tells what became of it.
-func (f *fleet) join(o *restarted) {
+func (f *fleet) join(t *testing.T, o *restarted) {
+	t.Helper()
 	close(f.quit)
 	for _, wait := range f.waits {
 		wait()
 	}
+	f.calls.join(t, o)
+	o.Closes = f.up.sockets.closes
 	for name, l := range f.ledgers {
 		o.Done[name] = l.done
 		o.Refused += l.refused
+		o.Own += len(l.own)
+		for _, id := range l.sentAfterAll(f.up.upstream) {
+			o.problem("%s: its client says that it was not sent, and the upstream has it", id)
+		}
 		for _, lost := range l.lost {
 			o.Lost = append(o.Lost, name+": "+lost)
 		}
@@ -155,13 +190,14 @@ func (f *fleet) join(o *restarted) {
 }
 
 func stopAlone(t *testing.T, r restart, o *restarted) {
-	up := newUpstream(t)
-	s := serve(t, up, instanceSetup(up, r))
-	before, wire := readKernel(t), watchResets(t, s.web, s.raw, s.probes)
-	f := embark(s.web, s.raw)
+	up := newBackends(t, 1001)
+	s := serve(t, up.upstream, instanceSetup(t, up, r))
+	doors := s.doors(t)
+	before, wire := readKernel(t), watchResets(t, s.addresses(t), up.addresses())
+	f := embark(t, up, doors)
 	f.warm(t, 3)
 	s.stop(t, o)
-	f.join(o)
+	f.join(t, o)
 	wire.finish()
 	o.Kernel = readKernel(t).since(before)
 	o.judgeKernel(wire)
@@ -188,18 +224,22 @@ func stopCheat(t *testing.T, o *restarted) {
 }
 
 func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
-	up := newUpstream(t)
-	one, other := serve(t, up, instanceSetup(up, r)), serve(t, up, instanceSetup(up, r))
+	up := newBackends(t, 1001)
+	one, other := serve(t, up.upstream, instanceSetup(t, up, r)), serve(t, up.upstream, instanceSetup(t, up, r))
 	before := readKernel(t)
-	b := newBalancer(t, 10*time.Millisecond, one.instance(), other.instance())
-	web := b.open(t, "[::]:0", func(in *instance) string { return in.web })
-	raw := b.open(t, "[::]:0", func(in *instance) string { return in.raw })
-	wire := watchResets(t, web, raw, one.web, one.raw, one.probes, other.web, other.raw, other.probes, up.web, up.raw)
-	f := embark(web, raw)
+	b := newBalancer(t, 10*time.Millisecond, one.instance(t), other.instance(t))
+	doors := map[entrance]string{
+		toWeb:  b.open(t, "[::]:0", func(in *instance) string { return in.web }),
+		toRaw:  b.open(t, "[::]:0", func(in *instance) string { return in.raw }),
+		toVeil: b.open(t, "[::]:0", func(in *instance) string { return in.veil }),
+	}
+	known := slices.AppendSeq(slices.Concat(one.addresses(t), other.addresses(t)), maps.Values(doors))
+	wire := watchResets(t, known, up.addresses())
+	f := embark(t, up, doors)
 	f.warm(t, 3)
 	one.stop(t, o)
 	f.warm(t, 3)
-	f.join(o)
+	f.join(t, o)
 	b.close()
 	o.Dials, o.Slow, o.Slowest = b.dials.Load(), b.slow.Load(), time.Duration(b.slowest.Load())
 	o.Refused += int(b.refused.Load())
@@ -212,14 +252,16 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 }
 
 func upgradeInPlace(t *testing.T, r restart, o *restarted) {
-	up := newUpstream(t)
-	c := instanceSetup(up, r)
+	up := newBackends(t, 1012)
+	c := instanceSetup(t, up, r)
 	if r.Defaults {
 		c.extra = "# nothing else"
 	}
-	h := serveHouse(t, up, c)
-	before, wire := readKernel(t), watchResets(t, h.web, h.raw, h.probes, up.web, up.raw)
-	f := embark(h.web, h.raw)
+	h := serveHouse(t, up.upstream, c)
+	doors := h.doors(t)
+	before := readKernel(t)
+	wire := watchResets(t, h.addresses(t), up.addresses())
+	f := embark(t, up, doors)
 	f.warm(t, 3)
 	if out, code := h.upgrade(t); code != 0 {
 		o.problem("upgrade: exit %d: %s", code, out)
@@ -234,7 +276,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 		o.problem("generation %d serves", generation)
 	}
 	f.warm(t, 3)
-	f.join(o)
+	f.join(t, o)
 	wire.finish()
 	o.Kernel = readKernel(t).since(before)
 	o.judgeReceipt(h.receipts(t)[0])
@@ -245,8 +287,9 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 	h.stop(t)
 }
 
-func (s *sluice) instance() *instance {
-	return &instance{web: on("127.0.0.1", s.web), raw: on("::1", s.raw), probes: s.probes}
+func (s *sluice) instance(t *testing.T) *instance {
+	t.Helper()
+	return &instance{web: on("127.0.0.1", s.web), raw: on("::1", s.raw), veil: on("::1", s.doors(t)[toVeil]), probes: s.probes}
 }
 
 // stop ends an instance by SIGTERM and reads its receipt.
@@ -273,6 +316,9 @@ func (o *restarted) judgeReceipt(r receipt) {
 	if o.Cut > 0 || r.Exchanges.Interrupted > 0 || r.BytesUnsent > 0 || r.ActualLoss > 0 {
 		o.problem("receipt: %d cut or stuck, %d interrupted, %d bytes unsent, %d lost by idle closes", o.Cut, r.Exchanges.Interrupted, r.BytesUnsent, r.ActualLoss)
 	}
+	if r.Outcomes.Errored+r.Exchanges.Failed > 0 {
+		o.problem("receipt: %d connections errored, %d exchanges failed", r.Outcomes.Errored, r.Exchanges.Failed)
+	}
 	for _, l := range r.Listeners {
 		if !l.Proven {
 			o.Unproven++
@@ -286,23 +332,25 @@ func (o *restarted) judgeReceipt(r receipt) {
 		o.problem("the receipt has no witness")
 	case !k.Own:
 		o.problem("the receipt does not see that its network namespace is its own")
-	case k.AbortOnClose+k.AbortOnData+k.ListenOverflows+k.SyncookiesSent > 0:
+	case k.ListenOverflows+k.SyncookiesSent > 0: // the aborts are judged by their packets
 		o.problem("the receipt's witness: %+v", *k)
 	}
 }
 
-// judgeKernel: every dial that was refused is one reset, and nothing else is; no connection
-// was aborted by anybody, and no queue overflowed.
+// judgeKernel: every dial that was refused is one reset, and every other one is a client's own: no connection was aborted by a
+// proxy, and no queue overflowed.
 //
-// A dial whose port is still in TIME_WAIT at a door that has closed costs one reset more: the
-// old connection answers its SYN, the client resets that, and dials on (RFC 9293 3.10.7.3).
+// Libraries of HTTP/2 close as soon as they have their last response behind a goodbye, and clients of TLS do not wait for
+// close_notify: what the proxy still says finds them gone, and their kernel answers with a reset. And a dial whose port is
+// still in TIME_WAIT at a door that has closed costs one more: the old connection answers its SYN, the client resets that,
+// and dials on (RFC 9293 3.10.7.3).
 func (o *restarted) judgeKernel(wire *resets) {
-	o.OldPorts = wire.old
-	if o.Kernel.OutRsts != o.Refused+wire.old || wire.refused != o.Refused || len(wire.others) > 0 {
-		o.problem("%d dials refused; the kernel sent %d resets; on the wire %d answered a SYN, %d were of ports in TIME_WAIT, others: %q",
-			o.Refused, o.Kernel.OutRsts, wire.refused, wire.old, wire.others)
+	o.Left, o.Aborts, o.Idle = wire.left, wire.aborts, wire.idle
+	if o.Kernel.OutRsts != o.Refused+wire.left+wire.aborts+wire.idle || wire.refused != o.Refused || len(wire.others) > 0 {
+		o.problem("%d dials refused; the kernel sent %d resets; on the wire %d answered a SYN, %d were of clients that were gone or of ports in TIME_WAIT, "+
+			"%d of clients that closed early, %d to upstreams, others: %q", o.Refused, o.Kernel.OutRsts, wire.refused, wire.left, wire.aborts, wire.idle, wire.others)
 	}
-	if k := o.Kernel; k.AbortOnClose != 0 || k.AbortOnData != 0 || k.ListenOverflows != 0 || k.SyncookiesSent != 0 {
+	if k := o.Kernel; k.AbortOnClose+k.AbortOnData > wire.left+wire.aborts+wire.idle || k.ListenOverflows != 0 || k.SyncookiesSent != 0 {
 		o.problem("the kernel counted %+v", k)
 	}
 }

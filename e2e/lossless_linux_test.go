@@ -24,7 +24,7 @@ import (
 func losslessCounts() (short, defaults int) {
 	short = 8 // of both drivers in turns, so one run of the suite is enough
 	if os.Getenv("E2E_DRIVER") != "" {
-		short = 2
+		short = 1
 	}
 	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS")); err == nil {
 		short = n
@@ -38,6 +38,9 @@ func TestLossless(t *testing.T) {
 		t.Skip("each restart takes seconds")
 	}
 	needNamespaces(t)
+	if _, err := buildGRPC(); err != nil {
+		t.Fatal(err)
+	}
 	short, defaults := losslessCounts()
 	var report strings.Builder
 	fmt.Fprintf(&report, "# Restarts under load, each in a network namespace of its own\n\n%s\n\n", reportHead())
@@ -59,9 +62,10 @@ func TestLossless(t *testing.T) {
 
 func reportHead() string {
 	var parts []string
-	for _, c := range classes() {
+	for _, c := range classes(nil) {
 		parts = append(parts, fmt.Sprintf("%d %s", c.n, c.name))
 	}
+	parts = append(parts, "2 gRPC channels with 2 callers of each kind")
 	return "Clients, none of which tries anything twice, half by IPv4 and half by IPv6: " + strings.Join(parts, ", ") + "."
 }
 
@@ -76,23 +80,30 @@ type campaign struct {
 }
 
 // losslessLanes is how many restarts run side by side: they mostly wait.
-const losslessLanes = 2
+func losslessLanes() int {
+	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS_LANES")); err == nil {
+		return n
+	}
+	return 3
+}
 
 // playRestarts plays n restarts, on both drivers in turns, and fails the test for each that
 // lost something or says something that cannot be.
 func playRestarts(t *testing.T, mode restart, n int) *campaign {
 	t.Helper()
-	c := &campaign{mode: mode, total: restarted{Done: map[string]int{}}, drivers: map[string]int{}, endedBy: map[string]int{}}
+	c := &campaign{mode: mode, total: restarted{Done: map[string]int{}, Closes: map[int]int{}}, drivers: map[string]int{}, endedBy: map[string]int{}}
 	dir := t.TempDir()
 	var mu sync.Mutex // guards c and t's failures below
 	var running sync.WaitGroup
-	lanes := make(chan struct{}, losslessLanes)
+	lanes := make(chan struct{}, losslessLanes())
 	for i := range n {
 		lanes <- struct{}{}
 		running.Go(func() { // ends with the restart
 			defer func() { <-lanes }()
 			r := mode
 			r.Driver = []string{"epoll", "portable"}[i%2]
+			r.H2Posts = i/2%2 == 1
+			r.Late = i%7 == 5
 			r.Out = filepath.Join(dir, fmt.Sprintf("%d.json", i))
 			o, err := playOne(r)
 			mu.Lock()
@@ -103,7 +114,7 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 			}
 			c.add(r, o)
 			if len(o.Lost)+len(o.Wrong)+len(o.Problems) > 0 {
-				t.Errorf("%s, restart %d (%s): lost %.2000q, wrong %.2000q, problems %q", r.Mode, i+1, r.Driver, o.Lost, o.Wrong, o.Problems)
+				t.Errorf("%+v: lost %.2000q, wrong %.2000q, problems %q", r, o.Lost, o.Wrong, o.Problems)
 			}
 			// A dial that was shed takes a second, the time of its next SYN. What is under that
 			// says something of the machine only, unless the machine is ours alone.
@@ -143,9 +154,15 @@ func (c *campaign) add(r restart, o restarted) {
 	c.total.Lost, c.total.Wrong = append(c.total.Lost, o.Lost...), append(c.total.Wrong, o.Wrong...)
 	c.total.Problems = append(c.total.Problems, o.Problems...)
 	c.total.Refused += o.Refused
+	c.total.Own += o.Own
+	for code, n := range o.Closes {
+		c.total.Closes[code] += n
+	}
 	c.total.Unproven += o.Unproven
 	c.total.Cut += o.Cut
-	c.total.OldPorts += o.OldPorts
+	c.total.Left += o.Left
+	c.total.Aborts += o.Aborts
+	c.total.Idle += o.Idle
 	c.total.Dials += o.Dials
 	c.total.Slow += o.Slow
 	c.total.Slowest = max(c.total.Slowest, o.Slowest)
@@ -177,6 +194,9 @@ func (c *campaign) String() string {
 	fmt.Fprintf(&b, "- %d exchanges and tunnels: %s\n", done, strings.Join(names, ", "))
 	fmt.Fprintf(&b, "- **%d lost**, %d wrong, %d cut, %d problems; %d dials refused; drivers %v\n",
 		len(c.total.Lost), len(c.total.Wrong), c.total.Cut, len(c.total.Problems), c.total.Refused, c.drivers)
+	fmt.Fprintf(&b, "- %d errors of GOAWAY; WebSockets that ended with a whole Close at both ends, by code (1000: the client's own): %v; "+
+		"%d posts failed in a client library before they were sent (%q), and none of these reached the upstream\n",
+		c.goaways(), c.total.Closes, c.total.Own, cannotRewind)
 	if len(c.total.Lost) == 0 && played > 0 {
 		// The rule of three: n trials without an event bound its probability by 3/n at 95 %.
 		fmt.Fprintf(&b, "- bound by that count (95 %%): at most %.3g of the restarts lose something, at most %.2g of the exchanges are lost\n",
@@ -186,8 +206,19 @@ func (c *campaign) String() string {
 	if c.total.Dials > 0 {
 		fmt.Fprintf(&b, "- %d dials of the balancer, %d over 100 ms, the slowest %v\n", c.total.Dials, c.total.Slow, c.total.Slowest.Round(100*time.Microsecond))
 	}
-	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; %d of the resets were of dials whose port was in TIME_WAIT\n\n", c.total.Kernel, c.total.OldPorts)
+	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d to upstreams\n\n",
+		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle)
 	return b.String()
+}
+
+// goaways are the errors by which clients heard a goodbye.
+func (c *campaign) goaways() (n int) {
+	for _, lost := range c.total.Lost {
+		if strings.Contains(strings.ToUpper(lost), "GOAWAY") {
+			n++
+		}
+	}
+	return n
 }
 
 func spread(ds []time.Duration) string {

@@ -15,20 +15,35 @@ import (
 type class struct {
 	name string
 	n    int
-	raw  bool // it talks to the tcp listener
+	to   entrance
 	one  load
 }
 
-func classes() []class {
+// entrance is a listener that clients dial.
+type entrance int
+
+const (
+	toWeb  entrance = iota // http in the clear
+	toRaw                  // tcp
+	toVeil                 // http by TLS
+)
+
+// classes are all of them; sockets is the upstream of the WebSockets.
+func classes(sockets *sockets) []class {
 	return []class{
-		{"keep-alive", 4, false, keepAlivePosts},
-		{"connection per request", 4, false, getsOfTheirOwn},
-		{"pipelined batches", 3, false, batches},
-		{"uploads", 2, false, uploads},
-		{"server-sent events", 3, false, eventStreams},
-		{"Upgrade tunnels", 3, false, upgradedTunnels},
-		{"TCP tunnels", 3, true, rawTunnels},
-		{"open loop", 1, false, openLoop},
+		{"keep-alive", 4, toWeb, keepAlivePosts},
+		{"connection per request", 4, toWeb, getsOfTheirOwn},
+		{"pipelined batches", 3, toWeb, batches},
+		{"uploads", 2, toWeb, uploads},
+		{"server-sent events", 3, toWeb, eventStreams},
+		{"Upgrade tunnels", 3, toWeb, upgradedTunnels},
+		{"TCP tunnels", 3, toRaw, rawTunnels},
+		{"open loop", 1, toWeb, openLoop},
+		{"keep-alive by TLS", 2, toVeil, keepAlivePosts},
+		{"HTTP/2 posts", 2, toWeb, h2Posts},
+		{"HTTP/2 posts by TLS", 2, toVeil, h2Posts},
+		{"WebSockets", 2, toWeb, sockets.talkers("ws")},
+		{"WebSockets by TLS", 2, toVeil, sockets.talkers("wss")},
 	}
 }
 

@@ -14,18 +14,28 @@ import (
 // kernel only counts them.
 type resets struct {
 	fd      int
-	doors   map[uint16]bool // ports of listeners, open or closed
+	doors   map[uint16]whose // ports of listeners, open or closed
 	running sync.WaitGroup
 	quit    chan struct{} // closed by finish
 
 	refused int      // answers to a SYN for which there is no listener
-	old     int      // a dial met its own port in TIME_WAIT: the client resets that, and dials on
+	left    int      // a client answers what finds it gone; or it met its own port in TIME_WAIT, resets that, and dials on
+	aborts  int      // clients that closed before they had read all
+	idle    int      // of a proxy, to an upstream
 	others  []string // anything else: what it looked like
 }
 
-// watchResets begins to watch; only packets with RST come up. doors are the addresses that
-// clients dial.
-func watchResets(t *testing.T, doors ...string) *resets {
+// whose a door is.
+type whose int
+
+const (
+	nobodys   whose = iota // no door
+	proxys                 // or a balancer's: clients dial it
+	upstreams              // proxies do
+)
+
+// watchResets begins to watch; only packets with RST come up. clients dial doors, and proxies behind.
+func watchResets(t *testing.T, doors, behind []string) *resets {
 	t.Helper()
 	// Of no protocol nothing comes up, until the filter is there and the socket is bound.
 	fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0)
@@ -53,13 +63,15 @@ func watchResets(t *testing.T, doors ...string) *resets {
 	if err != nil {
 		t.Fatalf("watch for resets: %v", err)
 	}
-	r := &resets{fd: fd, doors: map[uint16]bool{}, quit: make(chan struct{})}
-	for _, addr := range doors {
-		at, err := netip.ParseAddrPort(addr)
-		if err != nil {
-			t.Fatal(err)
+	r := &resets{fd: fd, doors: map[uint16]whose{}, quit: make(chan struct{})}
+	for owner, addrs := range map[whose][]string{proxys: doors, upstreams: behind} {
+		for _, addr := range addrs {
+			at, err := netip.ParseAddrPort(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.doors[at.Port()] = owner
 		}
-		r.doors[at.Port()] = true
 	}
 	r.running.Go(r.watch) // ends with quit
 	t.Cleanup(r.finish)
@@ -94,8 +106,14 @@ func (r *resets) note(frame []byte) {
 	switch {
 	case flags&ack != 0 && seq == 0:
 		r.refused++
-	case flags&ack == 0 && r.doors[target]:
-		r.old++
+	case r.doors[source] != nobodys:
+		r.others = append(r.others, fmt.Sprintf("of a door: port %d to port %d, flags %#x, seq %d", source, target, flags, seq))
+	case flags&ack == 0 && r.doors[target] != nobodys:
+		r.left++
+	case r.doors[target] == proxys:
+		r.aborts++
+	case r.doors[target] == upstreams:
+		r.idle++
 	default:
 		r.others = append(r.others, fmt.Sprintf("port %d to port %d, flags %#x, seq %d", source, target, flags, seq))
 	}

@@ -34,6 +34,7 @@ type setup struct {
 	ofRaw    string // the same of the listener raw
 	ofWeb    string // more keys of the listener web: ", max_connections: 3"
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
+	doors    string // more listeners, a line each
 	env      []string
 	access   bool // the access log is read
 	confined confinement
@@ -61,8 +62,8 @@ func prepare(t *testing.T, c setup) string {
 	t.Helper()
 	dir := t.TempDir()
 	var b strings.Builder
-	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q%s}\n- {name: raw, address: %q, protocol: tcp%s}\n",
-		cmp.Or(c.web, "127.0.0.1:0"), c.ofWeb, cmp.Or(c.raw, "127.0.0.1:0"), c.ofRaw)
+	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q%s}\n- {name: raw, address: %q, protocol: tcp%s}\n%s",
+		cmp.Or(c.web, "127.0.0.1:0"), c.ofWeb, cmp.Or(c.raw, "127.0.0.1:0"), c.ofRaw, c.doors)
 	fmt.Fprintf(&b, "policy: {dir: %q, poll: %s}\n", filepath.Join(dir, "policy"), cmp.Or(c.poll, "1s"))
 	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}}\n", filepath.Join(dir, "keys.yaml"))
 	for _, section := range []struct{ name, value, usual string }{
@@ -265,6 +266,7 @@ type receipt struct {
 	Outcomes struct {
 		Completed  int `json:"completed"`
 		IdleClosed int `json:"idle_closed"`
+		Errored    int `json:"errored"`
 	} `json:"outcomes"`
 	Exchanges struct {
 		LameDuck    int `json:"finished_in_lame_duck"`

@@ -21,6 +21,8 @@ type h2Conn struct {
 	goodbye
 	linger time.Duration
 
+	trailing int64 // bytes sent behind the last frame of a stream's message
+
 	alarm    time.Time // for which TimerState is armed; zero: it is not
 	idleDue  time.Time // while no stream is open: when the connection is closed for that
 	helloDue time.Time // until the client's first frame is whole
@@ -169,6 +171,11 @@ func (c *h2Conn) sendQueued() {
 	l := c.l
 	for c.core.Wants() && !c.half.full() {
 		l.out = c.core.Append(l.out[:0], pieceOut)
+		n, whole := h2.Trailing(l.out)
+		if !whole {
+			c.trailing = 0
+		}
+		c.trailing += int64(n)
 		c.sendOut(l.out)
 	}
 }
@@ -272,7 +279,8 @@ func (c *h2Conn) abort() {
 
 func (c *h2Conn) closed(end engine.End) {
 	c.closing = true
-	defer func() { // even if the walk panics
+	end.Unsent -= min(end.Unsent, c.trailing) // a goodbye that was not waited for is nobody's loss
+	defer func() {                            // even if the walk panics
 		c.core.Release()
 		if len(c.tunnels) > 0 {
 			c.outlived(end)

@@ -3,17 +3,20 @@
 //
 //	grpc serve                    # the interop server; prints its address
 //	grpc interop ADDRESS [CA]     # the interop cases, one line for each that passed
-//	grpc load ADDRESS [CA]        # calls until standard input ends; then prints what became of them as JSON
+//	grpc load [-channels 6] [-pace 2ms] ADDRESS [CA]
+//	                              # calls until standard input ends; then prints what became of them as JSON
 package main
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -36,17 +39,30 @@ func run(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "serve":
 		return serve()
-	case (len(args) == 2 || len(args) == 3) && (args[0] == "interop" || args[0] == "load"):
+	case (len(args) == 2 || len(args) == 3) && args[0] == "interop":
 		creds, err := trust(args[2:])
 		if err != nil {
 			return err
 		}
-		if args[0] == "load" {
-			return load(args[1], creds)
-		}
 		return cases(args[1], creds)
+	case len(args) > 0 && args[0] == "load":
+		var l loading
+		flags := flag.NewFlagSet("load", flag.ContinueOnError)
+		flags.IntVar(&l.channels, "channels", 6, "each has two callers of both kinds")
+		flags.DurationVar(&l.pace, "pace", 2*time.Millisecond, "rest of a caller between two calls")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		if rest := flags.Args(); len(rest) == 1 || len(rest) == 2 {
+			var err error
+			l.addr = rest[0]
+			if l.creds, err = trust(rest[1:]); err != nil {
+				return err
+			}
+			return l.run()
+		}
 	}
-	return errors.New("usage: grpc serve | interop ADDRESS [CA] | load ADDRESS [CA]")
+	return errors.New("usage: grpc serve | interop ADDRESS [CA] | load [-channels N] [-pace D] ADDRESS [CA]")
 }
 
 // trust makes credentials from the file of an authority; none: in the clear.

@@ -97,3 +97,19 @@ func (c *Conn) makeReady(s *Stream) {
 		c.ready.push(s)
 	}
 }
+
+// Trailing is how many of the bytes that Append gave last, frames, stand behind the last one that tells of a
+// stream's message: of a connection that broke there, nobody lost anything by them. whole: all of them.
+func Trailing(out []byte) (n int, whole bool) {
+	n = len(out)
+	for rest := out; len(rest) >= headerLen; {
+		f := parseFrame(rest)
+		rest = rest[min(len(rest), headerLen+f.length):]
+		switch f.typ {
+		case frameData, frameHeaders, frameContinuation, framePush, frameReset:
+			n = len(rest)
+		case framePriority, frameSettings, framePing, frameGoAway, frameWindow:
+		}
+	}
+	return n, n == len(out)
+}

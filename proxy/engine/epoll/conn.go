@@ -205,6 +205,9 @@ func (l *loop) endKnowing(c *conn, err error, unconfirmed int) {
 	c.lost += int64(len(c.out) - c.off)
 	l.emptied(c)
 	l.endMoves(c)
+	if c.finSent && unconfirmed > 0 {
+		unconfirmed-- // the FIN, which the kernel counts too
+	}
 	c.lost += int64(unconfirmed)
 	if c.phase == dialing {
 		c.undialed = true

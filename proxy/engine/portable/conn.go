@@ -38,6 +38,7 @@ type conn struct {
 	writing  int    // bytes the writer has in its hands
 	lost     int64  // bytes of Send that will never leave, or whose arrival nobody will confirm
 	finSent  bool   // CloseWrite was asked for
+	fin      bool   // it is in the kernel
 
 	closing   bool
 	asked     bool // closing, by the handler and not by Driver.Close: it must not send
@@ -102,7 +103,7 @@ func (c *conn) abort() {
 func (c *conn) fail(err error) {
 	if c.broken == nil {
 		c.broken = err
-		c.lost += outQueue(c.nc) // the kernel forgets with the descriptor
+		c.lost += c.unconfirmed() // the kernel forgets with the descriptor
 	}
 	c.nc.Close()
 	c.readable.Signal()
@@ -114,6 +115,15 @@ func (c *conn) resetOnClose() {
 	if t, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0)
 	}
+}
+
+// unconfirmed is how many bytes the peer's kernel has not acknowledged.
+func (c *conn) unconfirmed() int64 {
+	n := outQueue(c.nc)
+	if c.fin && n > 0 {
+		n-- // the FIN, which the kernel counts too
+	}
+	return n
 }
 
 // queued is the number of bytes of Send that the kernel has not taken, or that are lost.
@@ -130,7 +140,7 @@ func (c *conn) done() {
 		}
 		return
 	}
-	end := engine.End{Err: c.broken, Unsent: c.queued() + outQueue(c.nc), Discarded: c.discarded}
+	end := engine.End{Err: c.broken, Unsent: c.queued() + c.unconfirmed(), Discarded: c.discarded}
 	if end.Err == nil {
 		end.Err = c.writeErr
 	}

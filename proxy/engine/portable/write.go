@@ -80,6 +80,7 @@ func (c *conn) endWrite() {
 		_ = cw.CloseWrite()
 	}
 	c.s.mu.Lock()
+	c.fin = true
 	// The reader ends at EOF, at the deadline of close, or with an error.
 	for c.running == 2 && c.broken == nil {
 		c.s.wait(&c.writable)

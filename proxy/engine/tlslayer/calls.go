@@ -23,6 +23,7 @@ func (s *shard) Send(id engine.ConnID, b []byte) {
 	_, err := c.tls.Write(b)
 	out := c.wire.fetch()
 	c.owed = true
+	c.last.note(len(out), len(b))
 	s.Shard.Send(id, out)
 	if s.out = nil; cap(out) <= maxScratch {
 		s.out = out[:0]

@@ -54,3 +54,27 @@ func TestSmallRequestIsDiscarded(t *testing.T) {
 		}
 	})
 }
+
+// A goodbye that finds its client gone is no byte of the handler's that did not arrive.
+func TestGoodbyeToNobodyIsNoLoss(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.call(func() {
+			r.eof = func(id engine.ConnID) { r.sh.Close(id, patience) }
+		})
+		raw := r.dial()
+		c := tls.Client(raw, r.client())
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+		raw.Close()
+		if end := await[closed](r); end.Unsent != 0 {
+			t.Errorf("%+v", end)
+		}
+	})
+}

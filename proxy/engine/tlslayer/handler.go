@@ -96,6 +96,7 @@ func (s *shard) flush(c *conn) {
 		return
 	}
 	c.ours += len(out)
+	c.last.note(len(out), 0)
 	s.Shard.Send(c.id, out)
 }
 
@@ -123,6 +124,7 @@ func (s *shard) Closed(id engine.ConnID, end engine.End) {
 		if end.Err == nil {
 			end.Err = c.err
 		}
+		end.Unsent = c.last.plain(end.Unsent)
 		if end.Discarded <= c.alert {
 			end.Discarded = 0
 		}

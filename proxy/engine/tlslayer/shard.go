@@ -38,6 +38,7 @@ type conn struct {
 	mute   int   // bytes that came since the handler last got one
 	alert  int64 // size of an alert's record
 	fin    bool  // close_notify was sent
+	last   tail
 
 	ahead []byte // plaintext that Unread has opened
 }
