@@ -87,7 +87,7 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	cfg := withKey(r.load)
 	cfg.Addr, cfg.Duration, cfg.Routes = at(set.HTTP), a.duration(), r.routes
 	switch r.load.Wire {
-	case load.TLS, load.Handshake:
+	case load.TLS, load.Handshake, load.Hybrid:
 		cfg.Addr = at(set.HTTPS)
 	case load.H2C:
 		cfg.Addr = at(set.H2C)

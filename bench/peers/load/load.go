@@ -61,7 +61,7 @@ func Run(cfg Config, in io.Reader, out io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if cfg.Wire != Plain {
+	if cfg.Wire != Plain && cfg.Wire != TLS {
 		lines := bufio.NewReader(in)
 		return runWire(cfg, lines, out, func() error { _, err := lines.ReadString('\n'); return err })
 	}

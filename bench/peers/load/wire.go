@@ -27,13 +27,18 @@ const (
 	Plain     Wire = ""          // HTTP/1.1
 	TLS       Wire = "tls"       // HTTP/1.1 over TLS 1.3
 	Handshake Wire = "handshake" // that, with a full handshake for each request
+	Hybrid    Wire = "hybrid"    // that, with X25519MLKEM768 offered as browsers do
 	H2C       Wire = "h2c"       // HTTP/2 by prior knowledge, Streams at a time on each connection
 )
 
 // Streams is how many requests are under way on a connection of H2C.
 const Streams = 16
 
-// wires is the load of all but Plain: one goroutine for each connection. What the client costs is not
+// sameCurve is what clients offer, so that everybody does the same work: of servers that know X25519MLKEM768, as ours,
+// crypto/tls would ask for that, and OpenSSL before 3.5 has not got it.
+var sameCurve = []tls.CurveID{tls.X25519}
+
+// wires is the load of Handshake, Hybrid and H2C: one goroutine for each connection. What the client costs is not
 // measured; the proxy is alone on its CPU.
 type wires struct {
 	Config
@@ -104,10 +109,14 @@ func (w *wires) players() (all []player, err error) {
 	return all, nil
 }
 
-// client is one connection of HTTP/1.1 over TLS.
+// client makes a connection of HTTP/1.1 over TLS for each request.
 func (w *wires) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: w.Wire == Handshake, MaxConnsPerHost: 1,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, // the proxy's certificate is made for the run
+	cfg := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, CurvePreferences: sameCurve} // the proxy's certificate is made for the run
+	if w.Wire == Hybrid {
+		cfg.CurvePreferences = nil
+	}
+	return &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true, MaxConnsPerHost: 1,
+		TLSClientConfig: cfg,
 		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}}}
 }
 

@@ -55,7 +55,7 @@ func answers(t *testing.T, wire Wire, wrong *atomic.Bool) (addr string, handshak
 
 // Each wire carries requests whose answers are compared, on as many connections as it says.
 func TestWires(t *testing.T) {
-	for _, wire := range []Wire{TLS, Handshake, H2C} {
+	for _, wire := range []Wire{TLS, Handshake, Hybrid, H2C} {
 		t.Run(string(wire), func(t *testing.T) {
 			var wrong atomic.Bool
 			addr, conns := answers(t, wire, &wrong)
@@ -76,7 +76,8 @@ func TestWires(t *testing.T) {
 			if r.Count == 0 || r.Errors > 0 || r.Mismatches > 0 || r.Bytes != r.Count*1024 || r.P99 <= 0 {
 				t.Errorf("%+v", r)
 			}
-			if n := conns.Load(); wire == Handshake && int64(n) < r.Count || wire != Handshake && n != 3 {
+			each := wire == Handshake || wire == Hybrid
+			if n := conns.Load(); each && int64(n) < r.Count || !each && n != 3 {
 				t.Errorf("%d connections for %d requests", n, r.Count)
 			}
 			wrong.Store(true)
