@@ -70,6 +70,8 @@ func rows() []row {
 		{name: "handshake", title: "a full TLS 1.3 handshake (X25519, P-256) for each GET of 1 KiB, 16 at a time", load: with(get(16, 1024), func(c *load.Config) { c.Wire = load.Handshake })},
 		{name: "hybrid", title: "the same where the client offers X25519MLKEM768, which only Sluice takes", load: with(get(16, 1024), func(c *load.Config) { c.Wire = load.Hybrid }), perWorkers: 1},
 		{name: "h2c", title: "HTTP/2 without TLS, GET, 1 KiB, 8 connections of 16 streams", load: with(get(8, 1024), func(c *load.Config) { c.Wire = load.H2C })},
+		{name: "grpc", title: "gRPC unary over HTTP/2 without TLS to an origin of the same, 128 bytes there and back, 8 connections of 16 calls", load: with(get(8, 128), func(c *load.Config) { c.Wire = load.GRPC })},
+		{name: "websocket", title: "WebSocket, messages of 1 KiB there and back, 64 connections", load: with(get(64, 1024), func(c *load.Config) { c.Wire = load.WebSocket })},
 		{name: "routes10", title: "keep-alive GET, 1 KiB, 64 connections, 10 routes", load: get(64, 1024), routes: 10, perWorkers: 1},
 		{name: "routes100k", title: "keep-alive GET, 1 KiB, 64 connections, 100,000 routes", load: with(get(64, 1024), func(c *load.Config) { c.Warm = 12 * time.Second }), routes: 100_000, perWorkers: 1},
 	}

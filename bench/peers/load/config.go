@@ -57,6 +57,9 @@ func (c Config) Validate() error {
 	case c.Mode != KeepAlive || c.Upload || c.Routes > 0:
 		return fmt.Errorf("load: wire %q does not go with mode %s, uploads or routes", c.Wire, c.Mode)
 	}
+	if c.Wire == WebSocket && (c.Size <= short || c.Size > 65535) {
+		return fmt.Errorf("load: messages of %d bytes; want %d to 65535", c.Size, short+1)
+	}
 	switch c.Mode {
 	case KeepAlive, Paced, Churn, Bulk, Echo, Idle:
 		return nil

@@ -38,6 +38,7 @@ type conn struct {
 	part  []byte // a head that came in part
 	at    int64  // bytes of content that came
 	want  int64  // of these
+	open  bool   // the WebSocket is
 }
 
 // dialSome makes connections while there are some to make.
@@ -146,7 +147,11 @@ func (c *client) begin(k *conn, since time.Time) {
 		k.step, k.want = content, int64(c.Size)
 		b = append(append(b, k.id[:]...), c.pattern[body.IDLen:c.Size]...)
 	default:
-		b = c.request(b, k)
+		if k.open {
+			b = c.message(b, k)
+		} else {
+			b = c.request(b, k)
+		}
 	}
 	c.compose = b
 	n, err := k.write(b)

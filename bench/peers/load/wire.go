@@ -29,6 +29,8 @@ const (
 	Handshake Wire = "handshake" // that, with a full handshake for each request
 	Hybrid    Wire = "hybrid"    // that, with X25519MLKEM768 offered as browsers do
 	H2C       Wire = "h2c"       // HTTP/2 by prior knowledge, Streams at a time on each connection
+	GRPC      Wire = "grpc"      // that, with a unary call for each request, which is answered with its own message
+	WebSocket Wire = "websocket" // messages that come back, one at a time on each connection
 )
 
 // Streams is how many requests are under way on a connection of H2C.
@@ -38,7 +40,7 @@ const Streams = 16
 // crypto/tls would ask for that, and OpenSSL before 3.5 has not got it.
 var sameCurve = []tls.CurveID{tls.X25519}
 
-// wires is the load of Handshake, Hybrid and H2C: one goroutine for each connection. What the client costs is not
+// wires is the load of Handshake, Hybrid, H2C and GRPC: one goroutine for each connection. What the client costs is not
 // measured; the proxy is alone on its CPU.
 type wires struct {
 	Config
@@ -93,13 +95,13 @@ type player struct {
 
 func (w *wires) players() (all []player, err error) {
 	for range w.Conns {
-		if w.Wire == H2C {
+		if w.Wire == H2C || w.Wire == GRPC {
 			conn, err := net.Dial("tcp", w.Addr)
 			if err != nil {
 				return all, err
 			}
 			s := &streams{w: w, conn: conn, began: time.Now()}
-			s.core = h2.New(h2.Config{Client: true}, s)
+			s.core = h2.New(h2.Config{Client: true, Floods: h2.Floods{Control: h2.Budget{Burst: -1}}}, s)
 			all = append(all, player{func(_ context.Context, until time.Time) error { s.until = until; return s.run() }, func() { _ = conn.Close() }})
 			continue
 		}
