@@ -53,6 +53,9 @@ func (o Order) String() string {
 // With is terms that suit exchanges of either kind on one connection: each may go on for as long as its own terms let it, and hears
 // what they promise it. nil: none. One of the two is returned where it says all of that.
 func (t *Terms) With(other *Terms) *Terms {
+	if t == other {
+		return t
+	}
 	a, b := t.orNone(), other.orNone()
 	m := a
 	m.Deadline = max(a.Deadline, b.Deadline)
@@ -75,7 +78,8 @@ func (t *Terms) With(other *Terms) *Terms {
 	case b:
 		return other
 	}
-	return &m
+	joined := m // of its own, so that only this case costs memory
+	return &joined
 }
 
 func (t *Terms) orNone() Terms {

@@ -12,12 +12,15 @@ import (
 // located implements requester.
 func (st *h2Stream) located() {
 	c := st.c
-	if c.core.Streams() == 1 {
-		c.mixed = false
+	switch {
+	case c.core.Streams() == 1:
+		c.mixed, c.only = false, st.x.route
 		c.describe(st.x)
-		return
+	case !c.mixed && c.only != nil && c.only == st.x.route: // one more of the same
+		c.describe(st.x)
+	default:
+		c.retime()
 	}
-	c.retime()
 }
 
 // retime chooses which of the exchanges that run stands for the connection.
@@ -44,7 +47,9 @@ func (c *h2Conn) retime() {
 			best = x
 		}
 	})
+	c.only = nil
 	if best != nil {
+		c.only = best.route
 		c.describeBy(best, terms)
 	}
 }

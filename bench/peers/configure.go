@@ -29,6 +29,7 @@ type setting struct {
 	HTTPS, H2C            int
 	Public                bool // sluice: no stages
 	OriginHTTP, OriginTCP int
+	OriginGRPC            int
 	Log, Root             bool
 	KeySum                string
 	Routes                []route
@@ -39,7 +40,7 @@ type route struct{ N, Host int }
 // newSetting chooses free ports. Somebody might take one before the proxy does; then it
 // does not start and says so.
 func newSetting(dir string, workers, descriptors int, r row, p ports) (s setting, err error) {
-	s = setting{Dir: dir, Workers: workers, Descriptors: descriptors, OriginHTTP: p.http, OriginTCP: p.echo, Root: os.Geteuid() == 0}
+	s = setting{Dir: dir, Workers: workers, Descriptors: descriptors, OriginHTTP: p.http, OriginTCP: p.echo, OriginGRPC: p.grpc, Root: os.Geteuid() == 0}
 	if r.bulkPort {
 		s.OriginTCP = p.bulk
 	}

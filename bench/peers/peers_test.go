@@ -113,7 +113,7 @@ func TestFindMetric(t *testing.T) {
 func TestConfigurationsRender(t *testing.T) {
 	dir := t.TempDir()
 	for _, r := range rows() {
-		s, err := newSetting(dir, 2, 19_000, r, ports{1, 2, 3})
+		s, err := newSetting(dir, 2, 19_000, r, ports{1, 2, 3, 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestPeersAcceptTheirConfigurations(t *testing.T) {
 			continue
 		}
 		for _, m := range []mode{off, shipped} {
-			s, err := newSetting(t.TempDir(), 1, 19_000, row{}, ports{1, 2, 3})
+			s, err := newSetting(t.TempDir(), 1, 19_000, row{}, ports{1, 2, 3, 4})
 			if err != nil {
 				t.Fatal(err)
 			}

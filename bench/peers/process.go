@@ -117,7 +117,7 @@ func again(ctx context.Context, on, dir string, args ...string) (*child, error) 
 }
 
 // ports is one set of the origin's.
-type ports struct{ http, echo, bulk int }
+type ports struct{ http, echo, bulk, grpc int }
 
 func startOrigin(ctx context.Context, on, dir string) (*child, []ports, error) {
 	c, err := again(ctx, on, dir, "origin")
@@ -126,7 +126,7 @@ func startOrigin(ctx context.Context, on, dir string) (*child, []ports, error) {
 	}
 	p := make([]ports, origin.Sets)
 	for i := range p {
-		if _, err := fmt.Fscan(c.out, &p[i].http, &p[i].echo, &p[i].bulk); err != nil {
+		if _, err := fmt.Fscan(c.out, &p[i].http, &p[i].echo, &p[i].bulk, &p[i].grpc); err != nil {
 			c.stop()
 			return nil, nil, fmt.Errorf("origin did not start: %w; %s", err, c.said())
 		}

@@ -279,7 +279,7 @@ func (r report) failed(b *strings.Builder) {
 // appendix shows every configuration as it was used, with ports and folders of an example.
 func (r report) appendix(b *strings.Builder) error {
 	b.WriteString("\n## Appendix: configurations\n\nAs rendered for one worker with the access log, with example ports; without it the lines about the log are missing.\n")
-	s := setting{Dir: "DIR", Workers: 1, Descriptors: 19000, HTTP: 8080, TCP: 8081, Probes: 9902, OriginHTTP: 9000, OriginTCP: 9001, Log: true, KeySum: "SHA-256 of the key"}
+	s := setting{Dir: "DIR", Workers: 1, Descriptors: 19000, HTTP: 8080, TCP: 8081, Probes: 9902, OriginHTTP: 9000, OriginTCP: 9001, OriginGRPC: 9002, Log: true, KeySum: "SHA-256 of the key"}
 	names := map[string][]string{us: {"sluice.yaml", "policy.yaml", "keys.yaml"}, "nginx": {"nginx.conf"}, "haproxy": {"haproxy.cfg"}, "caddy": {"caddy.json"}}
 	for _, p := range append([]string{us}, r.peers...) {
 		for _, name := range names[p] {

@@ -87,11 +87,11 @@ func (a *arena) take(ctx context.Context, r row, e entrant, round int) (s sample
 	cfg := withKey(r.load)
 	cfg.Addr, cfg.Duration, cfg.Routes = at(set.HTTP), a.duration(), r.routes
 	switch r.load.Wire {
-	case load.TLS, load.Handshake:
+	case load.TLS, load.Handshake, load.Hybrid:
 		cfg.Addr = at(set.HTTPS)
-	case load.H2C:
+	case load.H2C, load.GRPC:
 		cfg.Addr = at(set.H2C)
-	case load.Plain:
+	case load.Plain, load.WebSocket:
 	}
 	if r.raw() {
 		cfg.Addr = at(set.TCP)

@@ -11,7 +11,7 @@ func (c *Conn) sendHead(id uint32, fields []Field, end bool) {
 	if end {
 		f.flags |= flagEndStream
 	}
-	c.enc.out = appendFrame(out, f)
+	c.enc.begin(appendFrame(out, f))
 	for i := range fields {
 		c.enc.field(&fields[i])
 	}

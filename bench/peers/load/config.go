@@ -21,7 +21,7 @@ const (
 // Config of a load. Zero values are no defaults: Validate refuses what is missing.
 type Config struct {
 	Mode     Mode
-	Wire     Wire   // what requests travel over; all but Plain go with KeepAlive only
+	Wire     Wire   // what requests travel over; all but Plain and TLS go with KeepAlive only
 	Addr     string // of the proxy, loopback
 	Conns    int    // at a time
 	Size     int    // bytes of a response body, or of an upload or echo
@@ -52,8 +52,13 @@ func (c Config) Validate() error {
 	case c.Routes < 0 || c.Routes > 1_000_000:
 		return fmt.Errorf("load: %d routes; want at most 1000000", c.Routes)
 	}
-	if c.Wire != Plain && (c.Mode != KeepAlive || c.Upload || c.Routes > 0) {
-		return fmt.Errorf("load: wire %q goes with keep-alive GET only", c.Wire)
+	switch {
+	case c.Wire == Plain, c.Wire == TLS && (c.Mode == KeepAlive || c.Mode == Paced || c.Mode == Idle):
+	case c.Mode != KeepAlive || c.Upload || c.Routes > 0:
+		return fmt.Errorf("load: wire %q does not go with mode %s, uploads or routes", c.Wire, c.Mode)
+	}
+	if c.Wire == WebSocket && (c.Size <= short || c.Size > 65535) {
+		return fmt.Errorf("load: messages of %d bytes; want %d to 65535", c.Size, short+1)
 	}
 	switch c.Mode {
 	case KeepAlive, Paced, Churn, Bulk, Echo, Idle:

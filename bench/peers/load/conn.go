@@ -3,6 +3,7 @@
 package load
 
 import (
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 
 type conn struct {
 	fd    int
+	tls   *tls.Conn // nil: none
 	step  step
 	since time.Time
 	id    body.ID
@@ -36,6 +38,7 @@ type conn struct {
 	part  []byte // a head that came in part
 	at    int64  // bytes of content that came
 	want  int64  // of these
+	open  bool   // the WebSocket is
 }
 
 // dialSome makes connections while there are some to make.
@@ -91,6 +94,12 @@ func (c *client) handle(k *conn) {
 		c.making--
 		c.busy-- // begin counts it again
 		k.step = ready
+		if c.Wire == TLS {
+			if err := k.seal(); err != nil {
+				c.drop(k, fmt.Errorf("handshake: %w", err))
+				return
+			}
+		}
 		if c.Mode == Paced && c.phase == measuring {
 			c.next(k)
 		} else {
@@ -104,7 +113,7 @@ func (c *client) handle(k *conn) {
 		return
 	}
 	for c.conns[k.fd] == k {
-		n, err := unix.Read(k.fd, c.scratch)
+		n, err := k.read(c.scratch)
 		switch {
 		case err == unix.EAGAIN:
 			return
@@ -117,7 +126,7 @@ func (c *client) handle(k *conn) {
 			c.ended(k)
 			return
 		}
-		if c.receive(k, c.scratch[:n]); n < len(c.scratch) && k.step != goodbye && c.Mode != Bulk {
+		if c.receive(k, c.scratch[:n]); n < len(c.scratch) && k.step != goodbye && c.Mode != Bulk && k.tls == nil {
 			return // drained; a FIN comes as an event of its own
 		}
 	}
@@ -138,10 +147,14 @@ func (c *client) begin(k *conn, since time.Time) {
 		k.step, k.want = content, int64(c.Size)
 		b = append(append(b, k.id[:]...), c.pattern[body.IDLen:c.Size]...)
 	default:
-		b = c.request(b, k)
+		if k.open {
+			b = c.message(b, k)
+		} else {
+			b = c.request(b, k)
+		}
 	}
 	c.compose = b
-	n, err := unix.Write(k.fd, b)
+	n, err := k.write(b)
 	if err != nil && err != unix.EAGAIN {
 		c.drop(k, fmt.Errorf("write: %w", err))
 		return
@@ -157,7 +170,7 @@ func (c *client) flush(k *conn) bool {
 		if len(k.out) == 0 {
 			next = &k.rest
 		}
-		n, err := unix.Write(k.fd, *next)
+		n, err := k.write(*next)
 		if err == unix.EAGAIN {
 			return true
 		}

@@ -31,6 +31,9 @@ func (c *client) request(b []byte, k *conn) []byte {
 	} else {
 		b = append(b, "app"...)
 	}
+	if c.Wire == WebSocket {
+		b = append(b, "/ws"...)
+	}
 	b = strconv.AppendInt(append(b, '/'), int64(c.Size), 10)
 	b = append(append(b, '/'), k.id[:]...)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
@@ -45,6 +48,9 @@ func (c *client) request(b []byte, k *conn) []byte {
 	}
 	if c.Mode == Churn {
 		b = append(b, "Connection: close\r\n"...)
+	}
+	if c.Wire == WebSocket {
+		b = append(b, opening...)
 	}
 	if !c.Upload {
 		return append(b, "\r\n"...)
@@ -84,8 +90,11 @@ func (c *client) receive(k *conn, b []byte) {
 }
 
 func (c *client) right(k *conn, b []byte) bool {
-	if c.Mode == Bulk {
+	switch {
+	case c.Mode == Bulk:
 		return body.EqualStream(c.pattern, b, k.at)
+	case k.open:
+		return c.rightMessage(k, b)
 	}
 	return body.Equal(c.pattern, b, int(k.at), &k.id)
 }
@@ -178,6 +187,10 @@ func (c *client) readHead(k *conn, b []byte) []byte {
 			return nil
 		}
 		k.part = append([]byte(nil), b...)
+		return nil
+	}
+	if c.Wire == WebSocket {
+		c.opened(k, b, end+4)
 		return nil
 	}
 	if !bytes.HasPrefix(b, []byte("HTTP/1.1 200 ")) {

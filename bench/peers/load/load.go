@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how much longer than planned a phase may take before the load gives up.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // phase of a load. Edges: warming -> measuring or warming -> resting; measuring -> resting.
 // While resting, no new request begins; what is in flight finishes.
@@ -61,7 +61,7 @@ func Run(cfg Config, in io.Reader, out io.Writer) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	if cfg.Wire != Plain {
+	if cfg.Wire != Plain && cfg.Wire != TLS && cfg.Wire != WebSocket {
 		lines := bufio.NewReader(in)
 		return runWire(cfg, lines, out, func() error { _, err := lines.ReadString('\n'); return err })
 	}

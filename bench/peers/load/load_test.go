@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serve starts the origin and returns the addresses of its three ports.
-func serve(t *testing.T) (http, echo, bulk string) {
+// serve starts the origin and returns the addresses of its ports.
+func serve(t *testing.T) (http, echo, bulk, grpc string) {
 	t.Helper()
 	leash, end, err := os.Pipe()
 	if err != nil {
@@ -38,14 +38,14 @@ func serve(t *testing.T) (http, echo, bulk string) {
 		}
 		_ = leash.Close()
 	})
-	var ports [3 * origin.Sets]int
+	var ports [4 * origin.Sets]int
 	for i := range ports {
 		if _, err := fmt.Fscan(out, &ports[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	at := func(p int) string { return fmt.Sprintf("127.0.0.1:%d", p) }
-	return at(ports[0]), at(ports[1]), at(ports[2])
+	return at(ports[0]), at(ports[1]), at(ports[2]), at(ports[3])
 }
 
 // run does a whole load as the harness does.
@@ -76,7 +76,7 @@ func run(t *testing.T, cfg Config) (Result, error) {
 }
 
 func TestEveryModeAgainstTheOrigin(t *testing.T) {
-	http, echo, bulk := serve(t)
+	http, echo, bulk, grpc := serve(t)
 	const d = 150 * time.Millisecond
 	for name, cfg := range map[string]Config{
 		"keep-alive": {Mode: KeepAlive, Addr: http, Conns: 300, Size: 1024},
@@ -89,6 +89,8 @@ func TestEveryModeAgainstTheOrigin(t *testing.T) {
 		"echo":       {Mode: Echo, Addr: echo, Conns: 8, Size: 1024},
 		"bulk":       {Mode: Bulk, Addr: bulk, Conns: 2, Size: 1024},
 		"idle":       {Mode: Idle, Addr: http, Conns: 300, Size: 1024},
+		"grpc":       {Mode: KeepAlive, Wire: GRPC, Addr: grpc, Conns: 3, Size: 128, Key: "k"},
+		"websocket":  {Mode: KeepAlive, Wire: WebSocket, Addr: http, Conns: 8, Size: 1024},
 	} {
 		cfg.Warm, cfg.Duration = 20*time.Millisecond, d
 		r, err := run(t, cfg)
@@ -172,7 +174,7 @@ func TestWhatIsWrongIsSeen(t *testing.T) {
 
 // A wrong upload is found by the origin: here by one that is told another size.
 func TestOriginComparesUploads(t *testing.T) {
-	http, _, _ := serve(t)
+	http, _, _, _ := serve(t)
 	c, err := net.Dial("tcp4", http)
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +205,7 @@ func TestOriginComparesUploads(t *testing.T) {
 
 // With Connection: close, which the floor passes on, the origin waits for the body all the same.
 func TestOriginReadsABodyBeforeItCloses(t *testing.T) {
-	http, _, _ := serve(t)
+	http, _, _, _ := serve(t)
 	c, err := net.Dial("tcp4", http)
 	if err != nil {
 		t.Fatal(err)

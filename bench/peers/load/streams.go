@@ -3,6 +3,7 @@
 package load
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
-// streams is one connection of H2C: what one read brings is answered by the next requests in one write, as clients
+// streams is one connection of H2C or GRPC: what one read brings is answered by the next requests in one write, as clients
 // do that have many under way.
 type streams struct {
 	w     *wires
@@ -22,6 +23,9 @@ type streams struct {
 	began time.Time
 	open  int
 	err   error
+
+	common  []h2.Field // of all requests
+	message []byte     // scratch
 }
 
 // call is one request of it.
@@ -29,8 +33,12 @@ type call struct {
 	id    body.ID
 	since time.Time
 	at    int
-	ok    bool
+	ok    bool // the status of HTTP is
+	done  bool // GRPC: that of the call is
 }
+
+// prefix is what a message of n bytes begins with in gRPC.
+func prefix(n int) [5]byte { return [5]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)} }
 
 // run keeps Streams requests under way until the time is up, and waits for the last answer.
 func (s *streams) run() error {
@@ -64,24 +72,44 @@ func (s *streams) run() error {
 
 func (s *streams) next() {
 	id := body.NewID(s.w.nextID.Add(1))
-	path := strconv.AppendInt([]byte("/app/"), int64(s.w.Size), 10)
-	path = append(append(path, '/'), id[:]...)
-	fields := append(head2, h2.Field{Name: []byte(":path"), Value: path})
-	for _, f := range [...][2]string{{"user-agent", "sluice-bench/1"}, {"accept", "*/*"}, {"accept-encoding", "gzip"}, {"cookie", "session=0123456789abcdef0123456789abcdef"}, {"x-api-key", s.w.Key}} {
-		if f[1] != "" {
-			fields = append(fields, h2.Field{Name: []byte(f[0]), Value: []byte(f[1])})
-		}
+	grpc := s.w.Wire == GRPC
+	fields := append([]h2.Field(nil), s.fields()...)
+	if !grpc {
+		path := strconv.AppendInt([]byte("/app/"), int64(s.w.Size), 10)
+		fields = append(fields[:3:3], append([]h2.Field{{Name: []byte(":path"), Value: append(append(path, '/'), id[:]...)}}, fields[3:]...)...)
 	}
-	st, err := s.core.Open(fields, true)
+	st, err := s.core.Open(fields, !grpc)
 	if err != nil {
 		s.err = err
 		return
 	}
 	st.Owner = &call{id: id, since: time.Now()}
 	s.open++
+	if grpc {
+		head := prefix(s.w.Size)
+		s.message = append(append(append(s.message[:0], head[:]...), id[:]...), s.w.pattern[body.IDLen:s.w.Size]...)
+		st.Write(s.message, true)
+	}
 }
 
-var head2 = []h2.Field{{Name: []byte(":method"), Value: []byte("GET")}, {Name: []byte(":scheme"), Value: []byte("http")}, {Name: []byte(":authority"), Value: []byte("bench.example.com")}}
+// fields are those of every request, but for the path of one that is no call.
+func (s *streams) fields() []h2.Field {
+	if s.common != nil {
+		return s.common
+	}
+	all := [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "bench.example.com"}, {"user-agent", "sluice-bench/1"}, {"accept", "*/*"},
+		{"accept-encoding", "gzip"}, {"cookie", "session=0123456789abcdef0123456789abcdef"}, {"x-api-key", s.w.Key}}
+	if s.w.Wire == GRPC {
+		all = [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "bench.example.com"}, {":path", "/app/call"}, {"user-agent", "grpc-bench/1"},
+			{"content-type", "application/grpc"}, {"te", "trailers"}, {"x-api-key", s.w.Key}}
+	}
+	for _, f := range all {
+		if f[1] != "" {
+			s.common = append(s.common, h2.Field{Name: []byte(f[0]), Value: []byte(f[1])})
+		}
+	}
+	return s.common
+}
 
 // Head implements h2.Events.
 func (s *streams) Head(st *h2.Stream, fields []h2.Field, _ bool) {
@@ -95,21 +123,51 @@ func (s *streams) Head(st *h2.Stream, fields []h2.Field, _ bool) {
 // Data implements h2.Events.
 func (s *streams) Data(st *h2.Stream, b []byte, _ bool) {
 	c := st.Owner.(*call)
-	if c.at+len(b) > s.w.Size || !body.Equal(s.w.pattern, b, c.at, &c.id) {
+	s.core.Consumed(st, len(b))
+	if !s.right(c, b) {
 		s.w.mismatch()
 		s.err = fmt.Errorf("request %s: a wrong byte", c.id[:])
 		return
 	}
 	c.at += len(b)
-	s.core.Consumed(st, len(b))
+}
+
+// right compares a piece of a response, which GRPC begins with a prefix.
+func (s *streams) right(c *call, b []byte) bool {
+	at := c.at
+	if s.w.Wire == GRPC {
+		head := prefix(s.w.Size)
+		if at < len(head) {
+			n := min(len(b), len(head)-at)
+			if !bytes.Equal(b[:n], head[at:at+n]) {
+				return false
+			}
+			b, at = b[n:], at+n
+		}
+		at -= len(head)
+	}
+	return at+len(b) <= s.w.Size && body.Equal(s.w.pattern, b, at, &c.id)
+}
+
+// Trailers implements h2.Events.
+func (s *streams) Trailers(st *h2.Stream, fields []h2.Field) {
+	for _, f := range fields {
+		if string(f.Name) == "grpc-status" {
+			st.Owner.(*call).done = string(f.Value) == "0"
+		}
+	}
 }
 
 // Done implements h2.Events.
 func (s *streams) Done(st *h2.Stream) {
 	c := st.Owner.(*call)
 	s.open--
-	if !c.ok || c.at != s.w.Size {
-		s.err = fmt.Errorf("request %s: 200 is %v, %d bytes", c.id[:], c.ok, c.at)
+	want := s.w.Size
+	if s.w.Wire == GRPC {
+		want += len(prefix(0))
+	}
+	if !c.ok || c.at != want || c.done != (s.w.Wire == GRPC) {
+		s.err = fmt.Errorf("request %s: 200 is %v, grpc-status 0 is %v, %d bytes", c.id[:], c.ok, c.done, c.at)
 		return
 	}
 	s.w.finished(c.since, c.at)
@@ -128,11 +186,10 @@ func (s *streams) Reset(_ *h2.Stream, why h2.Cause) {
 func (s *streams) GoAway(uint32, h2.ErrorCode, []byte) { s.err = fmt.Errorf("the proxy says goodbye") }
 
 // What this client has no use for.
-func (s *streams) Interim(*h2.Stream, []h2.Field)  {}
-func (s *streams) TooLarge(*h2.Stream)             {}
-func (s *streams) Trailers(*h2.Stream, []h2.Field) {}
-func (s *streams) Room(*h2.Stream)                 {}
-func (s *streams) Refused(uint32, h2.Reason)       {}
-func (s *streams) Settings()                       {}
-func (s *streams) NoticeAcked()                    {}
-func (s *streams) Pong()                           {}
+func (s *streams) Interim(*h2.Stream, []h2.Field) {}
+func (s *streams) TooLarge(*h2.Stream)            {}
+func (s *streams) Room(*h2.Stream)                {}
+func (s *streams) Refused(uint32, h2.Reason)      {}
+func (s *streams) Settings()                      {}
+func (s *streams) NoticeAcked()                   {}
+func (s *streams) Pong()                          {}

@@ -27,13 +27,20 @@ const (
 	Plain     Wire = ""          // HTTP/1.1
 	TLS       Wire = "tls"       // HTTP/1.1 over TLS 1.3
 	Handshake Wire = "handshake" // that, with a full handshake for each request
+	Hybrid    Wire = "hybrid"    // that, with X25519MLKEM768 offered as browsers do
 	H2C       Wire = "h2c"       // HTTP/2 by prior knowledge, Streams at a time on each connection
+	GRPC      Wire = "grpc"      // that, with a unary call for each request, which is answered with its own message
+	WebSocket Wire = "websocket" // messages that come back, one at a time on each connection
 )
 
 // Streams is how many requests are under way on a connection of H2C.
 const Streams = 16
 
-// wires is the load of all but Plain: one goroutine for each connection. What the client costs is not
+// sameCurve is what clients offer, so that everybody does the same work: of servers that know X25519MLKEM768, as ours,
+// crypto/tls would ask for that, and OpenSSL before 3.5 has not got it.
+var sameCurve = []tls.CurveID{tls.X25519}
+
+// wires is the load of Handshake, Hybrid, H2C and GRPC: one goroutine for each connection. What the client costs is not
 // measured; the proxy is alone on its CPU.
 type wires struct {
 	Config
@@ -88,13 +95,13 @@ type player struct {
 
 func (w *wires) players() (all []player, err error) {
 	for range w.Conns {
-		if w.Wire == H2C {
+		if w.Wire == H2C || w.Wire == GRPC {
 			conn, err := net.Dial("tcp", w.Addr)
 			if err != nil {
 				return all, err
 			}
 			s := &streams{w: w, conn: conn, began: time.Now()}
-			s.core = h2.New(h2.Config{Client: true}, s)
+			s.core = h2.New(h2.Config{Client: true, Floods: h2.Floods{Control: h2.Budget{Burst: -1}}}, s)
 			all = append(all, player{func(_ context.Context, until time.Time) error { s.until = until; return s.run() }, func() { _ = conn.Close() }})
 			continue
 		}
@@ -104,10 +111,14 @@ func (w *wires) players() (all []player, err error) {
 	return all, nil
 }
 
-// client is one connection of HTTP/1.1 over TLS.
+// client makes a connection of HTTP/1.1 over TLS for each request.
 func (w *wires) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: w.Wire == Handshake, MaxConnsPerHost: 1,
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, // the proxy's certificate is made for the run
+	cfg := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, CurvePreferences: sameCurve} // the proxy's certificate is made for the run
+	if w.Wire == Hybrid {
+		cfg.CurvePreferences = nil
+	}
+	return &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true, MaxConnsPerHost: 1,
+		TLSClientConfig: cfg,
 		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}}}
 }
 

@@ -24,6 +24,10 @@ func answers(t *testing.T, wire Wire, wrong *atomic.Bool) (addr string, handshak
 	handshakes = &atomic.Int32{}
 	pattern := body.Pattern()
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wire == GRPC {
+			echoCall(w, r, wrong.Load())
+			return
+		}
 		parts := strings.Split(r.URL.Path, "/") // "", "app", size, id
 		n, err := strconv.Atoi(parts[2])
 		if err != nil {
@@ -42,7 +46,7 @@ func answers(t *testing.T, wire Wire, wrong *atomic.Bool) (addr string, handshak
 			handshakes.Add(1)
 		}
 	}
-	if wire == H2C {
+	if wire == H2C || wire == GRPC {
 		srv.Config.Protocols = new(http.Protocols)
 		srv.Config.Protocols.SetUnencryptedHTTP2(true)
 		srv.Start()
@@ -53,9 +57,24 @@ func answers(t *testing.T, wire Wire, wrong *atomic.Bool) (addr string, handshak
 	return srv.Listener.Addr().String(), handshakes
 }
 
+// echoCall answers a call with its own message, or with one byte of it changed.
+func echoCall(w http.ResponseWriter, r *http.Request, wrong bool) {
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.Method != http.MethodPost || r.Header.Get("Te") != "trailers" || len(b) != 5+1024 {
+		http.Error(w, "no call", http.StatusBadRequest)
+		return
+	}
+	if wrong {
+		b[len(b)-1]++
+	}
+	w.Header().Set("Trailer", "Grpc-Status")
+	_, _ = w.Write(b)
+	w.Header().Set("Grpc-Status", "0")
+}
+
 // Each wire carries requests whose answers are compared, on as many connections as it says.
 func TestWires(t *testing.T) {
-	for _, wire := range []Wire{TLS, Handshake, H2C} {
+	for _, wire := range []Wire{TLS, Handshake, Hybrid, H2C, GRPC} {
 		t.Run(string(wire), func(t *testing.T) {
 			var wrong atomic.Bool
 			addr, conns := answers(t, wire, &wrong)
@@ -73,10 +92,15 @@ func TestWires(t *testing.T) {
 				return r
 			}
 			r := run()
-			if r.Count == 0 || r.Errors > 0 || r.Mismatches > 0 || r.Bytes != r.Count*1024 || r.P99 <= 0 {
+			size := int64(1024)
+			if wire == GRPC {
+				size += 5
+			}
+			if r.Count == 0 || r.Errors > 0 || r.Mismatches > 0 || r.Bytes != r.Count*size || r.P99 <= 0 {
 				t.Errorf("%+v", r)
 			}
-			if n := conns.Load(); wire == Handshake && int64(n) < r.Count || wire != Handshake && n != 3 {
+			each := wire == Handshake || wire == Hybrid
+			if n := conns.Load(); each && int64(n) < r.Count || !each && n != 3 {
 				t.Errorf("%d connections for %d requests", n, r.Count)
 			}
 			wrong.Store(true)
@@ -85,4 +109,59 @@ func TestWires(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A message that comes back with a wrong byte, in its header or behind it, is noticed.
+func TestWrongMessagesAreSeen(t *testing.T) {
+	for name, change := range map[string]func(head []byte, b []byte){
+		"header": func(head, _ []byte) { head[1]-- },
+		"first":  func(_, b []byte) { b[0]++ },
+		"last":   func(_, b []byte) { b[len(b)-1]++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() { // ends when the listener closes
+				defer close(done)
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					answerMessage(c, change)
+				}
+			}()
+			t.Cleanup(func() { _ = l.Close(); <-done })
+			r, err := run(t, Config{Mode: KeepAlive, Wire: WebSocket, Addr: l.Addr().String(), Conns: 1, Size: 200, Duration: 50 * time.Millisecond})
+			if err != nil || r.Mismatches == 0 || r.Count != 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// answerMessage opens a WebSocket and sends one message back, changed.
+func answerMessage(c net.Conn, change func(head, b []byte)) {
+	defer func() { _ = c.Close() }()
+	in := make([]byte, 64<<10)
+	if _, err := c.Read(in); err != nil {
+		return
+	}
+	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n"); err != nil {
+		return
+	}
+	frame := make([]byte, 8+200)
+	if _, err := io.ReadFull(c, frame); err != nil {
+		return
+	}
+	head, b := append([]byte(nil), frame[:4]...), frame[8:]
+	head[1] &^= 0x80
+	for i := range b {
+		b[i] ^= frame[4+i&3]
+	}
+	change(head, b)
+	_, _ = c.Write(append(head, b...))
 }

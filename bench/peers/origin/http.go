@@ -77,7 +77,7 @@ func (s *server) begin(c *conn, head []byte) bool {
 	if size < body.IDLen || size > body.Max {
 		return false
 	}
-	length := 0
+	length, key := 0, []byte(nil)
 	for len(fields) > 0 {
 		var f []byte
 		f, fields, _ = bytes.Cut(fields, []byte("\r\n"))
@@ -86,6 +86,8 @@ func (s *server) begin(c *conn, head []byte) bool {
 		switch {
 		case len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length")):
 			length = atoi(value)
+		case len(name) == len("sec-websocket-key") && bytes.EqualFold(name, []byte("sec-websocket-key")):
+			key = value
 		case len(name) == len("connection") && bytes.EqualFold(name, []byte("connection")):
 			c.hangup = bytes.EqualFold(value, []byte("close"))
 		case len(name) == len("transfer-encoding") && bytes.EqualFold(name, []byte("transfer-encoding")):
@@ -94,6 +96,9 @@ func (s *server) begin(c *conn, head []byte) bool {
 	}
 	if length < 0 || length > body.Max {
 		return false
+	}
+	if key != nil {
+		return s.upgrade(c, key)
 	}
 	c.wrong, c.at, c.upload = string(method) == "POST" && length != size, 0, length
 	if length > 0 {

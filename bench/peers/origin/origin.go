@@ -6,8 +6,9 @@
 //	GET  /any/prefix/SIZE/ID   answers SIZE bytes of package body that begin with ID
 //	POST /any/prefix/SIZE/ID   reads such a body of Content-Length bytes, compares it, answers 64
 //
-// On a second port it echoes, on a third it sends as many bytes of the pattern as the 16
-// hexadecimal digits that it gets first say. Loopback only.
+// A GET that asks for a WebSocket gets one, on which every message comes back. On a second port it
+// echoes, on a third it sends as many bytes of the pattern as the 16 hexadecimal digits that it gets
+// first say, on a fourth unary calls of gRPC get their own message for an answer. Loopback only.
 //
 // Guarantees: a request body with one wrong byte is answered 409. Limits: only requests
 // with Content-Length; a head of at most 16 KiB; it trusts its callers to be the harness.
@@ -22,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluiceproxy/sluice/bench/peers/body"
+	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
 type kind int
@@ -30,7 +32,9 @@ const (
 	http kind = iota
 	echo
 	bulk
-	leash // the input whose end stops the server
+	grpc
+	websocket // what a connection of kind http becomes
+	leash     // the input whose end stops the server
 )
 
 // conn is one connection, or a listener.
@@ -49,6 +53,8 @@ type conn struct {
 	at     int // bytes of it that came
 	id     body.ID
 	wrong  bool // the request body is not what it must be
+
+	calls *calls // of kind grpc
 }
 
 type server struct {
@@ -57,14 +63,15 @@ type server struct {
 	pattern []byte
 	scratch []byte // for reads
 	compose []byte // for answers
+	pool    h2.Pool
 }
 
 // Sets is how many sets of ports there are: a run goes round them, because a proxy that was
 // ended leaves thousands of local ports waiting that lead to the one it was connected to.
 const Sets = 8
 
-// Serve listens on Sets times three loopback ports that the kernel chooses, writes their
-// numbers to ready as one line, "HTTP ECHO BULK HTTP ECHO BULK ...", and serves until in, a
+// Serve listens on Sets times four loopback ports that the kernel chooses, writes their
+// numbers to ready as one line, "HTTP ECHO BULK GRPC HTTP ECHO ...", and serves until in, a
 // pipe, is written to or closed. So it never outlives the harness. It closes what it opened.
 func Serve(in *os.File, ready io.Writer) error {
 	runtime.LockOSThread()
@@ -77,7 +84,7 @@ func Serve(in *os.File, ready io.Writer) error {
 	defer s.close()
 	var ports []any
 	for range Sets {
-		for _, k := range []kind{http, echo, bulk} {
+		for _, k := range []kind{http, echo, bulk, grpc} {
 			port, err := s.listen(k)
 			if err != nil {
 				return err
@@ -182,7 +189,11 @@ func (s *server) accept(l *conn) {
 			return
 		}
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		if s.add(&conn{fd: fd, kind: l.kind}, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET) != nil {
+		c := &conn{fd: fd, kind: l.kind}
+		if l.kind == grpc {
+			c.calls = s.newCalls()
+		}
+		if s.add(c, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET) != nil {
 			s.conns[fd] = nil
 			_ = unix.Close(fd)
 		}
@@ -232,6 +243,10 @@ func (s *server) input(c *conn, b []byte) bool {
 		return s.order(c, b)
 	case http:
 		return s.request(c, b)
+	case grpc:
+		return s.frames(c, b)
+	case websocket:
+		return s.messages(c, b)
 	case leash:
 	}
 	panic("BUG: origin: input of a descriptor that is no connection")

@@ -133,8 +133,7 @@ func (s *shard) greet(c *conn) {
 		c.tls = tls.Client(c.wire, c.cfg)
 	}
 	c.cfg, c.state = nil, handshaking
-	s.d.wg.Add(1)
-	go s.d.handshake(c)
+	s.d.begin(c)
 }
 
 // done ends a handshake.
