@@ -558,6 +558,24 @@ func TestH2BeforeThePolicy(t *testing.T) {
 	w.noneLeft()
 }
 
+// What a client sends before it hears that it has to leave is answered, and not refused by the final GOAWAY, as ever.
+func TestH2RefusalsCross(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.simple(ok)
+	p := w.dialH2("web")
+	first := p.call("GET", "/", true)
+	w.until("the refusal is on its way", func() bool { return w.core.Stats().Listeners[0].Refused["policy_unsynced"] == 1 })
+	if first.whole {
+		t.Fatal("it has arrived")
+	}
+	second := p.call("GET", "/", true)
+	w.until("both refusals", func() bool { return first.done && second.done && p.eof })
+	if first.status != "503" || second.status != "503" || second.reset != nil {
+		t.Errorf("status %s and %s, reset %v", first.status, second.status, second.reset)
+	}
+	w.noneLeft()
+}
+
 // One connection of HTTP/2 cannot take the upstream connections that others have a right to.
 func TestH2StreamsLeaveDescriptors(t *testing.T) {
 	w := h2Walk(t, Config{MaxConnections: 10})

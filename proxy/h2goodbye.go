@@ -20,6 +20,7 @@ type goodbye struct {
 	stage     goodbyeStage
 	noticeDue time.Time // when the notice counts as heard, without an answer
 	retireDue time.Time // when the connection is too old
+	departs   bool      // a refusal said so: the client needs another connection
 }
 
 type goodbyeStage uint8
@@ -73,10 +74,17 @@ func (c *h2Conn) NoticeAcked() {
 // final sends the final GOAWAY, if the client has heard the first. In a lame duck that may be undone it is not
 // said yet: until then everything is served.
 func (c *h2Conn) final() {
-	if c.stage == heard && (c.l.tracker.State() >= drain.Draining || c.retiring()) {
+	if c.stage == heard && (c.l.tracker.State() >= drain.Draining || c.departs || c.retiring()) {
 		c.core.Leave()
 		c.dirty()
 	}
+}
+
+// depart tells a client to leave that was refused. What it sent before it hears is refused alike, and answered.
+func (c *h2Conn) depart() {
+	c.departs = true
+	c.notice()
+	c.final() // who was told before
 }
 
 // retiring reports whether the connection is left for its own sake, and not for that of a stop.

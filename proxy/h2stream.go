@@ -209,7 +209,7 @@ func (st *h2Stream) respondWith(r response) {
 	x, l, c := st.x, st.c.l, st.c
 	c.mayLeave()
 	if r.leave {
-		c.core.Leave()
+		c.depart()
 	}
 	c.dirty()
 	if st.grpc {
