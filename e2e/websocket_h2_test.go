@@ -64,7 +64,7 @@ func TestWebSocketsOverHTTP2EndAtOnce(t *testing.T) {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
 			up := socketsOf(t, c.h2Server)
-			s := serve(t, nil, setup{policy: up.policy("drain: {close_at: start, close_code: 1012},"), drain: "{timeout: 26s, idle_close: 500ms, close_lead: 8s}", extra: "platform: {stop_timeout: 40s}"})
+			s := serve(t, nil, setup{policy: up.policy("drain: {close_at: start, close_code: 1012},"), drain: "{timeout: 28s, idle_close: 500ms, close_lead: 7s}", extra: "platform: {stop_timeout: 40s}"})
 			clients, wait, _ := c.open(t, up, s.web, "/large", 2)
 			s.signal(t, syscall.SIGTERM)
 			wait()

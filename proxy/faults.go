@@ -49,6 +49,7 @@ type Faults struct {
 	EndReset         bool // a stream whose response broke is ended, and not reset
 	ForgetUnfinished bool // of the exchanges of a connection that is cut one is counted
 	ReplayProcessed  bool // what an upstream reset, or left without an answer, counts as not processed
+	ForgetTunnels    bool // a connection that is cut leaves its WebSockets alone
 	GiveWindowEarly  bool // windows are given back before what came was passed on
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/internal/sim"
+	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
 // What ends with its connection is in the receipt once, and not as finished: whether it is cut at the deadline, with responses that
@@ -50,5 +51,21 @@ func TestH2EndsAreCountedOnce(t *testing.T) {
 			w.until("the end", func() bool { return p.eof || p.reset || tt.failed > 0 })
 			w.noneLeft()
 		})
+	}
+}
+
+// A head that is too large gets 431, and HEAD gets it without a body.
+func TestH2TooLargeHead(t *testing.T) {
+	for method, length := range map[string]bool{"GET": true, "HEAD": false, "POST": true} {
+		w := h2Walk(t, Config{Limits: h1.Limits{Head: 2000}})
+		w.open()
+		p := w.dialH2("web")
+		c := p.call(method, "/", true, "x-large: "+strings.Repeat("x", 4000))
+		w.until("the answer", func() bool { return c.whole })
+		if c.status != "431" || (c.body.Len() > 0) != length || c.reset != nil || !strings.Contains(c.head, "content-length: ") {
+			t.Errorf("%s: status %s, %d bytes, reset %v, head %q", method, c.status, c.body.Len(), c.reset, c.head)
+		}
+		p.Close()
+		w.noneLeft()
 	}
 }

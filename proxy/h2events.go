@@ -56,6 +56,9 @@ func (c *h2Conn) TooLarge(s *h2.Stream) {
 	defer c.eventOver()
 	st := c.begin(s)
 	c.l.req = h1.Request{Fields: c.l.req.Fields[:0]}
+	if s.ToHEAD() {
+		c.l.req.Method = valueHEAD
+	}
 	st.malformed(&h1.Error{Status: 431, Reason: "head_too_large", Detail: "the header list is too large"})
 }
 

@@ -88,6 +88,7 @@ func (l *loop) h2Fields(r *h1.Response, own bool) []h2.Field {
 
 var (
 	valueGET   = []byte("GET")
+	valueHEAD  = []byte("HEAD")
 	statusName = []byte(":status")
 	dateName   = []byte("date")
 )

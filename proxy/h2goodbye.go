@@ -196,7 +196,9 @@ func (c *h2Conn) cut(cause drain.Cause) {
 		c.handle.Owes(c.owes())
 	}
 	c.countUnfinished()
-	c.evictTunnels(cause)
+	if !c.l.cfg.Faults.ForgetTunnels {
+		c.evictTunnels(cause)
+	}
 	c.core.Each(func(s *h2.Stream) {
 		st, ok := s.Owner.(*h2Stream)
 		switch {
@@ -271,6 +273,8 @@ func (c *h2Conn) detail() Detail {
 		if d.Waits == "" {
 			d.Waits = "for the client to take a response"
 		}
+	case len(c.tunnels) > 0: // its client is gone
+		return c.tunnels[0].detail()
 	case d.Queued > 0:
 		d.Waits = "for the client to take the rest of a response"
 	}

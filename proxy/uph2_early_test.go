@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluiceproxy/sluice/internal/sim"
 	"github.com/sluiceproxy/sluice/proxy/h2"
 )
 
@@ -46,5 +47,52 @@ func TestUpH2AnswersBeforeTheBody(t *testing.T) {
 			}
 			w.retired()
 		})
+	}
+}
+
+// A request whose body has begun waits for the SETTINGS of a new connection: if the upstream closes that before it, the request is sent
+// again, whole and once, although it is a POST.
+func TestUpH2ClosesBeforeItsSettings(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		w := h2Walk(t, Config{})
+		w.openH2()
+		var got []*h2request
+		n := 0
+		w.net.Listen("up:1").Accept(func(s *sim.Sock) {
+			if n++; n == 1 {
+				w.net.After(100*time.Millisecond, func() {
+					if reset {
+						s.Abort()
+					} else {
+						s.Close()
+					}
+				})
+				return
+			}
+			o := &h2origin{Sock: s, serve: func(o *h2origin, q *h2request) {
+				if q.whole {
+					got = append(got, q)
+					o.answer(q, "got "+q.body.String())
+				}
+			}}
+			o.core = h2.New(h2.Config{}, o)
+			s.SetEvents(sim.Events{Data: func(b []byte) {
+				_ = o.core.Receive(b, w.net.Now().Sub(sim.Epoch)) // what it says of errors the tests look at
+				o.flush()
+			}, EOF: func() { o.eof = true; s.Close() }})
+			o.flush()
+		})
+		p := w.dialH2("web")
+		c := p.call("POST", "/", false)
+		p.write(c, "first, ", false)
+		w.until("a connection", func() bool { return n == 1 })
+		w.until("another", func() bool { return n == 2 })
+		p.write(c, "second", true)
+		w.until("the answer", func() bool { return c.whole })
+		if c.status != "200" || c.body.String() != "got first, second" || len(got) != 1 {
+			t.Errorf("reset %v: status %s, body %q, %d requests", reset, c.status, c.body.String(), len(got))
+		}
+		p.Close()
+		w.retired()
 	}
 }

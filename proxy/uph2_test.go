@@ -196,6 +196,43 @@ func TestUpH2Truncated(t *testing.T) {
 	w.retired()
 }
 
+// A response whose length came and whose end does not is never whole: the last piece waits for END_STREAM.
+func TestUpH2LengthWithoutEnd(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.openH2()
+	var asked *h2request
+	var from *h2origin
+	w.originH2("up:1", h2.Config{}, func(o *h2origin, q *h2request) {
+		asked, from = q, o
+		q.s.Head([]h2.Field{pair(":status", "200"), pair("content-length", "5")}, false)
+		q.s.Write([]byte("hel"), false)
+		o.flush()
+		q.s.Write([]byte("lo"), false)
+	})
+	const get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	for name, ends := range map[string]func(){
+		"END_STREAM": func() { asked.s.Write(nil, true) },
+		"trailers":   func() { asked.s.Trailers([]h2.Field{pair("x", "1")}) },
+		"reset":      func() { asked.s.Reset(h2.InternalError) },
+	} {
+		c := w.dial("web")
+		c.Write([]byte(get))
+		w.until("a beginning", c.has("hel"))
+		w.pass(time.Second)
+		if strings.HasSuffix(c.got, "lo") {
+			t.Fatalf("%s: it looks whole: %q", name, c.got)
+		}
+		ends()
+		from.flush()
+		w.until("the end", func() bool { return strings.HasSuffix(c.got, "hello") || c.eof || c.reset })
+		if whole := strings.HasSuffix(c.got, "hello"); whole == (name == "reset") {
+			t.Errorf("%s: got %q", name, c.got)
+		}
+		c.Close()
+	}
+	w.retired()
+}
+
 // A connection that breaks: what may be sent again is, and the rest gets an answer.
 func TestUpH2Breaks(t *testing.T) {
 	w := h2Walk(t, Config{})

@@ -88,11 +88,11 @@ func (u *upH2) eachWaiting(f func(x *exchange)) {
 	}
 }
 
-// takes reports whether a stream can be opened for x now. Before the peer has said how many it takes, it may refuse what comes; one
-// that it has refused already waits for that word, which has to come by helloDue. So does one that wants an upgrade, which the
-// peer has to offer.
+// takes reports whether a stream can be opened for x now. Before the peer has said how many it takes, it may refuse what comes, or end
+// the connection at once. So who was refused already waits for that word, which has to come by helloDue; and so does who could not be sent
+// again, because a body leaves with it, and who wants an upgrade, which the peer has to offer.
 func (u *upH2) takes(x *exchange) bool {
-	return u.state == upPooled && u.core.Room() > 0 && (x.tries == 0 && !x.upgrade || u.core.Ready())
+	return u.state == upPooled && u.core.Room() > 0 && (u.core.Ready() || x.tries == 0 && x.reqDone && !x.upgrade)
 }
 
 // serveWaiting opens streams for those who wait, as far as there is room. Nobody waits for more: nobody knows when it comes.

@@ -15,11 +15,12 @@ type upStream struct {
 	s *h2.Stream // nil: not open yet, or not any more
 	x *exchange  // nil: detached
 
-	connect  bool // it was sent as CONNECT for a WebSocket
-	answered bool // some part of a response came: no retry
-	inBody   bool // the head of the final response came
-	held     bool // by the client, which takes too little
-	back     int  // bytes that were passed on and not given back to the window, because of that
+	connect  bool   // it was sent as CONNECT for a WebSocket
+	answered bool   // some part of a response came: no retry
+	inBody   bool   // the head of the final response came
+	held     bool   // by the client, which takes too little
+	last     []byte // of the body, while its length came and not its end; nil: nothing waits for that
+	back     int    // bytes that were passed on and not given back to the window, because of that
 	opened   time.Time
 	readDue  time.Time // no byte of the response for too long
 
@@ -64,6 +65,10 @@ func (st *upStream) open() {
 // detach ends the association with the exchange. The client is read again: what is left of its request is
 // dropped, and nobody else would resume it.
 func (st *upStream) detach() {
+	if st.last != nil {
+		st.u.l.putBuffer(st.last)
+		st.last = nil
+	}
 	if x := st.x; x != nil {
 		st.x, x.up = nil, nil
 		st.u.ep.Active.Add(-1)
@@ -225,8 +230,13 @@ func (st *upStream) watchSilence() {
 
 func (st *upStream) data(b []byte, end bool) {
 	l, x := st.u.l, st.x
+	if !end && st.s.Unended() {
+		st.last = append(l.getBuffer(), b...)
+		st.watchSilence()
+		return
+	}
 	l.out = l.out[:0]
-	if x.relay(b) {
+	if st.relayLast() || x.relay(b) {
 		return
 	}
 	if end {
@@ -245,9 +255,25 @@ func (st *upStream) data(b []byte, end bool) {
 	st.u.core.Consumed(st.s, len(b))
 }
 
+// relayLast passes on the piece that waited for the end of its response. Behind an announced length a client of HTTP/1.1 would take the
+// response for whole, although it may still break (RFC 9113 section 8.1.1).
+func (st *upStream) relayLast() (over bool) {
+	if st.last == nil {
+		return false
+	}
+	b := st.last
+	st.last = nil
+	over = st.x.relay(b)
+	st.u.l.putBuffer(b)
+	return over
+}
+
 func (st *upStream) trailers(fields []h1.Field) {
 	x := st.x
 	st.u.l.out = st.u.l.out[:0]
+	if st.relayLast() {
+		return
+	}
 	x.c.end(fields)
 	x.c.flush()
 	st.whole()

@@ -112,6 +112,9 @@ func (r *Response) Compose(status int, body, toHEAD bool, lim Limits) error {
 }
 
 func (r *Response) compose(body, toHEAD bool, lim Limits) *Error {
+	if r.Status < 100 || r.Status > 599 {
+		return errStatus
+	}
 	if len(r.Fields) > lim.Fields {
 		return errTooManyFields
 	}

@@ -54,6 +54,7 @@ var (
 	errVersion        = &Error{505, "version", "the version is not HTTP/1.1 or HTTP/1.0"}
 
 	errStatusLine   = &Error{502, "status_line", "the status line is malformed"}
+	errStatus       = &Error{502, "status", "the status is not from 100 to 599"}
 	errNoBodyFramed = &Error{502, "framed_without_body", "a response that has no body announces one"}
 
 	errChunkSize     = &Error{400, "chunk_size", "a chunk size is malformed or too large"}
@@ -69,7 +70,7 @@ var allErrors = [...]*Error{
 	errHostMismatch, errBareLF, errBareCR, errControl, errObsFold, errFieldName, errSpaceColon, errNoColon,
 	errConnection, errUpgrade, errLength, errLengthRepeated, errLengthAndTE, errTERepeated, errTEMinor, errTEInvalid, errTE,
 	errLineTooLong, errFieldTooLong, errHeadTooLarge, errTooManyFields, errExpect, errVersion,
-	errStatusLine, errNoBodyFramed,
+	errStatusLine, errStatus, errNoBodyFramed,
 	errChunkSize, errChunkExt, errChunkEnd, errTrailerTooBig, errTrailerField, errTruncated,
 }
 

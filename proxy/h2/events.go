@@ -14,7 +14,7 @@ type Events interface {
 	// Interim is an informational response (1xx, never 101), of a client. Endless ones are for the caller to bound.
 	Interim(s *Stream, fields []Field)
 	// TooLarge is a request whose header list is above the limits, in place of Head. The stream waits for an
-	// answer (431); its body is dropped.
+	// answer (431), without a body if [Stream.ToHEAD] says so; that of the request is dropped.
 	TooLarge(s *Stream)
 	// Data is a piece of the body. Its bytes stay in the windows until [Conn.Consumed]. b may be empty if end is true.
 	Data(s *Stream, b []byte, end bool)

@@ -95,6 +95,16 @@ func (l *fieldList) request(extended bool) (message, Reason) {
 	return m, ""
 }
 
+// asksHead reports whether a list that is too large begins as a HEAD request: the answer to it has no body.
+func (l *fieldList) asksHead() bool {
+	for i := range l.fields {
+		if string(l.fields[i].Name) == ":method" {
+			return string(l.fields[i].Value) == "HEAD"
+		}
+	}
+	return false
+}
+
 // response judges the list as a response, RFC 9113 section 8.3.2. 101 does not exist here (section 8.6).
 func (l *fieldList) response() (message, Reason) {
 	if len(l.fields) == 0 || string(l.fields[0].Name) != ":status" {

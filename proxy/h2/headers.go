@@ -111,7 +111,7 @@ func (c *Conn) opened(id uint32, list *fieldList, end, self bool) {
 	s := c.add(id)
 	s.recvHead, s.recvEnd, s.length, s.connect = true, end, h.length, h.connect
 	if list.tooLarge {
-		s.dropped = true
+		s.dropped, s.toHead = true, list.asksHead()
 		c.ev.TooLarge(s)
 		return
 	}

@@ -57,6 +57,9 @@ func (s *Stream) Length() int64 { return s.length }
 // stops writing until Room.
 func (s *Stream) Queued() int { return s.queue.n }
 
+// ToHEAD reports whether the request is HEAD: of a client, and of a server in TooLarge.
+func (s *Stream) ToHEAD() bool { return s.toHead }
+
 // Received reports whether the peer's message is whole.
 func (s *Stream) Received() bool { return s.recvEnd }
 

@@ -70,6 +70,7 @@ func Mutants() []Mutant {
 		{Name: "omit_header", Breaks: "a connection to a cluster with proxy_protocol begins with a header", Scenario: proxyHeaders, Shows: []string{"without its PROXY header"}, Proxy: proxy.Faults{OmitHeader: true}},
 		{Name: "pool_named", Breaks: "a connection whose header names a client serves nobody else", Scenario: proxyHeaders, Shows: []string{"carries another request"}, Proxy: proxy.Faults{PoolNamed: true}},
 		{Name: "close_inside_frame", Breaks: "a Close stands between two frames", Scenario: webSockets, Shows: []string{"is no frame", "within a frame", "behind a Close"}, Proxy: proxy.Faults{CloseInsideFrame: true}},
+		{Name: "forget_tunnels", Breaks: "a connection of HTTP/2 that is cut takes its WebSockets along", Scenario: webSocketStreams, Shows: []string{"past its deadline", "left over", "the receipt has", "was never closed", "holds"}, Proxy: proxy.Faults{ForgetTunnels: true}},
 		{Name: "end_inside_event", Breaks: "a stream of events ends between two events", Scenario: eventStreams, Shows: []string{"ends within event"}, Proxy: proxy.Faults{EndInsideEvent: true}},
 		{Name: "final_at_once", Breaks: "the final GOAWAY refuses nothing that was sent before its client could know", Shows: []string{"the final GOAWAY"}, Proxy: proxy.Faults{FinalAtOnce: true}},
 		{Name: "tell_newcomers", Breaks: "who comes in the lame duck is not told to leave before draining", Shows: []string{"came in the lame duck and was told"}, Proxy: proxy.Faults{TellNewcomers: true}},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/sim"
+	"github.com/sluiceproxy/sluice/proxy/websocket"
 )
 
 // webSockets: peers that talk in frames without end, until a stop. Each of them gets one Close,
@@ -33,12 +34,7 @@ var webSockets = &Scenario{
 			})
 		}
 		w.net.After(30*time.Second, func() {
-			if len(servers) < wsPairs {
-				w.violate("%d WebSockets reached the upstream, want %d", len(servers), wsPairs)
-			}
-			for _, p := range append(clients, servers...) {
-				p.judge()
-			}
+			w.judgeWS(clients, servers)
 			w.judgeWSReceipt(clients)
 		})
 	},
@@ -53,11 +49,12 @@ type wsPeer struct {
 	w      *world
 	name   string
 	client bool
-	sock   *sim.Sock
-	open   bool // the 101 was sent, or came
-	mute   bool // it answers no Close
-	leaves bool // it closes by itself, after a while
-	num    int  // of the pair
+	sock   wsWire
+	addr   string // of the connection, where that is its own
+	open   bool   // the 101 was sent, or came
+	mute   bool   // it answers no Close
+	leaves bool   // it closes by itself, after a while
+	num    int    // of the pair
 	other  *wsPeer
 
 	got       []byte // beginning of a frame, or of a head
@@ -71,9 +68,17 @@ type wsPeer struct {
 	ended     string // how; "": not yet
 }
 
+// wsWire is what carries its bytes: a connection, or a stream of one.
+type wsWire interface {
+	Write(b []byte)
+	CloseWrite()
+	Close()
+}
+
 func newWSPeer(w *world, name string, client bool, s *sim.Sock) *wsPeer {
-	p := &wsPeer{w: w, name: name, client: client, sock: s}
+	p := &wsPeer{w: w, name: name, client: client}
 	if s != nil {
+		p.sock = s
 		s.SetEvents(p.events())
 	}
 	return p
@@ -90,10 +95,11 @@ func (p *wsPeer) dial(addr string, num int) {
 			p.w.notConnected(err)
 			return
 		}
-		p.sock.Write(fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", num))
+		p.sock.Write(fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", num))
 	}
 	p.num = num
-	p.sock = p.w.net.Dial(addr, ev)
+	s := p.w.net.Dial(addr, ev)
+	p.sock, p.addr = s, s.Addr.String()
 	p.w.wsClients[num] = p
 }
 
@@ -111,16 +117,24 @@ func (p *wsPeer) data(b []byte) {
 				p.w.violate("%s got %q", p.name, head)
 			}
 		} else {
-			p.num, _ = numberAfter([]byte(head[:strings.Index(head, " HTTP")]), '/')
-			p.other = p.w.wsClients[p.num]
-			p.other.other = p
-			p.name, p.mute = fmt.Sprintf("server %d", p.num), p.num == 3
-			p.sock.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+			num, _ := numberAfter([]byte(head[:strings.Index(head, " HTTP")]), '/')
+			p.meets(num)
+			_, key, _ := strings.Cut(head, "\r\nSec-WebSocket-Key: ")
+			key, _, _ = strings.Cut(key, "\r\n")
+			p.sock.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " +
+				string(websocket.AppendAccept(nil, []byte(key))) + "\r\n\r\n"))
 		}
 		p.talk()
 	}
 	for len(p.got) > 0 && p.frame() {
 	}
+}
+
+// meets: a server's end is that of the pair num.
+func (p *wsPeer) meets(num int) {
+	p.num, p.other = num, p.w.wsClients[num]
+	p.other.other = p
+	p.name, p.mute = fmt.Sprintf("server %d", num), num == 3
 }
 
 // frame reads one, by RFC 6455 section 5.2; false: more is needed.
@@ -293,6 +307,16 @@ func (p *wsPeer) judge() {
 	}
 }
 
+// judgeWS looks at all of them.
+func (w *world) judgeWS(clients, servers []*wsPeer) {
+	if len(servers) < wsPairs {
+		w.violate("%d WebSockets reached the upstream, want %d", len(servers), wsPairs)
+	}
+	for _, p := range append(clients, servers...) {
+		p.judge()
+	}
+}
+
 // judgeWSReceipt: those that answered are completed and told; the others are named.
 func (w *world) judgeWSReceipt(clients []*wsPeer) {
 	r := w.tracker.Receipt()
@@ -300,7 +324,7 @@ func (w *world) judgeWSReceipt(clients []*wsPeer) {
 		w.violate("the receipt has %d cut and %d told, want 2 and %d", r.CutTotal, r.Told, wsPairs-1)
 	}
 	for _, h := range r.Cut {
-		if a := clients[1].sock.Addr.String(); h.Peer != a && h.Peer != clients[3].sock.Addr.String() || h.Cause != drain.CauseDeadline.String() {
+		if h.Peer != clients[1].addr && h.Peer != clients[3].addr || h.Cause != drain.CauseDeadline.String() {
 			w.violate("the receipt names %s, cut for %s", h.Peer, h.Cause)
 		}
 	}
