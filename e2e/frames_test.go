@@ -3,6 +3,8 @@ package e2e
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha1" //nolint:gosec // see accept
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -162,6 +164,7 @@ func (e *socketEnd) talk() {
 // listen reads to the end.
 func (e *socketEnd) listen() error {
 	for {
+		_ = e.c.SetDeadline(time.Now().Add(2 * patience)) // of each message: a socket may live for long
 		first, payload, err := e.next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -250,14 +253,14 @@ func (u *sockets) accept() {
 
 // serve switches, and talks. The path says whose end it is, and whether it answers.
 func (u *sockets) serve(c net.Conn) {
-	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	e := &socketEnd{c: c, in: bufio.NewReader(c)}
 	r, err := http.ReadRequest(e.in)
 	if err != nil {
 		_ = c.Close()
 		return
 	}
-	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+accept(r.Header)+"\r\n"); err != nil {
 		_ = c.Close()
 		return
 	}
@@ -270,6 +273,17 @@ func (u *sockets) serve(c net.Conn) {
 	e.talk()
 }
 
+// accept is the field by which a server proves that it read the handshake (RFC 6455 section 4.2.2); none for a client that
+// sent no key.
+func accept(h http.Header) string {
+	key := h.Get("Sec-WebSocket-Key")
+	if key == "" {
+		return ""
+	}
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 says so
+	return "Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
+}
+
 // open makes n WebSockets through a proxy, which talk until they end; wait returns when all have.
 func (u *sockets) open(t *testing.T, addr, path string, n int) (clients []*socketEnd, wait func()) {
 	t.Helper()
@@ -279,7 +293,6 @@ func (u *sockets) open(t *testing.T, addr, path string, n int) (clients []*socke
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = w.SetDeadline(time.Now().Add(2 * patience))
 		a, err := w.ask(get(fmt.Sprintf("%s/%d", path, i), "Connection: Upgrade", "Upgrade: websocket"))
 		if err != nil || a.status != http.StatusSwitchingProtocols {
 			t.Fatalf("socket %d: status %d, %v", i, a.status, err)
