@@ -41,8 +41,8 @@ type cdp struct {
 }
 
 // newBrowser needs Chromium, which is large: without it the test is skipped, but where
-// everything is required (make heavy).
-func newBrowser(t *testing.T) *browser {
+// everything is required (make heavy). flags are more of its own.
+func newBrowser(t *testing.T, flags ...string) *browser {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
@@ -63,8 +63,8 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", "--user-data-dir="+dir,
-		"--window-size=1200,1500", "--disable-dev-shm-usage")
+	cmd := exec.Command(program, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", "--user-data-dir=" + dir,
+		"--window-size=1200,1500", "--disable-dev-shm-usage"}, flags...)...)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
 	if err := cmd.Start(); err != nil {
