@@ -42,7 +42,7 @@ type restarted struct {
 	Unproven int            `json:"unproven"` // listeners
 	Left     int            `json:"left"`     // resets of clients that were gone, or of dials that met their port in TIME_WAIT
 	Aborts   int            `json:"aborts"`   // of clients that closed before they had read all
-	Idle     int            `json:"idle"`     // of proxies, to upstreams
+	Idle     int            `json:"idle"`     // of proxies to upstreams, and back
 	Behind   int            `json:"behind"`   // of doors, to clients that spoke when their connection was over
 	Errored  int            `json:"errored"`  // connections, by the receipt
 	Failed   int            `json:"failed"`   // exchanges, the same

@@ -209,7 +209,7 @@ func (c *campaign) String() string {
 	if c.total.Dials > 0 {
 		fmt.Fprintf(&b, "- %d dials of the balancer, %d over 100 ms, the slowest %v\n", c.total.Dials, c.total.Slow, c.total.Slowest.Round(100*time.Microsecond))
 	}
-	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d to upstreams, %d to clients that spoke when their connection was over; "+
+	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d between proxies and upstreams, %d to clients that spoke when their connection was over; "+
 		"receipts: %d connections errored, %d exchanges failed, all of clients that closed early\n\n",
 		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle, c.total.Behind, c.total.Errored, c.total.Failed)
 	return b.String()

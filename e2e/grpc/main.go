@@ -90,7 +90,7 @@ func serve() error {
 	s := grpc.NewServer()
 	testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
 	reflection.Register(s) // grpcurl asks what there is
-	go func() { // ends with standard input
+	go func() {            // ends with standard input
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		s.Stop()
 	}()
