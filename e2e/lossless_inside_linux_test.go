@@ -162,7 +162,12 @@ func (f *fleet) warm(t *testing.T, more int) {
 	t.Helper()
 	for name, l := range f.ledgers {
 		had := l.total()
-		eventually(t, fmt.Sprintf("%d more of %s", more, name), func() bool { return l.total() >= had+more || l.losses() > 0 })
+		// Longer than any client waits: what is stuck is lost by then, and says where.
+		for limit := time.Now().Add(2 * patience); l.total() < had+more && l.losses() == 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatalf("no %d more of %s within %v", more, name, 2*patience)
+			}
+		}
 	}
 	f.calls.more(t, more)
 }
