@@ -111,14 +111,15 @@ type fleet struct {
 	ledgers map[string]*ledger
 	up      *backends
 	calls   callers
+	proxies []*process
 	quit    chan struct{}
 	waits   []func()
 }
 
 // embark starts every client: of each class every other one comes by IPv6.
-func embark(t *testing.T, up *backends, doors map[entrance]string) *fleet {
+func embark(t *testing.T, up *backends, doors map[entrance]string, proxies ...*process) *fleet {
 	t.Helper()
-	f := &fleet{ledgers: map[string]*ledger{}, up: up, quit: make(chan struct{})}
+	f := &fleet{ledgers: map[string]*ledger{}, up: up, proxies: proxies, quit: make(chan struct{})}
 	f.calls = embarkCallers(t, doors[toWeb], doors[toVeil])
 	for _, c := range classes(up.sockets) {
 		l := newLedger()
@@ -165,11 +166,29 @@ func (f *fleet) warm(t *testing.T, more int) {
 		// Longer than any client waits: what is stuck is lost by then, and says where.
 		for limit := time.Now().Add(2 * patience); l.total() < had+more && l.losses() == 0; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(limit) {
+				f.dump(t)
 				t.Fatalf("no %d more of %s within %v", more, name, 2*patience)
 			}
 		}
 	}
 	f.calls.more(t, more)
+}
+
+// dump has every proxy write its stacks to its log, which the test prints when it fails.
+func (f *fleet) dump(t *testing.T) {
+	t.Helper()
+	for name, l := range f.ledgers {
+		t.Logf("%s: %d done", name, l.total())
+	}
+	for _, p := range f.proxies {
+		for _, pid := range p.pids() {
+			_ = syscall.Kill(pid, syscall.SIGQUIT)
+		}
+		select {
+		case <-p.exited:
+		case <-time.After(patience / 4):
+		}
+	}
 }
 
 // join ends the load and tells what became of it.
@@ -202,7 +221,7 @@ func stopAlone(t *testing.T, r restart, o *restarted) {
 	s := serve(t, up.upstream, instanceSetup(t, up, r))
 	doors := s.doors(t)
 	before, wire := readKernel(t), watchResets(t, s.addresses(t), up.addresses())
-	f := embark(t, up, doors)
+	f := embark(t, up, doors, s.process)
 	f.warm(t, 3)
 	s.stop(t, o)
 	f.join(t, o)
@@ -243,7 +262,7 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 	}
 	known := slices.AppendSeq(slices.Concat(one.addresses(t), other.addresses(t)), maps.Values(doors))
 	wire := watchResets(t, known, up.addresses())
-	f := embark(t, up, doors)
+	f := embark(t, up, doors, one.process, other.process)
 	f.warm(t, 3)
 	one.stop(t, o)
 	f.warm(t, 3)
@@ -269,7 +288,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 	doors := h.doors(t)
 	before := readKernel(t)
 	wire := watchResets(t, h.addresses(t), up.addresses())
-	f := embark(t, up, doors)
+	f := embark(t, up, doors, h.process)
 	f.warm(t, 3)
 	if out, code := h.upgrade(t); code != 0 {
 		o.problem("upgrade: exit %d: %s", code, out)

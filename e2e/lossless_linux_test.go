@@ -142,7 +142,7 @@ func playOne(r restart) (o restarted, err error) {
 	out, runErr := isolated("TestLosslessInside", string(work)).CombinedOutput()
 	text, err := os.ReadFile(r.Out)
 	if runErr != nil || err != nil {
-		return o, fmt.Errorf("%v, %v:\n%s", runErr, err, out[:min(len(out), 20_000)])
+		return o, fmt.Errorf("%v, %v:\n%s", runErr, err, out[:min(len(out), 100_000)])
 	}
 	return o, json.Unmarshal(text, &o)
 }
