@@ -50,6 +50,7 @@ type restarted struct {
 	Slow     int64          `json:"slow"`     // of these, over 100 ms
 	Slowest  time.Duration  `json:"slowest"`
 	Kernel   kernelCounters `json:"kernel"` // of the whole restart, read by the test
+	Stall    time.Duration  `json:"stall"`  // the longest of the machine
 }
 
 func (o *restarted) problem(format string, args ...any) {
@@ -77,17 +78,23 @@ func TestLosslessInside(t *testing.T) {
 	if err := loopbackUp(); err != nil {
 		t.Fatal(err)
 	}
-	o := restarted{Done: map[string]int{}}
+	o, machine, ended := restarted{Done: map[string]int{}}, watchStalls(), false
+	defer func() { // of a test that failed, too
+		if o.Stall = machine.finish(); !ended {
+			o.problem("it did not come to its end")
+		}
+		text, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, r.Out, string(text))
+	}()
 	if r.Mode == modeCheat {
 		stopCheat(t, &o)
 	} else {
 		losslessModes[r.Mode](t, r, &o)
 	}
-	text, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, r.Out, string(text))
+	ended = true
 }
 
 // instanceSetup is the proxy that is restarted: dual-stack, for everybody.
