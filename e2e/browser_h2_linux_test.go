@@ -28,7 +28,7 @@ async function posts() {
       const got = await r.text();
       if (r.status !== 200 || got !== want) throw new Error('status ' + r.status + ', ' + got.length + ' bytes');
       seen.fetched++;
-    } catch (e) { seen.failed.push(String(e)); }
+    } catch (e) { seen.failed.push(new Date().toISOString() + ' ' + e); }
     await new Promise(done => setTimeout(done, 5));
   }
 }
@@ -57,7 +57,8 @@ function socket(i) {
     if (e.code === 1012) socket(i + 100);
   };
 }
-posts(); posts(); events(); for (let i = 0; i < 3; i++) socket(i);
+const posting = Promise.all([posts(), posts()]);
+events(); for (let i = 0; i < 3; i++) socket(i);
 </script>`
 
 // busy is the account of the page.
@@ -136,12 +137,12 @@ routes:
 	b.until("three were told of the upgrade", func(a busy) bool { return len(a.Closes) == 3 })
 	before := b.account()
 	b.until("it goes on", func(a busy) bool { return a.Fetched >= before.Fetched+50 && a.Streams >= before.Streams+2 })
-	b.eval("going = false; new Promise(done => setTimeout(done, 100))")
+	b.eval("going = false; posting.then(() => 'ended')")
 	h.stop(t)
 	b.until("the others were told of the stop", func(a busy) bool { return len(a.Closes) == 6 })
 	a := b.account()
 	if len(a.Failed)+len(a.Faults) > 0 {
-		t.Errorf("%d of %d fetches failed: %q; sockets: %q", len(a.Failed), a.Fetched, a.Failed, a.Faults)
+		t.Errorf("%d of %d fetches failed: %q; sockets: %q; the browser says %q", len(a.Failed), a.Fetched, a.Failed, a.Faults, b.failures)
 	}
 	_ = sockets.ln.Close()
 	sockets.running.Wait()

@@ -27,6 +27,7 @@ type browser struct {
 	// What the page did meanwhile.
 	requests []string
 	faults   []string
+	failures []string // of requests
 	loaded   int
 }
 
@@ -137,6 +138,8 @@ func (b *browser) read() (m cdp) {
 		var p struct{ Request struct{ URL string } }
 		_ = json.Unmarshal(m.Params, &p)
 		b.requests = append(b.requests, p.Request.URL)
+	case "Network.loadingFailed":
+		b.failures = append(b.failures, string(m.Params))
 	case "Runtime.exceptionThrown", "Log.entryAdded":
 		b.faults = append(b.faults, string(m.Params))
 	case "Runtime.consoleAPICalled":
