@@ -27,6 +27,7 @@ type browser struct {
 	// What the page did meanwhile.
 	requests []string
 	faults   []string
+	failures []string // of requests
 	loaded   int
 }
 
@@ -41,8 +42,8 @@ type cdp struct {
 }
 
 // newBrowser needs Chromium, which is large: without it the test is skipped, but where
-// everything is required (make heavy).
-func newBrowser(t *testing.T) *browser {
+// everything is required (make heavy). flags are more of its own.
+func newBrowser(t *testing.T, flags ...string) *browser {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {
@@ -63,8 +64,8 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", "--user-data-dir="+dir,
-		"--window-size=1200,1500", "--disable-dev-shm-usage")
+	cmd := exec.Command(program, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", "--user-data-dir=" + dir,
+		"--window-size=1200,1500", "--disable-dev-shm-usage"}, flags...)...)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
 	if err := cmd.Start(); err != nil {
@@ -137,6 +138,8 @@ func (b *browser) read() (m cdp) {
 		var p struct{ Request struct{ URL string } }
 		_ = json.Unmarshal(m.Params, &p)
 		b.requests = append(b.requests, p.Request.URL)
+	case "Network.loadingFailed":
+		b.failures = append(b.failures, string(m.Params))
 	case "Runtime.exceptionThrown", "Log.entryAdded":
 		b.faults = append(b.faults, string(m.Params))
 	case "Runtime.consoleAPICalled":

@@ -17,8 +17,9 @@
 // must look like is one function over what was observed ([judge] in timeline_test.go);
 // three cheats (folder cheat) show that it can say no.
 //
-// HTTP/2 is played by Go's two transports, curl, h2load, h2spec and grpc-go. The last two are modules of their own
-// (folders h2spec and grpc), which the tests build, so that what they need is needed by nobody else.
+// HTTP/2 is played by Go's two transports, curl, h2load, h2spec and grpc-go, in the heavy set by grpcurl and Chromium as
+// well, WebSockets also by ws from npm. What is written in Go and is not a tool of the machine's is a module of its own
+// (folders h2spec, grpc and grpcurl), which the tests build, so that what it needs is needed by nobody else.
 //
 // Every process listens on ports that the kernel picks, in a directory of its own, and
 // ends with its test; every wait has a deadline. Tests that mostly wait run beside each

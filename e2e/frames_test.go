@@ -166,6 +166,7 @@ func (e *socketEnd) talk() {
 // listen reads to the end.
 func (e *socketEnd) listen() error {
 	for {
+		_ = e.c.SetDeadline(time.Now().Add(2 * patience)) // of each message: a socket may live for long
 		first, payload, err := e.next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -261,16 +262,14 @@ func (u *sockets) accept() {
 
 // serve switches, and talks.
 func (u *sockets) serve(c net.Conn) {
-	_ = c.SetDeadline(time.Now().Add(2 * patience))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	e := &socketEnd{c: c, in: bufio.NewReader(c)}
 	r, err := http.ReadRequest(e.in)
 	if err != nil {
 		_ = c.Close()
 		return
 	}
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "+
-		base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+accept(r.Header)+"\r\n"); err != nil {
 		_ = c.Close()
 		return
 	}
@@ -320,6 +319,17 @@ func (u *sockets) openH2(t *testing.T, addr, path string, n int) (clients []*soc
 		running.Go(e.talk) // ends with its stream, within the deadline of its connection
 	}
 	return clients, running.Wait
+}
+
+// accept is the field by which a server proves that it read the handshake (RFC 6455 section 4.2.2); none for a client that
+// sent no key.
+func accept(h http.Header) string {
+	key := h.Get("Sec-WebSocket-Key")
+	if key == "" {
+		return ""
+	}
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return "Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
 }
 
 // open makes n WebSockets through a proxy, which talk until they end; wait returns when all have.

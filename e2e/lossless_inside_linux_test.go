@@ -42,11 +42,15 @@ type restarted struct {
 	Unproven int            `json:"unproven"` // listeners
 	Left     int            `json:"left"`     // resets of clients that were gone, or of dials that met their port in TIME_WAIT
 	Aborts   int            `json:"aborts"`   // of clients that closed before they had read all
-	Idle     int            `json:"idle"`     // of proxies, to upstreams
+	Idle     int            `json:"idle"`     // of proxies to upstreams, and back
+	Behind   int            `json:"behind"`   // of doors, to clients that spoke when their connection was over
+	Errored  int            `json:"errored"`  // connections, by the receipt
+	Failed   int            `json:"failed"`   // exchanges, the same
 	Dials    int64          `json:"dials"`    // of the balancer
 	Slow     int64          `json:"slow"`     // of these, over 100 ms
 	Slowest  time.Duration  `json:"slowest"`
 	Kernel   kernelCounters `json:"kernel"` // of the whole restart, read by the test
+	Stall    time.Duration  `json:"stall"`  // the longest of the machine
 }
 
 func (o *restarted) problem(format string, args ...any) {
@@ -74,17 +78,23 @@ func TestLosslessInside(t *testing.T) {
 	if err := loopbackUp(); err != nil {
 		t.Fatal(err)
 	}
-	o := restarted{Done: map[string]int{}}
+	o, machine, ended := restarted{Done: map[string]int{}}, watchStalls(), false
+	defer func() { // of a test that failed, too
+		if o.Stall = machine.finish(); !ended {
+			o.problem("it did not come to its end")
+		}
+		text, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, r.Out, string(text))
+	}()
 	if r.Mode == modeCheat {
 		stopCheat(t, &o)
 	} else {
 		losslessModes[r.Mode](t, r, &o)
 	}
-	text, err := json.Marshal(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, r.Out, string(text))
+	ended = true
 }
 
 // instanceSetup is the proxy that is restarted: dual-stack, for everybody.
@@ -98,7 +108,7 @@ func instanceSetup(t *testing.T, up *backends, r restart) setup {
 	case r.Defaults:
 		c.lameDuck, c.drain = "default", "default"
 	case r.Late:
-		c.drain = "{timeout: 4s, idle_close: 500ms, flush: 1s, close_lead: 1s}"
+		c.drain = "{timeout: 10s, idle_close: 500ms, flush: 1s, close_lead: 2500ms}" // a client has a quarter of that to answer
 	}
 	return c
 }
@@ -108,14 +118,15 @@ type fleet struct {
 	ledgers map[string]*ledger
 	up      *backends
 	calls   callers
+	proxies []*process
 	quit    chan struct{}
 	waits   []func()
 }
 
 // embark starts every client: of each class every other one comes by IPv6.
-func embark(t *testing.T, up *backends, doors map[entrance]string) *fleet {
+func embark(t *testing.T, up *backends, doors map[entrance]string, proxies ...*process) *fleet {
 	t.Helper()
-	f := &fleet{ledgers: map[string]*ledger{}, up: up, quit: make(chan struct{})}
+	f := &fleet{ledgers: map[string]*ledger{}, up: up, proxies: proxies, quit: make(chan struct{})}
 	f.calls = embarkCallers(t, doors[toWeb], doors[toVeil])
 	for _, c := range classes(up.sockets) {
 		l := newLedger()
@@ -159,9 +170,32 @@ func (f *fleet) warm(t *testing.T, more int) {
 	t.Helper()
 	for name, l := range f.ledgers {
 		had := l.total()
-		eventually(t, fmt.Sprintf("%d more of %s", more, name), func() bool { return l.total() >= had+more || l.losses() > 0 })
+		// Longer than any client waits: what is stuck is lost by then, and says where.
+		for limit := time.Now().Add(2 * patience); l.total() < had+more && l.losses() == 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(limit) {
+				f.dump(t)
+				t.Fatalf("no %d more of %s within %v", more, name, 2*patience)
+			}
+		}
 	}
 	f.calls.more(t, more)
+}
+
+// dump has every proxy write its stacks to its log, which the test prints when it fails.
+func (f *fleet) dump(t *testing.T) {
+	t.Helper()
+	for name, l := range f.ledgers {
+		t.Logf("%s: %d done", name, l.total())
+	}
+	for _, p := range f.proxies {
+		for _, pid := range p.pids() {
+			_ = syscall.Kill(pid, syscall.SIGQUIT)
+		}
+		select {
+		case <-p.exited:
+		case <-time.After(patience / 4):
+		}
+	}
 }
 
 // join ends the load and tells what became of it.
@@ -194,7 +228,7 @@ func stopAlone(t *testing.T, r restart, o *restarted) {
 	s := serve(t, up.upstream, instanceSetup(t, up, r))
 	doors := s.doors(t)
 	before, wire := readKernel(t), watchResets(t, s.addresses(t), up.addresses())
-	f := embark(t, up, doors)
+	f := embark(t, up, doors, s.process)
 	f.warm(t, 3)
 	s.stop(t, o)
 	f.join(t, o)
@@ -235,7 +269,7 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 	}
 	known := slices.AppendSeq(slices.Concat(one.addresses(t), other.addresses(t)), maps.Values(doors))
 	wire := watchResets(t, known, up.addresses())
-	f := embark(t, up, doors)
+	f := embark(t, up, doors, one.process, other.process)
 	f.warm(t, 3)
 	one.stop(t, o)
 	f.warm(t, 3)
@@ -261,7 +295,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 	doors := h.doors(t)
 	before := readKernel(t)
 	wire := watchResets(t, h.addresses(t), up.addresses())
-	f := embark(t, up, doors)
+	f := embark(t, up, doors, h.process)
 	f.warm(t, 3)
 	if out, code := h.upgrade(t); code != 0 {
 		o.problem("upgrade: exit %d: %s", code, out)
@@ -316,9 +350,7 @@ func (o *restarted) judgeReceipt(r receipt) {
 	if o.Cut > 0 || r.Exchanges.Interrupted > 0 || r.BytesUnsent > 0 || r.ActualLoss > 0 {
 		o.problem("receipt: %d cut or stuck, %d interrupted, %d bytes unsent, %d lost by idle closes", o.Cut, r.Exchanges.Interrupted, r.BytesUnsent, r.ActualLoss)
 	}
-	if r.Outcomes.Errored+r.Exchanges.Failed > 0 {
-		o.problem("receipt: %d connections errored, %d exchanges failed", r.Outcomes.Errored, r.Exchanges.Failed)
-	}
+	o.Errored, o.Failed = r.Outcomes.Errored, r.Exchanges.Failed
 	for _, l := range r.Listeners {
 		if !l.Proven {
 			o.Unproven++
@@ -345,12 +377,19 @@ func (o *restarted) judgeReceipt(r receipt) {
 // still in TIME_WAIT at a door that has closed costs one more: the old connection answers its SYN, the client resets that,
 // and dials on (RFC 9293 3.10.7.3).
 func (o *restarted) judgeKernel(wire *resets) {
-	o.Left, o.Aborts, o.Idle = wire.left, wire.aborts, wire.idle
-	if o.Kernel.OutRsts != o.Refused+wire.left+wire.aborts+wire.idle || wire.refused != o.Refused || len(wire.others) > 0 {
+	o.Left, o.Aborts, o.Idle, o.Behind = wire.left, wire.aborts, wire.idle, wire.behind
+	known := wire.left + wire.aborts + wire.idle + wire.behind
+	if o.Kernel.OutRsts != o.Refused+known || wire.refused != o.Refused || len(wire.others) > 0 {
 		o.problem("%d dials refused; the kernel sent %d resets; on the wire %d answered a SYN, %d were of clients that were gone or of ports in TIME_WAIT, "+
-			"%d of clients that closed early, %d to upstreams, others: %q", o.Refused, o.Kernel.OutRsts, wire.refused, wire.left, wire.aborts, wire.idle, wire.others)
+			"%d of clients that closed early, %d to upstreams, %d behind the end, others: %q",
+			o.Refused, o.Kernel.OutRsts, wire.refused, wire.left, wire.aborts, wire.idle, wire.behind, wire.others)
 	}
-	if k := o.Kernel; k.AbortOnClose+k.AbortOnData > wire.left+wire.aborts+wire.idle || k.ListenOverflows != 0 || k.SyncookiesSent != 0 {
+	// A client that closes before it has read all takes with it what its kernel had not acknowledged yet: the proxy cannot
+	// know that it was read.
+	if o.Errored+o.Failed > wire.left+wire.aborts {
+		o.problem("receipt: %d connections errored, %d exchanges failed, and %d clients left early", o.Errored, o.Failed, wire.left+wire.aborts)
+	}
+	if k := o.Kernel; k.AbortOnClose+k.AbortOnData > known || k.ListenOverflows != 0 || k.SyncookiesSent != 0 {
 		o.problem("the kernel counted %+v", k)
 	}
 }

@@ -77,7 +77,13 @@ type campaign struct {
 	ducks   []time.Duration
 	drains  []time.Duration
 	endedBy map[string]int
+	void    int             // restarts in which the machine stood still: they say nothing, and are in no other number
+	stalls  []time.Duration // of the others
 }
+
+// stallLimit is from when on the machine, and not the proxy, is what a restart tells of: clients give up after some such
+// pauses.
+const stallLimit = time.Second
 
 // losslessLanes is how many restarts run side by side: they mostly wait.
 func losslessLanes() int {
@@ -108,6 +114,11 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 			o, err := playOne(r)
 			mu.Lock()
 			defer mu.Unlock()
+			if o.Stall > stallLimit {
+				t.Logf("%+v: the machine stood still for %v; lost %.300q, problems %.300q", r, o.Stall, o.Lost, o.Problems)
+				c.void++
+				return
+			}
 			if err != nil {
 				t.Errorf("%s, restart %d (%s): %v", r.Mode, i+1, r.Driver, err)
 				return
@@ -124,6 +135,9 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 		})
 	}
 	running.Wait()
+	if c.void > n/2 {
+		t.Errorf("%s: the machine stood still in %d of %d restarts", mode.Mode, c.void, n)
+	}
 	return c
 }
 
@@ -141,10 +155,13 @@ func playOne(r restart) (o restarted, err error) {
 	}
 	out, runErr := isolated("TestLosslessInside", string(work)).CombinedOutput()
 	text, err := os.ReadFile(r.Out)
-	if runErr != nil || err != nil {
-		return o, fmt.Errorf("%v, %v:\n%s", runErr, err, out[:min(len(out), 20_000)])
+	if err == nil {
+		err = json.Unmarshal(text, &o)
 	}
-	return o, json.Unmarshal(text, &o)
+	if runErr != nil || err != nil {
+		return o, fmt.Errorf("%v, %v:\n%s", runErr, err, out[:min(len(out), 100_000)])
+	}
+	return o, nil
 }
 
 func (c *campaign) add(r restart, o restarted) {
@@ -163,6 +180,9 @@ func (c *campaign) add(r restart, o restarted) {
 	c.total.Left += o.Left
 	c.total.Aborts += o.Aborts
 	c.total.Idle += o.Idle
+	c.total.Behind += o.Behind
+	c.total.Errored += o.Errored
+	c.total.Failed += o.Failed
 	c.total.Dials += o.Dials
 	c.total.Slow += o.Slow
 	c.total.Slowest = max(c.total.Slowest, o.Slowest)
@@ -170,6 +190,7 @@ func (c *campaign) add(r restart, o restarted) {
 	c.drivers[r.Driver]++
 	c.ducks, c.drains = append(c.ducks, o.LameDuck), append(c.drains, o.Drain)
 	c.endedBy[o.EndedBy]++
+	c.stalls = append(c.stalls, o.Stall)
 }
 
 func (k kernelCounters) plus(b kernelCounters) kernelCounters {
@@ -203,11 +224,13 @@ func (c *campaign) String() string {
 			3/float64(played), 3/float64(max(done, 1)))
 	}
 	fmt.Fprintf(&b, "- lame duck %s, ended by %v; drain %s; %d listener closes unproven\n", spread(c.ducks), c.endedBy, spread(c.drains), c.total.Unproven)
+	fmt.Fprintf(&b, "- longest pause of the machine in a restart %s; %d more restarts said nothing, with one over %v\n", spread(c.stalls), c.void, stallLimit)
 	if c.total.Dials > 0 {
 		fmt.Fprintf(&b, "- %d dials of the balancer, %d over 100 ms, the slowest %v\n", c.total.Dials, c.total.Slow, c.total.Slowest.Round(100*time.Microsecond))
 	}
-	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d to upstreams\n\n",
-		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle)
+	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d between proxies and upstreams, %d to clients that spoke when their connection was over; "+
+		"receipts: %d connections errored, %d exchanges failed, all of clients that closed early\n\n",
+		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle, c.total.Behind, c.total.Errored, c.total.Failed)
 	return b.String()
 }
 

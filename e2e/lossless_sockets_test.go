@@ -30,8 +30,7 @@ func (u *sockets) talkers(kind string) load {
 // oneTalk plays one WebSocket to its end, and says whether it was a good one.
 func (u *sockets) oneTalk(l *ledger, w *wire, path string, quit <-chan struct{}) bool {
 	defer w.Close()
-	began := l.begin(w)
-	_ = w.SetDeadline(began.Add(2 * patience))
+	l.begin(w)
 	a, err := w.ask(get(path, "Connection: Upgrade", "Upgrade: websocket"))
 	if err != nil || a.status != http.StatusSwitchingProtocols {
 		l.lose("%s: status %d, %v", path, a.status, err)

@@ -21,7 +21,8 @@ type resets struct {
 	refused int      // answers to a SYN for which there is no listener
 	left    int      // a client answers what finds it gone; or it met its own port in TIME_WAIT, resets that, and dials on
 	aborts  int      // clients that closed before they had read all
-	idle    int      // of a proxy, to an upstream
+	idle    int      // of a proxy to an upstream, or of one that is gone to a proxy
+	behind  int      // of a door, to a client that spoke after the whole time in which the door waits for a client's end
 	others  []string // anything else: what it looked like
 }
 
@@ -106,6 +107,10 @@ func (r *resets) note(frame []byte) {
 	switch {
 	case flags&ack != 0 && seq == 0:
 		r.refused++
+	case flags&ack == 0 && r.doors[source] == proxys:
+		r.behind++
+	case flags&ack == 0 && r.doors[source] == upstreams:
+		r.idle++
 	case r.doors[source] != nobodys:
 		r.others = append(r.others, fmt.Sprintf("of a door: port %d to port %d, flags %#x, seq %d", source, target, flags, seq))
 	case flags&ack == 0 && r.doors[target] != nobodys:

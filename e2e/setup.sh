@@ -8,8 +8,9 @@ command -v wrk    >/dev/null 2>&1 || need+=(wrk)
 command -v h2load >/dev/null 2>&1 || need+=(nghttp2-client)
 command -v curl   >/dev/null 2>&1 || need+=(curl ca-certificates)
 command -v gcc    >/dev/null 2>&1 || need+=(gcc libc6-dev)
-if [ "${1:-}" = browser ]; then # for the lab's page, in make heavy: 80 MB and more
+if [ "${1:-}" = browser ]; then # for make heavy: 80 MB and more
   command -v chromium >/dev/null 2>&1 || need+=(chromium)
+  command -v npm >/dev/null 2>&1 || need+=(nodejs npm) # for ws
 fi
 if [ "${1:-}" = peers ]; then # the other proxies of make score-peers; one that cannot be had is left out
   command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || need+=(haproxy)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluiceproxy/sluice/bench/lab/plan"
@@ -68,6 +69,9 @@ func (c Config) withDefaults() Config {
 		c.Classes = []record.Class{record.Short, record.KeepAlive, record.PerRequest}
 	case c.Classes == nil:
 		c.Classes = record.Classes()
+	}
+	if c.Launcher == nil || !c.Launcher.HTTP2() || c.Front != "" { // whose doors nobody has told us of speak HTTP/1.1
+		c.Classes = slices.DeleteFunc(slices.Clone(c.Classes), record.Class.HTTP2)
 	}
 	if c.Tell == nil {
 		c.Tell = func(string, ...any) {}

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/reflection"
 )
 
 // serverName is the name that the proxy's certificate stands for.
@@ -88,7 +89,8 @@ func serve() error {
 	}
 	s := grpc.NewServer()
 	testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
-	go func() { // ends with standard input
+	reflection.Register(s) // grpcurl asks what there is
+	go func() {            // ends with standard input
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		s.Stop()
 	}()

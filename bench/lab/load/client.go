@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/sluiceproxy/sluice/bench/lab/record"
 )
 
@@ -12,7 +14,9 @@ import (
 type client struct {
 	Profile
 	gen  *Generator
-	pool *pool // nil: a connection for each exchange
+	pool *pool   // nil: a connection for each exchange
+	mux  *shared // not nil: exchanges share connections, and call plays them
+	call func(ctx context.Context, w *sharedConn, id string, begun *bool) error
 	addr string
 	play func(c *client, w *conn, id string) (keep bool, err error)
 	safe bool // may be sent again while no byte of an answer came
@@ -39,8 +43,15 @@ func (g *Generator) client(p Profile) *client {
 		c.play, c.safe, c.addr = (*client).tunnel, false, g.cfg.Raw
 	case record.Idle:
 		c.play = (*client).short
+	case record.H2Post:
+		c.call = c.sharedPost
+	case record.GRPC, record.GRPCStream:
+		c.call = c.grpcCall
 	default:
 		panic("BUG: load: no client for " + p.Class.String())
+	}
+	if c.call != nil {
+		c.mux = &shared{gen: g, addr: c.addr, transport: http2.Transport{AllowHTTP: true}}
 	}
 	return c
 }
@@ -49,6 +60,10 @@ func (g *Generator) client(p Profile) *client {
 func (c *client) run(ctx context.Context, id string, due time.Time) {
 	if c.Class == record.Idle {
 		c.idle(ctx, id, due)
+		return
+	}
+	if c.mux != nil {
+		c.share(ctx, id, due)
 		return
 	}
 	var w *conn

@@ -54,7 +54,7 @@ func (c Config) withDefaults() Config {
 
 // shares is how a rate is divided among the classes.
 var shares = [record.NumClasses]float64{
-	record.Short:      0.40,
+	record.Short:      0.30,
 	record.KeepAlive:  0.28,
 	record.PerRequest: 0.20,
 	record.Slow:       0.03,
@@ -63,6 +63,9 @@ var shares = [record.NumClasses]float64{
 	record.WebSocket:  0.01,
 	record.Events:     0.01,
 	record.TCP:        0.01,
+	record.H2Post:     0.05,
+	record.GRPC:       0.04,
+	record.GRPCStream: 0.01,
 }
 
 // Mix divides a rate among the classes that are wanted; the others are left out, and their
@@ -70,6 +73,7 @@ var shares = [record.NumClasses]float64{
 func Mix(rate float64, long time.Duration, wanted []record.Class) (all []Profile) {
 	hold := [record.NumClasses]time.Duration{
 		record.Slow: long, record.Upload: 300 * time.Millisecond, record.WebSocket: 2 * long, record.Events: 2 * long, record.TCP: 2 * long, record.Idle: long,
+		record.GRPCStream: 2 * long,
 	}
 	for _, c := range wanted {
 		all = append(all, Profile{Class: c, Rate: rate * shares[c], Hold: hold[c]})

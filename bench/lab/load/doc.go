@@ -13,5 +13,5 @@
 // generator says how late it was itself (record.Lag); a run with a generator that was late
 // says nothing about the service.
 //
-// Limits: one machine, one process; HTTP/1.1 in the clear, WebSocket, raw TCP.
+// Limits: one machine, one process; HTTP/1.1, HTTP/2 and gRPC in the clear, WebSocket, raw TCP.
 package load

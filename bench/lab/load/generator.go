@@ -37,20 +37,23 @@ func (g *Generator) Run(ctx context.Context) {
 		g.stopped.Store(&now)
 	})()
 	var arriving sync.WaitGroup
-	pools := make([]*pool, len(g.cfg.Profiles))
+	pools, muxes := make([]*pool, len(g.cfg.Profiles)), make([]*shared, len(g.cfg.Profiles))
 	for i, p := range g.cfg.Profiles {
 		if p.Class == record.TCP && g.cfg.Raw == "" || p.Rate <= 0 {
 			continue
 		}
 		c := g.client(p)
-		pools[i] = c.pool
+		pools[i], muxes[i] = c.pool, c.mux
 		arriving.Go(func() { g.arrivals(ctx, start, c) }) // ends with ctx
 	}
 	arriving.Wait()
 	g.running.Wait()
-	for _, p := range pools {
+	for i, p := range pools {
 		if p != nil {
 			p.close()
+		}
+		if muxes[i] != nil {
+			muxes[i].close()
 		}
 	}
 }

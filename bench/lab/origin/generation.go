@@ -44,6 +44,9 @@ func (o *Origin) generation(number int) *generation {
 	g := &generation{number: number, conns: make(chan net.Conn), addr: o.web.Addr(), gone: make(chan struct{}),
 		done: make(chan struct{}), taken: map[net.Conn]struct{}{}}
 	g.server.Handler = g.handler(&o.ledger)
+	g.server.Protocols = new(http.Protocols)
+	g.server.Protocols.SetHTTP1(true)
+	g.server.Protocols.SetUnencryptedHTTP2(true)
 	g.server.ConnState = func(_ net.Conn, s http.ConnState) {
 		switch s {
 		case http.StateNew:

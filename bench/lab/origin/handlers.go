@@ -17,6 +17,7 @@ func (g *generation) handler(l *ledger) http.Handler {
 	m.HandleFunc(EchoPath, echo)
 	m.HandleFunc(EventsPath, events)
 	m.HandleFunc(SocketPath, g.socket)
+	m.HandleFunc(CallPath, call)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.note(r.Header.Get(IDField))
 		g.head(w)

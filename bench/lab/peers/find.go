@@ -79,6 +79,7 @@ type launcher struct {
 
 func (l launcher) Name() string { return l.name }
 func (l launcher) Raw() bool    { return l.raw }
+func (l launcher) HTTP2() bool  { return false } // our configurations of them do not ask for it
 
 func (l launcher) program() (string, error) {
 	if l.name == GoShutdownCommand {

@@ -16,10 +16,13 @@ const (
 	Events                  // server-sent events with a last one
 	TCP                     // raw tunnels
 	Idle                    // two GETs with a long pause between them on one connection
+	H2Post                  // POSTs by HTTP/2 whose bodies cannot be sent twice, on a few connections
+	GRPC                    // unary calls
+	GRPCStream              // calls with messages in both directions for long
 	NumClasses = iota
 )
 
-var classNames = [NumClasses]string{"short", "slow", "keep-alive", "per-request", "upload", "websocket", "events", "tcp", "idle"}
+var classNames = [NumClasses]string{"short", "slow", "keep-alive", "per-request", "upload", "websocket", "events", "tcp", "idle", "h2-post", "grpc", "grpc-stream"}
 
 func (c Class) String() string { return classNames[c] }
 
@@ -44,4 +47,9 @@ func Classes() []Class {
 
 // Quick says that an exchange of this class takes no time to speak of, so that a pause
 // between two successes is a pause of the service.
-func (c Class) Quick() bool { return c == Short || c == KeepAlive || c == PerRequest }
+func (c Class) Quick() bool {
+	return c == Short || c == KeepAlive || c == PerRequest || c == H2Post || c == GRPC
+}
+
+// HTTP2 says that its clients speak HTTP/2 by prior knowledge.
+func (c Class) HTTP2() bool { return c == H2Post || c == GRPC || c == GRPCStream }

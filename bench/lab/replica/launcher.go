@@ -63,6 +63,8 @@ type Launcher interface {
 	Version(ctx context.Context) (string, error)
 	// Raw says whether it carries raw TCP.
 	Raw() bool
+	// HTTP2 says whether it takes HTTP/2 by prior knowledge where it takes HTTP/1.1, and carries calls of gRPC.
+	HTTP2() bool
 	// Start returns once the process runs; it need not be ready yet.
 	Start(ctx context.Context, s Spec) (Instance, error)
 }

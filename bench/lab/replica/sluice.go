@@ -25,6 +25,9 @@ func (Sluice) Name() string { return "sluice" }
 // Raw says that it carries raw TCP.
 func (Sluice) Raw() bool { return true }
 
+// HTTP2 implements Launcher.
+func (Sluice) HTTP2() bool { return true }
+
 // Version asks the binary.
 func (l Sluice) Version(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, l.Binary, "version").Output()
@@ -101,11 +104,12 @@ log: {format: json, access: false}
 // writePolicy puts it in place in one step.
 func (in *sluice) writePolicy() error {
 	s := in.spec
-	text := fmt.Sprintf("clusters: {app: {endpoints: [%q]}", s.UpstreamWeb)
+	text := fmt.Sprintf("clusters: {app: {endpoints: [%q]}, calls: {endpoints: [%[1]q], protocol: http2}", s.UpstreamWeb)
 	if s.Raw != "" {
 		text += fmt.Sprintf(", echo: {endpoints: [%q]}", s.UpstreamRaw)
 	}
-	text += "}\nroutes: [{name: app, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}]\n"
+	text += "}\nroutes: [{name: app, cluster: app, policy: [{allow: {and: [{accept: true}]}}]}, " +
+		"{name: calls, path: {prefix: /lab.Echo}, cluster: calls, policy: [{allow: {and: [{accept: true}]}}]}]\n"
 	if s.Raw != "" {
 		text += "tcp_routes: [{listener: raw, cluster: echo, policy: [{allow: {and: [{accept: true}]}}]}]\n"
 	}
