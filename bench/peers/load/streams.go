@@ -40,7 +40,9 @@ type call struct {
 const prefixLen = 5
 
 // prefix is what a message of n bytes begins with in gRPC.
-func prefix(n int) [prefixLen]byte { return [prefixLen]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)} }
+func prefix(n int) [prefixLen]byte {
+	return [prefixLen]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+}
 
 // run keeps Streams requests under way until the time is up, and waits for the last answer.
 func (s *streams) run() error {
