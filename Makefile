@@ -86,7 +86,7 @@ bench-peers: ## CPU per request beside nginx, HAProxy, Caddy and the floor, in b
 
 # Without sha256: what the compiler inlines of it for a profile makes its sum escape to the heap, twice for each API key.
 pgo: ## take the CPU profile that the compiler optimizes the binary with anew: cmd/sluice/default.pgo
-	d=$$(mktemp -d) && $(GO) run ./bench/peers -profiles $$d -rows get64,get16k,churn,tcpconn -modes off,shipped -peers '' -pairings 1 -rounds 2 -seconds 10 && \
+	d=$$(mktemp -d) && $(GO) run ./bench/peers -profiles $$d -rows get64,get16k,churn,tcpconn,tls64,handshake,h2c,grpc -modes off,shipped -peers '' -pairings 1 -rounds 2 -seconds 10 && \
 		$(GO) tool pprof -proto -ignore 'crypto/.*sha256' $$d/*.pprof > $$d/merged && mv $$d/merged cmd/sluice/default.pgo && rm -r $$d
 
 lab: build ## restart two replicas under load and see what that costs, in bin/lab.html too (flags: LAB="--plan surge")

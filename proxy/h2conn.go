@@ -34,7 +34,7 @@ type h2Conn struct {
 	active  bool      // in the account
 	closing bool      // Close or Abort was called; only closed comes
 	mixed   bool      // exchanges of different routes ran at a time
-	only    *Route    // unless mixed: the route of all exchanges that have one; nil: it is not known
+	only    *Route    // the route of all exchanges that have one; nil: there are several, or it is not known
 	counted bool      // what had not finished is in the account: how its streams end does not matter any more
 	eofSeen bool
 	hurried bool // asked to go at the deadline while something was leaving

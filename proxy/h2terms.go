@@ -16,7 +16,7 @@ func (st *h2Stream) located() {
 	case c.core.Streams() == 1:
 		c.mixed, c.only = false, st.x.route
 		c.describe(st.x)
-	case !c.mixed && c.only != nil && c.only == st.x.route: // one more of the same
+	case c.only != nil && c.only == st.x.route: // one more of the same
 		c.describe(st.x)
 	default:
 		c.retime()
@@ -49,7 +49,9 @@ func (c *h2Conn) retime() {
 	})
 	c.only = nil
 	if best != nil {
-		c.only = best.route
+		if !c.mixed {
+			c.only = best.route
+		}
 		c.describeBy(best, terms)
 	}
 }

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,4 +67,74 @@ func TestH2TermsOfSeveralRoutes(t *testing.T) {
 		}
 		w.noneLeft()
 	}
+}
+
+// Whatever comes and ends on a connection, in whatever order: what is remembered of the routes is what they are, and the
+// connection's place in the account is that of the one which a look at all of them would choose.
+func TestH2RoutesAreRemembered(t *testing.T) {
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		w := h2Walk(t, Config{})
+		w.open()
+		w.upstream(func(s *sim.Sock, got []byte) {
+			if strings.HasSuffix(string(got), "\r\n\r\n") {
+				w.net.After(time.Duration(1+rng.IntN(50))*time.Millisecond, func() { s.Write([]byte(ok)) })
+			}
+		})
+		names := []string{"a", "b"}
+		var specs []route.Spec
+		var routes []Route
+		for i, name := range names {
+			specs = append(specs, route.Spec{Name: name, Hosts: []string{"*"}, Path: route.PathSpec{Prefix: "/" + name}})
+			r := w.core.gate.Load().routes[0]
+			r.Name, r.terms = name, &drain.Terms{Deadline: time.Duration(i+1) * time.Second}
+			routes = append(routes, r)
+		}
+		table, err := route.Compile(specs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.core.gate.Store(&Snapshot{table: table, routes: routes})
+		p := w.dialH2("web")
+		var calls []*h2call
+		check := func() {
+			for _, r := range w.core.loops[0].roles {
+				c, ok := r.(*h2Conn)
+				if !ok || c.core.Streams() == 0 {
+					continue
+				}
+				mixed, only, shown := c.mixed, c.only, w.shownRoute()
+				c.retime()
+				if c.mixed != mixed || c.only != nil && only != c.only || mixed && only != nil {
+					t.Fatalf("seed %d: mixed is %v, one route is known: %v, and not %v", seed, mixed, only != nil, c.mixed)
+				}
+				if c.only != nil && shown != c.only.Name {
+					t.Fatalf("seed %d: the account shows %q, and all are on %q", seed, shown, c.only.Name)
+				}
+			}
+		}
+		for range 60 {
+			path := []string{"/a", "/a", "/a", "/b", "/nowhere"}[rng.IntN(5)]
+			calls = append(calls, p.call("GET", path, true))
+			wait := calls[rng.IntN(len(calls))]
+			if rng.IntN(3) == 0 {
+				w.until("one of them ends", func() bool { check(); return wait.done })
+			}
+			check()
+		}
+		w.until("all end", func() bool {
+			check()
+			return !slices.ContainsFunc(calls, func(c *h2call) bool { return !c.done })
+		})
+		p.Close()
+		w.noneLeft()
+	}
+}
+
+// shownRoute is the route that the account shows of the one connection.
+func (w *walk) shownRoute() string {
+	if all := w.tracker.Snapshot(1); len(all) > 0 {
+		return all[0].Route
+	}
+	return ""
 }

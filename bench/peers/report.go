@@ -137,7 +137,7 @@ func (r report) summary(b *strings.Builder, pairing int) {
 			fmt.Fprintf(b, "| %s | %s |\n", row.name, strings.Join(cells, " | "))
 		}
 	}
-	b.WriteString("\n`idle8000` compares bytes of memory per connection. The floor has no stages and no log.\n")
+	b.WriteString("\n`idle8000` and `idletls` compare bytes of memory per connection. The floor has no stages and no log.\n")
 }
 
 func ratio(s stats.Summary) string {

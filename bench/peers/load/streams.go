@@ -37,8 +37,12 @@ type call struct {
 	done  bool // GRPC: that of the call is
 }
 
+const prefixLen = 5
+
 // prefix is what a message of n bytes begins with in gRPC.
-func prefix(n int) [5]byte { return [5]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)} }
+func prefix(n int) [prefixLen]byte {
+	return [prefixLen]byte{0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
+}
 
 // run keeps Streams requests under way until the time is up, and waits for the last answer.
 func (s *streams) run() error {
@@ -164,7 +168,7 @@ func (s *streams) Done(st *h2.Stream) {
 	s.open--
 	want := s.w.Size
 	if s.w.Wire == GRPC {
-		want += len(prefix(0))
+		want += prefixLen
 	}
 	if !c.ok || c.at != want || c.done != (s.w.Wire == GRPC) {
 		s.err = fmt.Errorf("request %s: 200 is %v, grpc-status 0 is %v, %d bytes", c.id[:], c.ok, c.done, c.at)
