@@ -26,9 +26,8 @@ const sharedConns = 4
 
 // shared are the connections of a class, used in turns.
 type shared struct {
-	gen       *Generator
-	addr      string
-	transport http2.Transport
+	gen  *Generator
+	addr string
 
 	mu     sync.Mutex // guards what follows
 	conns  []*sharedConn
@@ -39,7 +38,7 @@ type shared struct {
 // sharedConn is one of them.
 type sharedConn struct {
 	*conn
-	h2 *http2.ClientConn
+	h2 *http.ClientConn
 }
 
 // take reserves a stream on a connection that may have one more, or on a new one.
@@ -47,38 +46,52 @@ func (s *shared) take(ctx context.Context) (*sharedConn, record.Conn, error) {
 	s.mu.Lock()
 	open := s.conns[:0]
 	for _, c := range s.conns {
-		if c.h2.CanTakeNewRequest() {
+		if c.h2.Err() == nil {
 			open = append(open, c)
 		}
 	}
 	s.conns = open
-	for len(s.conns) >= sharedConns {
+	if len(s.conns) >= sharedConns {
 		s.next++
-		if c := s.conns[s.next%len(s.conns)]; c.h2.ReserveNewRequest() {
+		if c := s.conns[s.next%len(s.conns)]; c.h2.Reserve() == nil {
 			use := c.use()
 			s.mu.Unlock()
 			return c, use, nil
-		}
-		break // it was told just now: a new one
+		} // it was told just now: a new one
 	}
 	s.mu.Unlock()
 	w, err := s.gen.dial(ctx, s.addr)
 	if err != nil {
 		return nil, record.Conn{}, err
 	}
-	h2, err := s.transport.NewClientConn(w)
+	h2, err := overHTTP2(ctx, w, s.addr)
 	if err != nil {
 		_ = w.Close()
 		return nil, record.Conn{}, err
 	}
 	c := &sharedConn{w, h2}
-	h2.ReserveNewRequest()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conns = append(s.conns, c); s.closed {
 		_ = w.Close()
 	}
 	return c, c.use(), nil
+}
+
+// overHTTP2 speaks HTTP/2 by prior knowledge on a connection that is there, with a stream reserved.
+func overHTTP2(ctx context.Context, w net.Conn, addr string) (*http.ClientConn, error) {
+	only := &http.Protocols{}
+	only.SetUnencryptedHTTP2(true)
+	t := &http.Transport{Protocols: only, DialContext: func(context.Context, string, string) (net.Conn, error) { return w, nil }}
+	h2, err := t.NewClientConn(ctx, "http", addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := h2.Reserve(); err != nil {
+		_ = h2.Close()
+		return nil, err
+	}
+	return h2, nil
 }
 
 // use counts one more exchange. Under mu.
