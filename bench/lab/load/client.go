@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/sluiceproxy/sluice/bench/lab/record"
 )
 
@@ -51,7 +49,7 @@ func (g *Generator) client(p Profile) *client {
 		panic("BUG: load: no client for " + p.Class.String())
 	}
 	if c.call != nil {
-		c.mux = &shared{gen: g, addr: c.addr, transport: http2.Transport{AllowHTTP: true}}
+		c.mux = newShared(g, c.addr)
 	}
 	return c
 }

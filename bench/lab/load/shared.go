@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 that of net/http dials by itself, and the account needs the connection
+
 package load
 
 import (
@@ -36,6 +38,10 @@ type shared struct {
 	closed bool
 }
 
+func newShared(g *Generator, addr string) *shared {
+	return &shared{gen: g, addr: addr, transport: http2.Transport{AllowHTTP: true}}
+}
+
 // sharedConn is one of them.
 type sharedConn struct {
 	*conn
@@ -52,14 +58,13 @@ func (s *shared) take(ctx context.Context) (*sharedConn, record.Conn, error) {
 		}
 	}
 	s.conns = open
-	for len(s.conns) >= sharedConns {
+	if len(s.conns) >= sharedConns {
 		s.next++
-		if c := s.conns[s.next%len(s.conns)]; c.h2.ReserveNewRequest() {
+		if c := s.conns[s.next%len(s.conns)]; c.h2.ReserveNewRequest() { // if not, it was told just now: a new one
 			use := c.use()
 			s.mu.Unlock()
 			return c, use, nil
 		}
-		break // it was told just now: a new one
 	}
 	s.mu.Unlock()
 	w, err := s.gen.dial(ctx, s.addr)
