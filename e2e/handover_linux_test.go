@@ -52,7 +52,10 @@ func (h *house) launch(t *testing.T, cmd *exec.Cmd, env []string) {
 	p := h.process
 	t.Cleanup(func() { // before the log is closed: whoever writes to it still
 		for _, pid := range p.pids() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			// Its number may be another process's by now.
+			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && strings.HasPrefix(exe, h.dir) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
 		}
 	})
 	h.web, h.raw = h.listening(t, "listener", "web"), h.listening(t, "listener", "raw")

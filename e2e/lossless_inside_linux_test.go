@@ -188,9 +188,8 @@ func (f *fleet) dump(t *testing.T) {
 		t.Logf("%s: %d done", name, l.total())
 	}
 	for _, p := range f.proxies {
-		for _, pid := range p.pids() {
-			_ = syscall.Kill(pid, syscall.SIGQUIT)
-		}
+		pids := p.pids()
+		_ = syscall.Kill(pids[len(pids)-1], syscall.SIGQUIT) // the one that serves
 		select {
 		case <-p.exited:
 		case <-time.After(patience / 4):

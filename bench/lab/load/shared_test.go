@@ -32,27 +32,27 @@ func TestSharedConnectionsThatLose(t *testing.T) {
 		if call {
 			right = id + " message 0"
 		}
-		switch crimes[n%10] {
-		case record.ResetBefore:
+		switch crime := crimes[n%10]; {
+		case crime == record.ResetBefore:
 			panic(http.ErrAbortHandler)
-		case record.Status503:
+		case crime == record.Status503:
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
-		case record.WrongBody:
+		case crime == record.WrongBody:
 			text("something else")
 			return
-		case record.ResetMid:
+		case crime == record.ResetMid:
 			_, _ = w.Write([]byte{0, 0, 0}) // of a message, or of a text
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
-		case record.StatusOther:
+		case crime == record.StatusOther:
 			if !call {
 				w.WriteHeader(http.StatusTeapot)
 				return
 			}
 			text(right)
 			w.Header().Set("Grpc-Status", "14")
-		case record.OK:
+		case crime == record.OK:
 			text(right)
 			w.Header().Set("Grpc-Status", "0")
 		}
