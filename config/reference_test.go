@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,4 +117,22 @@ func fieldComments(t *testing.T) map[string]string {
 		return true
 	})
 	return out
+}
+
+// docs/coming-from.md names keys of the configuration: each has to be one.
+func TestComingFromNamesKeys(t *testing.T) {
+	text, err := os.ReadFile("../docs/coming-from.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := reference(t)
+	named := regexp.MustCompile("`((?:listeners\\[\\]|[a-z_]+)\\.[a-z_.]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 20 {
+		t.Fatalf("it names %d keys: the test looks at the wrong place", len(named))
+	}
+	for _, m := range named {
+		if key := m[1]; !strings.Contains(reference, "| `"+key+"`") && !strings.Contains(reference, "| `"+key+".") && !strings.Contains(reference, "| `"+key+"[") {
+			t.Errorf("%s is no key of the configuration", key)
+		}
+	}
 }
