@@ -17,7 +17,7 @@ const (
 // known is what is published of each kind's defaults, and what a stop needs beside it.
 var known = [...]struct {
 	name       string
-	idle       time.Duration // that it keeps an idle connection to a target; 0: it has none of its own
+	idle       time.Duration // that it keeps an idle connection to a target and uses it again; 0: it passes connections on, and a close with them
 	deregister time.Duration // default of its deregistration delay; 0: it has none
 	lag        time.Duration // how long new connections may come after the stop began
 	interval   time.Duration // of health checks
@@ -26,7 +26,7 @@ var known = [...]struct {
 	noBalancer: {},
 	kubeProxy:  {name: "kube-proxy", lag: 3 * time.Second},
 	alb:        {name: "ALB", idle: 60 * time.Second, deregister: 300 * time.Second, lag: 5 * time.Second, interval: 30 * time.Second, unhealthy: 2},
-	nlb:        {name: "NLB", idle: 350 * time.Second, deregister: 300 * time.Second, lag: 10 * time.Second, interval: 30 * time.Second, unhealthy: 2},
+	nlb:        {name: "NLB", deregister: 300 * time.Second, lag: 10 * time.Second, interval: 30 * time.Second, unhealthy: 2},
 	gcp:        {name: "GCP load balancer", idle: 600 * time.Second, lag: 10 * time.Second, interval: 5 * time.Second, unhealthy: 2},
 }
 

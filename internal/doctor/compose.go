@@ -1,15 +1,20 @@
 package doctor
 
 import (
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluiceproxy/sluice/internal/yaml"
 )
 
 // compose finds the services of compose files that run Sluice.
 func (w *world) compose() (all []*deployment) {
 	for _, stack := range w.stacks {
 		stack.get("services").entries(func(name, s tree) {
-			if isSluice(append(s.get("entrypoint").texts(), s.get("image").text(), name.text())...) {
+			if likely(commandOf(s, "entrypoint"), s.get("image").text(), name.text()) > 0 {
 				all = append(all, w.service(stack, name, s))
 			}
 		})
@@ -17,25 +22,45 @@ func (w *world) compose() (all []*deployment) {
 	return all
 }
 
+// commandOf is a command as a list, or as a line in words.
+func commandOf(s tree, key string) []string {
+	if v := s.get(key); v.ok && v.node.Kind() != yaml.List {
+		return split(v.text())
+	}
+	return s.get(key).texts()
+}
+
+var variable = regexp.MustCompile(`\$\{\w+:?-([^{}]*)\}`)
+
+// filled is a text with the defaults of its variables: ${PORT:-8080}.
+func filled(text string) string { return variable.ReplaceAllString(text, "$1") }
+
 func (w *world) service(stack, name, s tree) *deployment {
 	d := &deployment{platform: compose, name: "service " + name.text(), at: name.at(), image: s.get("image").textValue()}
-	words := append(s.get("entrypoint").texts(), s.get("command").texts()...)
-	if s.get("command").ok && s.get("command").node.Len() == 0 {
-		words = strings.Fields(s.get("command").text())
+	entry := commandOf(s, "entrypoint")
+	words := commandOf(s, "command")
+	if len(entry) == 0 && (len(words) == 0 || !isSluice(words[0])) {
+		entry = []string{"sluice"}
 	}
-	if len(words) == 0 || !isSluice(words[0]) {
-		words = append([]string{"sluice"}, words...)
-	}
-	d.args, d.argsAt = words, s.get("command").at()
+	d.args, d.argsAt = unwrap(append(entry, words...)), s.first("command", "entrypoint").at()
 	for _, kv := range s.get("environment").items() {
-		d.env = append(d.env, kv.text())
+		if strings.Contains(kv.text(), "=") { // otherwise it is the caller's
+			d.env = append(d.env, filled(kv.text()))
+		}
 	}
-	s.get("environment").entries(func(k, v tree) { d.env = append(d.env, k.text()+"="+v.text()) })
+	s.get("environment").entries(func(k, v tree) {
+		if v.node.Kind() != yaml.Null {
+			d.env = append(d.env, k.text()+"="+filled(v.text()))
+		}
+	})
+	d.env = slices.DeleteFunc(d.env, func(kv string) bool { return strings.Contains(kv, "$") })
 	d.stop = stopOf(s, "stop_grace_period", 10*time.Second)
 	d.signal = s.get("stop_signal").textValue()
 	d.files = composeFiles(stack, s)
-	if h := s.get("healthcheck"); h.ok && !h.get("disable").isTrue() {
-		words := h.get("test").texts()
+	h := s.get("healthcheck")
+	words = h.get("test").texts()
+	d.uncheck = h.get("disable").isTrue() || slices.Equal(words, []string{"NONE"})
+	if !d.uncheck && len(words) > 0 { // without a test it is the image's
 		d.probes = append(d.probes, containerCheck(h.at(), words, h.get("interval").secondsOr(30*time.Second),
 			h.get("timeout").secondsOr(30*time.Second), h.get("retries").numberOr(3)))
 	}
@@ -43,8 +68,11 @@ func (w *world) service(stack, name, s tree) *deployment {
 		n := p.get("target").number()
 		if p.node.Len() == 0 {
 			inner, _, _ := strings.Cut(p.text()[strings.LastIndexByte(p.text(), ':')+1:], "/")
-			v, ok := parseSeconds(inner)
-			n = number{p.at(), int64(v / time.Second), ok}
+			v, err := strconv.ParseInt(filled(inner), 10, 32)
+			n = number{p.at(), v, err == nil}
+		}
+		if !n.ok || p.get("protocol").text() == "udp" || strings.HasSuffix(p.text(), "/udp") {
+			continue // a range, or a variable
 		}
 		d.ports, d.exposed = append(d.ports, n), append(d.exposed, n)
 	}

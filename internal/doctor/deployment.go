@@ -39,6 +39,8 @@ type deployment struct {
 	nofile     number    // descriptors
 	probes     []probe
 	image      textValue
+	uncheck    bool // the image's health check is switched off
+	fargate    bool // ECS runs it on Fargate
 	shellStart spot // the process is a shell's child, which gets the signal
 
 	balancers []balancer
@@ -73,6 +75,7 @@ type seconds struct {
 type stopLimit struct {
 	seconds
 	setting string // its name there
+	unknown bool   // it is given, and cannot be read
 	byDef   time.Duration
 	insert  edit // adds the setting where it is not given; its value is missing
 	replace func(value string) edit
@@ -80,7 +83,15 @@ type stopLimit struct {
 
 // stopOf reads a limit from a map.
 func stopOf(t tree, key string, def time.Duration) stopLimit {
-	return stopLimit{t.get(key).seconds(), key, def, t.insert(key, ""), t.get(key).replace}
+	s := stopLimit{seconds: t.get(key).seconds(), setting: key, byDef: def, insert: t.insert(key, ""), replace: t.get(key).replace}
+	if d, ok := parseSeconds(filled(t.get(key).text())); ok && !s.ok {
+		s.seconds = seconds{t.get(key).at(), d, true}
+		s.replace = func(string) edit { return edit{} }
+	}
+	if v := t.get(key); v.ok && !s.ok {
+		s.unknown = true // a variable, or what a template left
+	}
+	return s
 }
 
 // limit is what the platform gives.
@@ -133,7 +144,9 @@ type balancer struct {
 	interval   seconds // of its health check
 	unhealthy  number  // checks that have to fail
 	path       textValue
+	port       textValue // of its health check: a number, or traffic-port; empty: not known
 	matcher    textValue // status codes that count as healthy
+	group      string    // of ECS: the target group's ARN
 }
 
 // rollout is how the platform replaces one process by the next.
@@ -141,6 +154,7 @@ type rollout struct {
 	at           spot
 	replicas     number
 	recreate     bool // all stop before the first starts
+	inPlace      bool // one leaves before the next comes, by what kind of thing it is
 	unavailable  textValue
 	surge        textValue
 	minHealthy   number // percent, ECS
@@ -181,6 +195,11 @@ type unit struct {
 	accept       spot // a socket unit with Accept=yes
 	notifyAccess textValue
 	set          func(name, value string) edit // in [Service]
+}
+
+// heard says whether systemd takes messages of the process.
+func (u unit) heard() bool {
+	return strings.HasPrefix(u.kind.text, "notify") && u.notifyAccess.text != "none"
 }
 
 // probesPort is that of the listener that answers probes.

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -9,6 +11,7 @@ import (
 // buildFile is a Dockerfile: the instructions of its last stage.
 type buildFile struct {
 	src          *source
+	base         string // the image that it is built on
 	instructions []instruction
 }
 
@@ -18,31 +21,55 @@ type instruction struct {
 	rest string
 }
 
-// readBuild reads the last stage, since that is what runs.
+// readBuild reads the last stage, since that is what runs, with what it takes over from the stages
+// that it is built on.
 func readBuild(src *source) buildFile {
 	b := buildFile{src: src}
-	joined, from := "", 0
-	for i, line := range src.lines {
-		line = strings.TrimSpace(line)
-		if joined == "" {
-			from = i + 1
+	stages := map[string][]instruction{}
+	stage, joined, from, document := "", "", 0, ""
+	for i := range src.lines {
+		line := strings.TrimSpace(src.line(i + 1))
+		if document != "" { // a here-document goes on
+			if line == document {
+				document = ""
+			}
+			continue
 		}
 		if line == "" || line[0] == '#' {
 			continue
+		}
+		if joined == "" {
+			from = i + 1
 		}
 		if rest, more := strings.CutSuffix(line, `\`); more {
 			joined += rest + " "
 			continue
 		}
 		line, joined = joined+line, ""
-		name, rest, _ := strings.Cut(line, " ")
-		if name = strings.ToUpper(name); name == "FROM" {
-			b.instructions = nil
+		name, rest := line, ""
+		if n := strings.IndexAny(line, " \t"); n > 0 {
+			name, rest = line[:n], strings.TrimSpace(line[n:])
 		}
-		b.instructions = append(b.instructions, instruction{spot{src.name, from, 1}, name, strings.TrimSpace(rest)})
+		switch name = strings.ToUpper(name); name {
+		case "FROM":
+			words := slices.DeleteFunc(strings.Fields(rest), func(s string) bool { return strings.HasPrefix(s, "--") })
+			stage, b.base = "", first(words)
+			b.instructions = slices.Clone(stages[strings.ToLower(b.base)])
+			if len(words) == 3 {
+				stage = strings.ToLower(words[2])
+			}
+		case "RUN", "COPY", "ADD":
+			if m := hereDocument.FindStringSubmatch(rest); m != nil {
+				document = m[1]
+			}
+		}
+		b.instructions = append(b.instructions, instruction{spot{src.name, from, 1}, name, rest})
+		stages[stage] = b.instructions
 	}
 	return b
 }
+
+var hereDocument = regexp.MustCompile(`<<-?["']?(\w+)["']?`)
 
 // last is the last instruction of a name, which is the one that counts.
 func (b buildFile) last(name string) (found instruction) {
@@ -63,29 +90,35 @@ func words(rest string) (list []string, ok bool) {
 // docker finds the Dockerfiles whose image starts Sluice.
 func (w *world) docker() (all []*deployment) {
 	for _, b := range w.builds {
-		entry := b.last("ENTRYPOINT")
+		entry, command := b.last("ENTRYPOINT"), b.last("CMD")
 		start, exec := words(entry.rest)
-		if !exec {
-			start = strings.Fields(entry.rest)
+		if entry.name == "" { // CMD starts it, or what it is built on does
+			entry = command
+			if start, exec = words(command.rest); command.name == "" || isSluice(b.base) {
+				entry, start, exec = b.last("FROM"), append([]string{"sluice"}, start...), true
+			}
+		} else if more, ok := words(command.rest); ok && exec {
+			start = append(start, more...)
 		}
-		if len(start) == 0 || !isSluice(start...) {
+		if !exec {
+			start = split(entry.rest)
+		}
+		inherits := isSluice(b.base) // of this project's image
+		if entry.name == "" || entry.name == "FROM" && !inherits || likely(start, "", "") < 3 {
 			continue
 		}
-		d := &deployment{platform: docker, name: "image of " + b.src.name, at: entry.at, argsAt: entry.at}
-		if exec {
-			d.args = start
-			if command, ok := words(b.last("CMD").rest); ok {
-				d.args = append(d.args, command...)
-			}
-		} else {
+		d := &deployment{platform: docker, name: "image of " + b.src.name, at: entry.at, argsAt: entry.at, args: unwrap(start)}
+		if !exec && first(start) != "exec" { // Docker puts /bin/sh -c in front
 			d.shellStart = entry.at
 		}
 		d.stop = stopLimit{setting: "--stop-timeout", byDef: 10 * time.Second}
 		d.signal = textValue{b.last("STOPSIGNAL").at, b.last("STOPSIGNAL").rest}
-		if h := b.last("HEALTHCHECK"); h.name != "" && h.rest != "NONE" {
+		if h := b.last("HEALTHCHECK"); h.name == "" && inherits {
+			d.probes = append(d.probes, probe{role: container, kind: "exec", command: []string{"/sluice", "health"}})
+		} else if h.name != "" && h.rest != "NONE" {
 			d.probes = append(d.probes, buildCheck(h))
 		}
-		if u := b.last("USER"); u.name == "" || u.rest == "root" || u.rest == "0" || strings.HasPrefix(u.rest, "0:") {
+		if u := b.last("USER"); u.name == "" && !inherits || u.rest == "root" || u.rest == "0" || strings.HasPrefix(u.rest, "0:") {
 			if d.pod.root = u.at; u.name == "" {
 				d.pod.root = entry.at
 			}

@@ -47,6 +47,9 @@ func Examine(files []File, opt Options) *Report {
 		r.sources = append(r.sources, src)
 		w.read(src, f)
 	}
+	for _, src := range w.unitSources {
+		w.units = append(w.units, readUnit(src, slices.DeleteFunc(slices.Clone(w.dropIns), func(d *source) bool { return unitOf(d.name) != path.Base(slashes(src.name)) })))
+	}
 	deployments := w.deployments()
 	if len(deployments) == 0 {
 		w.fault(spot{}, "nothing here starts a sluice, and nothing configures one; give the files that deploy it")
@@ -79,10 +82,13 @@ type world struct {
 	svcs    []tree       // ECS services
 	groups  []tree       // target groups
 	stacks  []tree       // compose files
-	units   []unitFile   // of systemd
+	units   []unitFile   // of systemd, with their drop-ins
 	builds  []buildFile  // Dockerfiles
 	scrapes []tree       // Prometheus configurations
 	configs []configFile // of Sluice
+
+	unitSources []*source // unit files that were given
+	dropIns     []*source
 }
 
 // configFile is a configuration of Sluice that was given as a file.
@@ -103,14 +109,17 @@ func (w *world) saw(src *source, what, name string) {
 
 // read recognizes a file by its name and what is in it.
 func (w *world) read(src *source, f File) {
-	base := path.Base(strings.ReplaceAll(f.Name, "\\", "/"))
+	base := path.Base(slashes(f.Name))
 	switch ext := path.Ext(base); {
 	case base == "Dockerfile" || strings.HasPrefix(base, "Dockerfile.") || ext == ".dockerfile":
 		w.builds = append(w.builds, readBuild(src))
 		w.saw(src, "Dockerfile", "")
 	case ext == ".service" || ext == ".socket":
-		w.units = append(w.units, readUnit(src))
+		w.unitSources = append(w.unitSources, src)
 		w.saw(src, "systemd "+strings.TrimPrefix(ext, "."), "")
+	case unitOf(f.Name) != "":
+		w.dropIns = append(w.dropIns, src)
+		w.saw(src, "systemd drop-in", "")
 	default:
 		for _, part := range documents(f.Text) {
 			w.document(src, part)
@@ -132,7 +141,7 @@ func documents(text []byte) (parts [][]byte) {
 		}
 	}
 	for i, line := range lines {
-		if line == "---" || strings.HasPrefix(line, "--- ") {
+		if line = strings.TrimSuffix(line, "\r"); line == "---" || strings.HasPrefix(line, "--- ") {
 			add(i)
 			from = i + 1
 		}
@@ -166,10 +175,18 @@ func (w *world) document(src *source, text []byte) {
 	case t.get("containerDefinitions").ok:
 		w.tasks = append(w.tasks, t)
 		w.saw(src, "ECS task definition", t.get("family").text())
+	case t.get("service", "serviceName").ok:
+		w.svcs = append(w.svcs, t.get("service"))
+		w.saw(src, "ECS service", t.get("service", "serviceName").text())
 	case t.get("serviceName").ok && t.first("taskDefinition", "launchType", "deploymentConfiguration").ok:
 		w.svcs = append(w.svcs, t)
 		w.saw(src, "ECS service", t.get("serviceName").text())
-	case t.first("TargetGroups", "HealthCheckPath", "HealthCheckProtocol").ok:
+	case len(t.get("services").items()) > 0 && t.get("services").items()[0].get("serviceName").ok:
+		for _, s := range t.get("services").items() {
+			w.svcs = append(w.svcs, s)
+			w.saw(src, "ECS service", s.get("serviceName").text())
+		}
+	case t.first("TargetGroups", "HealthCheckPath", "HealthCheckProtocol").ok, len(t.get("Attributes").items()) > 0 && t.get("Attributes").items()[0].get("Key").ok:
 		w.groups = append(w.groups, targetGroups(t)...)
 		w.saw(src, "target group", "")
 	case t.get("scrape_configs").ok:
@@ -217,10 +234,10 @@ func (w *world) deployments() (all []*deployment) {
 
 // Candidate says whether a file in a directory could be of a kind that is known.
 func Candidate(name string) bool {
-	base := path.Base(strings.ReplaceAll(name, "\\", "/"))
+	base := path.Base(slashes(name))
 	switch path.Ext(base) {
 	case ".yaml", ".yml", ".json", ".service", ".socket", ".dockerfile":
 		return true
 	}
-	return base == "Dockerfile" || strings.HasPrefix(base, "Dockerfile.")
+	return unitOf(name) != "" || base == "Dockerfile" || strings.HasPrefix(base, "Dockerfile.")
 }

@@ -82,7 +82,7 @@ var faults = []fault{
 	{rule: "liveness-missing", file: "kubernetes/deployment.yaml", old: "livenessProbe:", new: "x-livenessProbe:", stays: true},
 	{rule: "startup-missing", file: "kubernetes/deployment.yaml", old: "startupProbe:", new: "x-startupProbe:", stays: true},
 	{rule: "health-check-missing", file: "ecs/task-definition.json", old: `"healthCheck"`, new: `"x-healthCheck"`, stays: true},
-	{rule: "health-check-missing", file: "compose/compose.yaml", old: "    healthcheck:", new: "    x-healthcheck:", stays: true},
+	{rule: "health-check-missing", file: "compose/compose.yaml", old: "      test: [CMD, /sluice, health]", new: "      disable: true", stays: true},
 	{rule: "health-check-missing", file: "docker/Dockerfile", old: `HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["/sluice", "health"]`, new: "HEALTHCHECK NONE", stays: true},
 	{rule: "liveness-endpoint", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "httpGet: {path: /readyz, port: probes}", at: "/readyz"},
 	{rule: "readiness-endpoint", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}", new: "httpGet: {path: /livez, port: probes}", at: "/livez"},
@@ -97,12 +97,17 @@ var faults = []fault{
 	{rule: "probe-shell", file: "compose/compose.yaml", old: "test: [CMD, /sluice, health]", new: "test: wget -q -O- http://localhost:9902/readyz", stays: true},
 	{rule: "probe-shell", file: "docker/Dockerfile", old: `CMD ["/sluice", "health"]`, new: "CMD /sluice health", at: "HEALTHCHECK", stays: true},
 	{rule: "liveness-exec", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "exec: {command: [/sluice, health]}", stays: true},
+	{rule: "liveness-endpoint", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "grpc: {port: 9902}", at: "grpc", stays: true},
+	{rule: "readiness-exec", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}", new: "exec: {command: [/sluice, health, --live]}", at: "exec", stays: true},
 	{rule: "probe-slow", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}\n          periodSeconds: 2\n          failureThreshold: 1", new: "httpGet: {path: /readyz, port: probes}", stays: true},
 	{rule: "probe-timeout", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}\n", new: "httpGet: {path: /servingz, port: probes}\n          timeoutSeconds: 30\n", at: "timeoutSeconds", stays: true},
 	{rule: "liveness-hasty", file: "kubernetes/deployment.yaml", old: "periodSeconds: 10\n          failureThreshold: 3", new: "periodSeconds: 2\n          failureThreshold: 1", stays: true},
 	{rule: "startup-short", file: "kubernetes/deployment.yaml", old: "failureThreshold: 60", new: "failureThreshold: 5", stays: true},
 	{rule: "rollout-recreate", file: "kubernetes/deployment.yaml", old: "type: RollingUpdate\n    rollingUpdate: {maxUnavailable: 0, maxSurge: 1}", new: "type: Recreate", stays: true},
-	{rule: "rollout-surge", file: "kubernetes/deployment.yaml", old: "{maxUnavailable: 0, maxSurge: 1}", new: "{maxUnavailable: 1, maxSurge: 0}", at: "maxUnavailable"},
+	{rule: "rollout-surge", file: "kubernetes/deployment.yaml", old: "{maxUnavailable: 0, maxSurge: 1}", new: "{maxUnavailable: 1, maxSurge: 1}", at: "maxUnavailable"},
+	{rule: "rollout-surge", file: "kubernetes/deployment.yaml", old: "{maxUnavailable: 0, maxSurge: 1}", new: "{maxUnavailable: 1, maxSurge: 0}", at: "maxUnavailable", stays: true},
+	{rule: "rollout-surge", file: "kubernetes/deployment.yaml", old: "{maxUnavailable: 0, maxSurge: 1}", new: "{maxSurge: 0}", at: "maxSurge", stays: true},
+	{rule: "rollout-surge", file: "kubernetes/deployment.yaml", old: "{maxUnavailable: 0, maxSurge: 1}", new: "{maxUnavailable: 100%}", at: "maxUnavailable"},
 	{rule: "rollout-surge", file: "ecs/service.json", old: `"minimumHealthyPercent": 100`, new: `"minimumHealthyPercent": 50`, at: "minimumHealthyPercent"},
 	{rule: "rollout-surge", file: "ecs/service.json", old: `"maximumPercent": 200`, new: `"maximumPercent": 100`, at: "maximumPercent", stays: true},
 	{rule: "replicas", file: "kubernetes/availability.yaml", old: "minReplicas: 2", new: "minReplicas: 1", at: "minReplicas", stays: true},
@@ -117,6 +122,8 @@ var faults = []fault{
 	{rule: "deregistration-default", file: "ecs/target-group.json", old: `"deregistration_delay.timeout_seconds"`, new: `"stickiness.enabled"`, stays: true},
 	{rule: "health-codes", file: "ecs/target-group.json", old: `"HttpCode": "200"`, new: `"HttpCode": "200-399"`, at: "HttpCode", stays: true},
 	{rule: "health-path", file: "ecs/target-group.json", old: `"/readyz"`, new: `"/livez"`, at: "HealthCheckPath", stays: true},
+	{rule: "health-path", file: "ecs/target-group.json", old: `"HealthCheckPort": "9902"`, new: `"HealthCheckPort": "traffic-port"`, at: "traffic-port", stays: true},
+	{rule: "port", file: "ecs/service.json", old: `"containerPort": 8080`, new: `"containerPort": 8081`, at: "8081", stays: true},
 	{rule: "port", file: "kubernetes/service.yaml", old: "port: 80, targetPort: web", new: "port: 80, targetPort: 9000", at: "targetPort: 9000", stays: true},
 	{rule: "port", file: "systemd/sluice-web.socket", old: "ListenStream=8080", new: "ListenStream=80", at: "ListenStream", stays: true},
 	{rule: "admin-exposed", file: "compose/compose.yaml", old: `"127.0.0.1:9902:9902"`, new: `"9901:9901"`, at: "9901", stays: true},
@@ -243,7 +250,7 @@ func apply(t *testing.T, files []doctor.File, patch string) []doctor.File {
 	}
 	for _, l := range strings.Split(strings.TrimSuffix(patch, "\n"), "\n") {
 		switch name, isFile := strings.CutPrefix(l, "--- "); {
-		case l == "" || strings.HasPrefix(l, "+++ "):
+		case l == "" || strings.HasPrefix(l, "+++ ") || l[0] == '\\':
 		case isFile:
 			end()
 			file = slices.IndexFunc(files, func(f doctor.File) bool { return f.Name == name })

@@ -9,11 +9,8 @@ import (
 // were given beside them.
 func (w *world) ecs() (all []*deployment) {
 	for _, task := range w.tasks {
-		for _, c := range task.get("containerDefinitions").items() {
-			if isSluice(append(c.get("entryPoint").texts(), c.get("image").text(), c.get("name").text())...) {
-				all = append(all, w.task(task, c))
-				break
-			}
+		if c, found := likeliest(task.get("containerDefinitions").items(), "entryPoint"); found {
+			all = append(all, w.task(task, c))
 		}
 	}
 	return all
@@ -25,18 +22,20 @@ func (w *world) task(task, c tree) *deployment {
 	if len(entry) == 0 {
 		entry = []string{"sluice"}
 	}
-	d.args, d.argsAt = append(entry, c.get("command").texts()...), c.get("command").at()
+	d.args, d.argsAt = unwrap(append(entry, c.get("command").texts()...)), c.first("command", "entryPoint").at()
 	for _, e := range c.get("environment").items() {
 		d.env = append(d.env, e.get("name").text()+"="+e.get("value").text())
 	}
 	d.stop = stopOf(c, "stopTimeout", 30*time.Second)
+	d.fargate = slicesHas(task.get("requiresCompatibilities").texts(), "FARGATE")
 	if h := c.get("healthCheck"); h.ok {
 		d.probes = append(d.probes, containerCheck(h.at(), h.get("command").texts(), h.get("interval").secondsOr(30*time.Second),
 			h.get("timeout").secondsOr(5*time.Second), h.get("retries").numberOr(3)))
 	}
 	for _, p := range c.get("portMappings").items() {
-		d.ports = append(d.ports, p.get("containerPort").number())
-		d.exposed = append(d.exposed, p.get("containerPort").number())
+		if n := p.get("containerPort").number(); n.ok {
+			d.ports, d.exposed = append(d.ports, n), append(d.exposed, n)
+		}
 	}
 	for _, u := range c.get("ulimits").items() {
 		if u.get("name").text() == "nofile" {
@@ -44,13 +43,17 @@ func (w *world) task(task, c tree) *deployment {
 		}
 	}
 	for _, s := range w.svcs {
-		if of := s.get("taskDefinition").text(); of == "" || strings.Contains(of, task.get("family").text()) {
-			w.ecsService(s, d)
+		of := s.get("taskDefinition").text()
+		of = of[strings.LastIndexByte(of, '/')+1:]
+		if of, _, _ = strings.Cut(of, ":"); of == "" || of == task.get("family").text() {
+			ecsService(s, d, c.get("name").text())
 		}
 	}
 	for i := range d.balancers {
 		for _, g := range w.groups {
-			d.balancers[i].group(g)
+			if of := g.get("TargetGroupArn").text(); of == "" || d.balancers[i].group == "" || of == d.balancers[i].group {
+				d.balancers[i].take(g, d)
+			}
 		}
 	}
 	return d
@@ -73,10 +76,12 @@ func containerCheck(at spot, words []string, period, timeout seconds, failures n
 	return p
 }
 
-func (w *world) ecsService(s tree, d *deployment) {
+// ecsService takes what a service says of its tasks, in which the container has that name.
+func ecsService(s tree, d *deployment, name string) {
+	d.fargate = d.fargate || s.get("launchType").text() == "FARGATE"
 	conf := s.get("deploymentConfiguration")
 	d.rollout = rollout{at: s.get("serviceName").at(), replicas: s.get("desiredCount").numberOr(1), minHealthy: conf.get("minimumHealthyPercent").numberOr(100),
-		maxPercent: conf.get("maximumPercent").numberOr(200)}
+		maxPercent: conf.get("maximumPercent").numberOr(200), inPlace: s.get("schedulingStrategy").text() == "DAEMON"}
 	if conf.ok {
 		d.rollout.at = conf.at()
 	}
@@ -88,7 +93,10 @@ func (w *world) ecsService(s tree, d *deployment) {
 		if strings.Contains(lb.get("targetGroupArn").text(), "nlb") {
 			kind = nlb
 		}
-		d.balancers = append(d.balancers, balancer{kind: kind, at: lb.at()})
+		if n := lb.get("containerPort").number(); n.ok && lb.get("containerName").text() == name {
+			d.ports = append(d.ports, n)
+		}
+		d.balancers = append(d.balancers, balancer{kind: kind, at: lb.at(), group: lb.get("targetGroupArn").text()})
 	}
 }
 
@@ -100,17 +108,23 @@ func targetGroups(t tree) []tree {
 	return []tree{t}
 }
 
-// group takes a target group's settings.
-func (b *balancer) group(g tree) {
+// take takes a target group's settings, or its attributes alone, as they are printed apart.
+func (b *balancer) take(g tree, d *deployment) {
+	for _, a := range g.get("Attributes").items() {
+		if a.get("Key").text() == "deregistration_delay.timeout_seconds" {
+			b.deregister = a.get("Value").seconds()
+		}
+	}
+	if !g.first("HealthCheckPath", "HealthCheckProtocol", "Protocol", "TargetGroupName", "Name").ok {
+		return
+	}
 	if p := g.get("Protocol").text(); p == "TCP" || p == "TLS" {
 		b.kind = nlb
 	}
 	b.at = g.at()
 	b.path, b.matcher = g.get("HealthCheckPath").textValue(), g.first("Matcher").get("HttpCode").textValue()
 	b.interval, b.unhealthy = g.get("HealthCheckIntervalSeconds").seconds(), g.get("UnhealthyThresholdCount").number()
-	for _, a := range g.get("Attributes").items() {
-		if a.get("Key").text() == "deregistration_delay.timeout_seconds" {
-			b.deregister = a.get("Value").seconds()
-		}
+	if b.port = g.get("HealthCheckPort").textValue(); b.port.text == "" {
+		b.port = textValue{g.at(), "traffic-port"}
 	}
 }

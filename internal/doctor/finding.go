@@ -78,5 +78,5 @@ type spot struct {
 	col  int // from 1
 }
 
-// secs writes a duration as platforms do that count in seconds.
-func secs(d time.Duration) string { return fmt.Sprint(int64(d.Round(time.Second) / time.Second)) }
+// secs writes a duration as platforms do that count in seconds, rounded up.
+func secs(d time.Duration) string { return fmt.Sprint(int64((d + time.Second - 1) / time.Second)) }

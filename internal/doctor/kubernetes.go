@@ -31,15 +31,24 @@ func (w *world) kubernetes() (all []*deployment) {
 		switch o.kind {
 		case "Deployment", "StatefulSet", "DaemonSet":
 			template := o.get("spec", "template")
-			for _, c := range template.get("spec", "containers").items() {
-				if isSluice(append(c.get("command").texts(), c.get("image").text(), c.get("name").text())...) {
-					all = append(all, w.workload(o, template, c))
-					break
-				}
+			if c, found := likeliest(running(template.get("spec")), "command"); found {
+				all = append(all, w.workload(o, template, c))
 			}
 		}
 	}
 	return all
+}
+
+// running are the containers that run while a pod does: its own, and init containers that are
+// restarted always (sidecars).
+func running(spec tree) []tree {
+	list := spec.get("containers").items()
+	for _, c := range spec.get("initContainers").items() {
+		if c.get("restartPolicy").text() == "Always" {
+			list = append(list, c)
+		}
+	}
+	return list
 }
 
 func (w *world) workload(o object, template, c tree) *deployment {
@@ -49,13 +58,9 @@ func (w *world) workload(o object, template, c tree) *deployment {
 	if len(command) == 0 {
 		command = []string{"sluice"}
 	}
-	d.args, d.argsAt = append(command, c.get("args").texts()...), c.get("args").at()
-	for _, e := range c.get("env").items() {
-		if v := e.get("value"); v.ok {
-			d.env = append(d.env, e.get("name").text()+"="+v.text())
-		}
-	}
-	d.files = w.mounts(o, spec, c, d)
+	d.args, d.argsAt = unwrap(append(command, c.get("args").texts()...)), c.first("args", "command").at()
+	d.env = w.environment(o, c)
+	d.files = w.mounts(o, spec, c)
 	d.stop = stopOf(spec, "terminationGracePeriodSeconds", 30*time.Second)
 	d.preStop = preStop(c.get("lifecycle", "preStop"))
 	d.signal = c.get("lifecycle", "stopSignal").textValue()
@@ -67,38 +72,13 @@ func (w *world) workload(o object, template, c tree) *deployment {
 	}
 	d.rollout = w.rolloutOf(o, template)
 	d.pod = securityOf(spec, c)
-	d.pod.subPath, d.pod.subPathOf = subPath(c)
+	d.pod.subPath, d.pod.subPathOf = subPath(spec, c)
 	if h := spec.get("hostNetwork"); h.isTrue() {
 		d.pod.hostNetwork = h.at()
 	}
-	w.services(o, template, ports, d)
+	w.services(o, template, c, d)
 	w.monitors(template, d)
 	return d
-}
-
-// mounts are the files of ConfigMaps that the container sees.
-func (w *world) mounts(o object, spec, c tree, d *deployment) (files []mounted) {
-	for _, m := range c.get("volumeMounts").items() {
-		for _, v := range spec.get("volumes").items() {
-			if v.get("name").text() != m.get("name").text() {
-				continue
-			}
-			of := v.get("configMap", "name").text()
-			for _, cm := range w.kube {
-				if cm.kind != "ConfigMap" || cm.name != of || cm.namespace != o.namespace {
-					continue
-				}
-				cm.get("data").entries(func(k, text tree) {
-					at := strings.TrimSuffix(m.get("mountPath").text(), "/")
-					if sub := m.get("subPath").text(); sub == "" {
-						at += "/" + k.text()
-					}
-					files = append(files, mounted{path: at, at: text})
-				})
-			}
-		}
-	}
-	return files
 }
 
 // preStop is how long a hook takes, as far as it can be read.
@@ -136,7 +116,7 @@ func kubeProbe(r role, t, ports tree) probe {
 	case t.get("tcpSocket").ok:
 		p.kind, p.port = "tcp", portOf(t.get("tcpSocket", "port"), ports)
 	case t.get("grpc").ok:
-		p.kind, p.port = "grpc", t.get("grpc", "port").number()
+		p.kind, p.port, p.path = "grpc", t.get("grpc", "port").number(), t.get("grpc", "service").textValue()
 	}
 	return p
 }
@@ -164,39 +144,35 @@ func viaShell(command []string) bool {
 	return base == "sh" || base == "bash" || base == "curl" || base == "wget" || base == "ash"
 }
 
-// subPath is the first volume that never changes again after the start.
-func subPath(c tree) (spot, string) {
+// subPath is the first file of a ConfigMap, Secret or the like that never changes again after
+// the start.
+func subPath(spec, c tree) (spot, string) {
 	for _, m := range c.get("volumeMounts").items() {
-		if s := m.get("subPath"); s.ok {
-			return s.at(), m.get("mountPath").text()
+		for _, v := range spec.get("volumes").items() {
+			if s := m.first("subPath", "subPathExpr"); s.ok && v.get("name").text() == m.get("name").text() && v.first("configMap", "secret", "projected", "downwardAPI").ok {
+				return s.at(), m.get("mountPath").text()
+			}
 		}
 	}
 	return spot{}, ""
 }
 
+// securityOf says whether the process may run as root. What the container says stands before
+// what its pod says.
 func securityOf(spec, c tree) (p pod) {
-	for _, s := range []tree{c.get("securityContext"), spec.get("securityContext")} {
-		if s.get("runAsNonRoot").isTrue() || s.get("runAsUser").ok && s.get("runAsUser").text() != "0" {
-			return p
-		}
+	pods, own := spec.get("securityContext"), c.get("securityContext")
+	user, other := own.get("runAsUser"), own.get("runAsNonRoot")
+	if !user.ok {
+		user = pods.get("runAsUser")
 	}
-	p.root = c.get("name").at()
+	if !other.ok {
+		other = pods.get("runAsNonRoot")
+	}
+	switch {
+	case user.ok && user.text() == "0":
+		p.root = user.at()
+	case !user.ok && !other.isTrue():
+		p.root = c.get("name").at()
+	}
 	return p
-}
-
-// matches says whether a selector of labels takes the pods of a template.
-func matches(selector, template tree) bool {
-	if m := selector.get("matchLabels"); m.ok {
-		selector = m
-	}
-	if !selector.ok || selector.node.Len() == 0 {
-		return false
-	}
-	all := true
-	selector.entries(func(k, v tree) {
-		if v.node.Len() == 0 && template.get("metadata", "labels", k.text()).text() != v.text() {
-			all = false
-		}
-	})
-	return all
 }

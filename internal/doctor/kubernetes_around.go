@@ -13,26 +13,26 @@ func (w *world) rolloutOf(o object, template tree) rollout {
 	r.recreate = strategy.get("type").text() == "Recreate"
 	rolling := strategy.get("rollingUpdate")
 	r.unavailable, r.surge = rolling.get("maxUnavailable").textValue(), rolling.get("maxSurge").textValue()
-	if r.unavailable.text != "" && r.unavailable.text != "0" && r.unavailable.text != "0%" {
+	if r.surge.text != "0" && r.surge.text != "0%" { // with both 0 it would be refused
 		r.surgeEdit = rolling.get("maxUnavailable").replace("0")
 	}
 	if strategy.ok {
 		r.at = strategy.at()
 	}
-	if o.kind != "Deployment" {
-		r.recreate, r.surge.text = false, "1" // a StatefulSet and a DaemonSet replace in place, as they are meant to
+	if o.kind != "Deployment" { // a StatefulSet and a DaemonSet replace in place, as they are meant to
+		r.recreate, r.unavailable, r.surge, r.inPlace = false, textValue{}, textValue{}, true
 	}
 	for _, other := range w.kube {
-		if other.namespace != o.namespace {
+		if !other.beside(o) {
 			continue
 		}
 		switch other.kind {
 		case "PodDisruptionBudget":
-			if matches(other.get("spec", "selector"), template) {
+			if selects(other.get("spec", "selector"), template.get("metadata", "labels")) {
 				r.budget = &disruption{other.get("spec").at(), other.get("spec", "minAvailable").textValue(), other.get("spec", "maxUnavailable").textValue()}
 			}
 		case "HorizontalPodAutoscaler":
-			if other.get("spec", "scaleTargetRef", "name").text() == o.name {
+			if t := other.get("spec", "scaleTargetRef"); t.get("name").text() == o.name && t.get("kind").text() == o.kind {
 				r.autoscaled, r.scaler = true, other.get("spec", "minReplicas").numberOr(1)
 			}
 		}
@@ -41,15 +41,19 @@ func (w *world) rolloutOf(o object, template tree) rollout {
 }
 
 // services are those that send to the pods: what they expose, and which balancer comes with them.
-func (w *world) services(o object, template, ports tree, d *deployment) {
+func (w *world) services(o object, template, c tree, d *deployment) {
+	ports := c.get("ports")
 	for _, s := range w.kube {
-		if s.kind != "Service" || s.namespace != o.namespace || !matches(s.get("spec", "selector"), template) {
+		if s.kind != "Service" || !s.beside(o) || !serves(s.get("spec", "selector"), template.get("metadata", "labels")) {
 			continue
 		}
 		monitoring := s.get("spec", "clusterIP").text() == "None" || strings.HasSuffix(s.name, "-probes") || strings.HasSuffix(s.name, "-metrics")
 		for _, p := range s.get("spec", "ports").items() {
 			target := p.first("targetPort", "port")
 			n := portOf(target, ports)
+			if besides(target, n, template, c) {
+				continue
+			}
 			if n.at.line == 0 {
 				n.at = p.at()
 			}
@@ -73,13 +77,31 @@ func (w *world) services(o object, template, ports tree, d *deployment) {
 			d.balancers = append(d.balancers, b)
 		}
 		for _, in := range w.kube {
-			if in.kind == "Ingress" && in.namespace == o.namespace && routesTo(in, s.name) {
+			if in.kind == "Ingress" && in.beside(o) && routesTo(in, s.name) {
 				if b, ok := annotated(in); ok {
 					d.balancers = append(d.balancers, b)
 				}
 			}
 		}
 	}
+}
+
+// besides says whether a service's port is that of another container of the pod.
+func besides(target tree, n number, template, c tree) bool {
+	for _, other := range template.get("spec", "containers").items() {
+		if other.at() == c.at() {
+			continue
+		}
+		if m := portOf(target, other.get("ports")); m.ok && !n.ok {
+			return true // by its name
+		}
+		for _, p := range other.get("ports").items() {
+			if n.ok && p.get("containerPort").number().n == n.n {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func routesTo(ingress object, service string) (found bool) {
@@ -112,6 +134,11 @@ func annotated(o object) (balancer, bool) {
 	if !b.interval.ok {
 		b.interval = notes.get(prefix + "healthcheck-interval-seconds").seconds()
 	}
+	if p := notes.get(prefix + "healthcheck-port"); p.ok && (p.number().ok || p.text() == "traffic-port") {
+		b.port = p.textValue()
+	} else if !p.ok && b.path.text != "" {
+		b.port = textValue{b.path.at, "traffic-port"}
+	}
 	b.unhealthy = notes.first(prefix+"unhealthy-threshold-count", prefix+"healthcheck-unhealthy-threshold").number()
 	for _, key := range []string{prefix + "target-group-attributes", prefix + "load-balancer-attributes", prefix + "attributes"} {
 		for _, kv := range strings.Split(notes.get(key).text(), ",") {
@@ -133,7 +160,7 @@ func (w *world) monitors(template tree, d *deployment) {
 	for _, m := range w.kube {
 		switch m.kind {
 		case "PodMonitor":
-			if !matches(m.get("spec", "selector"), template) {
+			if !selects(m.get("spec", "selector"), template.get("metadata", "labels")) {
 				continue
 			}
 		case "ServiceMonitor":
@@ -152,7 +179,7 @@ func (w *world) monitors(template tree, d *deployment) {
 // monitorsService says whether a ServiceMonitor takes a service of the pods.
 func (w *world) monitorsService(m object, template tree) bool {
 	for _, s := range w.kube {
-		if s.kind == "Service" && matches(s.get("spec", "selector"), template) && matches(m.get("spec", "selector"), s.tree) {
+		if s.kind == "Service" && serves(s.get("spec", "selector"), template.get("metadata", "labels")) && selects(m.get("spec", "selector"), s.get("metadata", "labels")) {
 			return true
 		}
 	}

@@ -11,11 +11,26 @@ type source struct {
 	name  string
 	lines []string // without their ends
 	json  bool
+	open  bool   // the last line has no end
+	cr    string // that is at the end of lines: "\r" or nothing
 }
 
 func newSource(f File) *source {
-	return &source{name: f.Name, lines: strings.Split(strings.TrimSuffix(string(f.Text), "\n"), "\n"),
-		json: strings.HasPrefix(strings.TrimSpace(string(f.Text)), "{")}
+	text := string(f.Text)
+	s := &source{name: f.Name, lines: strings.Split(strings.TrimSuffix(text, "\n"), "\n"),
+		json: strings.HasPrefix(strings.TrimSpace(text), "{"), open: !strings.HasSuffix(text, "\n")}
+	if strings.Contains(text, "\r\n") {
+		s.cr = "\r"
+	}
+	return s
+}
+
+// line is one of them, from 1, without a carriage return; empty beyond the end.
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	return strings.TrimSuffix(s.lines[n-1], "\r")
 }
 
 // edit changes one line of a file. The zero edit changes nothing.
@@ -48,22 +63,24 @@ func (s *source) replaceAt(at spot, old, value string) edit {
 	return edit{file: s.name, line: at.line, text: string(line[:from]) + value + strings.TrimPrefix(rest, token)}
 }
 
-// insertAfter adds "key: value" after the line of an entry, as deep as its key.
-func (s *source) insertAfter(key spot, name, value string) edit {
-	if key.line < 1 || key.line > len(s.lines) {
+// insertAfter adds "key: value" after the line of an entry, as deep as its key. In JSON the entry
+// has to end its line; in YAML it has to be alone on it, and the whole of it has to be there.
+func (s *source) insertAfter(key, of spot, old, name, value string) edit {
+	line := []rune(strings.TrimRight(s.line(key.line), " \t"))
+	if from := of.col - 1; key.line != of.line || key.col-1 > len(line) || from < 0 || from > len(line) {
 		return edit{}
-	}
-	line := strings.TrimRight(s.lines[key.line-1], " \t\r")
-	if s.json {
-		if !strings.HasSuffix(line, ",") {
+	} else if s.json {
+		if rest := string(line[from:]); rest != `"`+old+`",` && rest != old+"," {
 			return edit{}
 		}
-		return edit{file: s.name, line: key.line, after: true, text: spaces(key.col-1) + fmt.Sprintf("%q: %s,", name, value)}
+		return edit{file: s.name, line: key.line, after: true, text: spaces(key.col-1) + fmt.Sprintf("%q: %s,", name, value) + s.cr}
 	}
-	if strings.HasSuffix(line, "|") || strings.HasSuffix(line, ">") || strings.HasSuffix(line, "|-") || strings.HasSuffix(line, ">-") || strings.HasSuffix(line, ",") {
-		return edit{} // a block begins here, or this is a flow mapping
+	before, next := string(line[:key.col-1]), s.line(key.line+1)
+	deep := len(next) - len(strings.TrimLeft(next, " "))
+	if strings.Trim(before, " -") != "" || strings.TrimSpace(next) == "" && key.line < len(s.lines) || strings.TrimSpace(next) != "" && deep >= key.col {
+		return edit{} // it stands within a flow mapping, or goes on in the next line
 	}
-	return edit{file: s.name, line: key.line, after: true, text: spaces(key.col-1) + name + ": " + value}
+	return edit{file: s.name, line: key.line, after: true, text: spaces(key.col-1) + name + ": " + value + s.cr}
 }
 
 // Patch is a unified diff (patch -p0) of the edits of all findings: one for a line, the first
@@ -84,7 +101,10 @@ func (r *Report) Patch() string {
 	return b.String()
 }
 
-const contextLines = 3
+const (
+	contextLines = 3
+	noNewline    = "\\ No newline at end of file\n"
+)
 
 // diff writes the hunks of a file's edits, which are in order.
 func diff(b *strings.Builder, src *source, edits []edit) {
@@ -113,17 +133,27 @@ func hunk(b *strings.Builder, src *source, edits []edit, before int) (added int)
 		for _, e := range edits {
 			if e.line == l && !e.after {
 				kept = false
+				if l == len(src.lines) && src.open {
+					line += "\n" + strings.TrimSuffix(noNewline, "\n") // and the new one gets an end
+				}
 				fmt.Fprintf(&body, "-%s\n+%s\n", line, e.text)
 			}
 		}
-		if kept {
+		after := slices.DeleteFunc(slices.Clone(edits), func(e edit) bool { return e.line != l || !e.after })
+		noEnd := l == len(src.lines) && src.open
+		switch {
+		case kept && noEnd && len(after) > 0: // it gets an end
+			fmt.Fprintf(&body, "-%s\n%s+%s\n", line, noNewline, line)
+			noEnd = false
+		case kept:
 			fmt.Fprintf(&body, " %s\n", line)
 		}
-		for _, e := range edits {
-			if e.line == l && e.after {
-				added++
-				fmt.Fprintf(&body, "+%s\n", e.text)
-			}
+		for _, e := range after {
+			added++
+			fmt.Fprintf(&body, "+%s\n", e.text)
+		}
+		if noEnd && kept {
+			body.WriteString(noNewline)
 		}
 	}
 	fmt.Fprintf(b, "@@ -%d,%d +%d,%d @@\n%s", from, to-from+1, from+before, to-from+1+added, body.String())

@@ -15,7 +15,7 @@ const (
 var probeRules = []Rule{
 	{ID: "readiness-missing", Severity: Failure, Title: "there is no readiness probe",
 		Why: "A pod without one is ready as soon as it runs: requests come before the policy is in force, and are refused.", check: func(d *deployment, r *reporter) {
-			d.missing(r, readiness, "add readinessProbe: {httpGet: {path: /readyz, port: %s}, periodSeconds: 2, failureThreshold: 1}")
+			d.missing(r, readiness, "add readinessProbe: {httpGet: {path: /servingz, port: %s}, periodSeconds: 2, failureThreshold: 1}")
 		}},
 	{ID: "liveness-missing", Severity: Warning, Title: "there is no liveness probe",
 		Why: "A process that hangs is never replaced.", check: func(d *deployment, r *reporter) {
@@ -26,8 +26,8 @@ var probeRules = []Rule{
 			d.missing(r, startup, "add startupProbe: {httpGet: {path: /startupz, port: %s}, periodSeconds: 2, failureThreshold: 60}")
 		}},
 	{ID: "health-check-missing", Severity: Warning, Title: "there is no container health check",
-		Why: "ECS ignores the HEALTHCHECK of an image, and compose has none of its own: nobody asks whether the process serves.", check: func(d *deployment, r *reporter) {
-			if d.platform != ecs && d.platform != compose && d.platform != docker {
+		Why: "ECS ignores the HEALTHCHECK of an image, and a compose file may switch it off: nobody asks whether the process serves.", check: func(d *deployment, r *reporter) {
+			if d.platform != ecs && d.platform != docker && !(d.platform == compose && d.uncheck) {
 				return
 			}
 			if !slices.ContainsFunc(d.probes, func(p probe) bool { return p.role == container && p.kind != "none" }) {
@@ -36,14 +36,14 @@ var probeRules = []Rule{
 		}},
 	{ID: "liveness-endpoint", Severity: Failure, Title: "a liveness probe asks whether traffic should come",
 		Why:   "/readyz and /servingz say no all through a stop, as they must: the kubelet would kill the drain they announce. /livez says yes until the last handle is back.",
-		check: endpoint(liveness, "/livez")},
+		check: endpoint(liveness, "/livez", "/healthz")},
 	{ID: "readiness-endpoint", Severity: Failure, Title: "a readiness probe asks something else than readiness",
 		Why:   "/livez is 200 before the policy is in force and all through a drain; a path of the traffic listeners may answer with a login page. Either makes a pod ready that is not. /readyz flips at SIGTERM; /servingz does when the listeners close.",
-		check: endpoint(readiness, "/readyz", "/servingz", "/ready")},
+		check: endpoint(readiness, "/readyz", "/servingz")},
 	{ID: "readiness-fallback", Severity: Warning, Title: "readiness goes before the last endpoint does",
 		Why: "A pod that terminates is never ready to Kubernetes; its probe decides whether it still counts as serving. kube-proxy falls back to pods that terminate and serve when no ready one is left: with one replica, and on each node with `externalTrafficPolicy: Local`. /readyz says no at SIGTERM, and then there is nobody left to fall back to, although this process accepts all through the lame duck. /servingz says no when the listeners close.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {
-				if d.platform == kubernetes && p.role == readiness && p.kind == "http" && p.path.text == "/readyz" && (d.rollout.replicas.n == 1 && !d.rollout.autoscaled || d.rollout.local.file != "") {
+				if d.platform == kubernetes && p.role == readiness && p.kind == "http" && p.path.text == "/readyz" && (d.rollout.fewest().n == 1 && d.rollout.needsBudget || d.rollout.local.file != "") {
 					why := "there is one replica"
 					if d.rollout.local.file != "" {
 						why = "a service sends to pods of its own node only"
@@ -58,6 +58,9 @@ var probeRules = []Rule{
 	{ID: "probe-port", Severity: Failure, Title: "a probe asks at another port than the probes listener's",
 		Why: "Traffic listeners authenticate and authorize: an answer from there is a policy's, not the process's. The admin listener is on loopback, where no probe comes.", check: func(d *deployment, r *reporter) {
 			want := d.probesPort()
+			if d.guessed {
+				return
+			}
 			for _, p := range d.probes {
 				if p.kind == "exec" || p.kind == "none" || p.kind == "tcp" || want == "" || p.port.ok && strconv.FormatInt(p.port.n, 10) == want {
 					continue
@@ -96,10 +99,18 @@ var probeRules = []Rule{
 				}
 			}
 		}},
+	{ID: "readiness-exec", Severity: Failure, Title: "a readiness probe runs `sluice health` with --live",
+		Why: "That asks whether the process should be left alone: yes, before the policy is in force and all through a drain.", check: func(d *deployment, r *reporter) {
+			for _, p := range d.probes {
+				if p.role == readiness && p.kind == "exec" && isSluice(first(p.command)) && slices.Contains(p.command, "--live") {
+					r.found(p.at, "leave --live out", "the readiness probe asks for liveness")
+				}
+			}
+		}},
 	{ID: "probe-slow", Severity: Warning, Title: "readiness is noticed later than the lame duck lasts",
 		Why: "Whoever looks at the probe alone (a balancer with health checks, an operator) still sees a ready process when its listeners close.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {
-				if d.cfg != nil && p.role == readiness && p.path.text != "/servingz" && p.takes() > d.cfg.LameDuck.Max {
+				if d.cfg != nil && p.role == readiness && p.path.text != "/servingz" && p.path.text != "serving" && p.takes() > d.cfg.LameDuck.Max {
 					r.found(p.period.at, "set periodSeconds: 2 and failureThreshold: 1", "the readiness probe needs %s to fail, and lame_duck.max is %s", p.takes(), d.cfg.LameDuck.Max)
 				}
 			}
@@ -145,10 +156,16 @@ func (d *deployment) missing(r *reporter, want role, remedy string) {
 	r.found(d.at, sprintfPort(remedy, d.probesPort()), "the pod has no %s", roleNames[want])
 }
 
+// services are those of grpc.health.v1 that a role may ask for.
+var services = map[role][]string{liveness: {"live"}, readiness: {"serving", "ready", ""}, startup: {"startup", "ready", ""}}
+
 // endpoint reports probes of a role that ask for another path.
 func endpoint(of role, good ...string) func(*deployment, *reporter) {
 	return func(d *deployment, r *reporter) {
 		for _, p := range d.probes {
+			if p.role == of && p.kind == "grpc" && !slices.Contains(services[of], p.path.text) {
+				r.found(p.at, "set grpc.service to "+services[of][0], "the %s asks by gRPC for the service %q", roleNames[of], p.path.text)
+			}
 			if p.role != of || p.kind != "http" || slices.Contains(good, p.path.text) {
 				continue
 			}

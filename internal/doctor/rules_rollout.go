@@ -17,11 +17,8 @@ var rolloutRules = []Rule{
 		check: checkSurge},
 	{ID: "replicas", Severity: Warning, Title: "there is one replica",
 		Why: "A node that is drained, or that dies, takes the edge with it.", check: func(d *deployment, r *reporter) {
-			n := d.rollout.replicas
-			if d.rollout.autoscaled {
-				n = d.rollout.scaler
-			}
-			if (d.platform == kubernetes && d.rollout.needsBudget || d.platform == ecs && d.rollout.at.file != "") && n.n < 2 {
+			n := d.rollout.fewest()
+			if (d.platform == kubernetes && d.rollout.needsBudget || d.platform == ecs && d.rollout.at.file != "" && !d.rollout.inPlace) && n.n < 2 {
 				r.found(n.at, "run two or more", "the deployment has %d replica", n.n)
 			}
 		}},
@@ -37,12 +34,13 @@ var rolloutRules = []Rule{
 			if b == nil {
 				return
 			}
-			n, err := strconv.ParseInt(b.minAvailable.text, 10, 64)
+			have := d.rollout.fewest().n
+			n, known := share(b.minAvailable.text, have, true)
 			switch none := b.maxUnavailable.text == "0" || b.maxUnavailable.text == "0%"; {
 			case none:
 				r.found(b.maxUnavailable.at, "set maxUnavailable: 1", "the PodDisruptionBudget allows %s to be unavailable", b.maxUnavailable.text)
-			case b.minAvailable.text == "100%" || err == nil && d.rollout.replicas.ok && n >= d.rollout.replicas.n:
-				r.found(b.minAvailable.at, "use maxUnavailable: 1 instead", "the PodDisruptionBudget wants %s of %d available", b.minAvailable.text, d.rollout.replicas.n)
+			case known && n > 0 && n >= have && d.rollout.needsBudget:
+				r.found(b.minAvailable.at, "use maxUnavailable: 1 instead", "the PodDisruptionBudget wants %s of %d available", b.minAvailable.text, have)
 			}
 		}},
 	{ID: "publish-not-ready", Severity: Failure, Title: "a service sends to pods that are not ready",
@@ -53,17 +51,45 @@ var rolloutRules = []Rule{
 		}},
 }
 
+// fewest is how many replicas there may be: what an autoscaler goes down to, or what is set.
+func (r rollout) fewest() number {
+	if r.autoscaled {
+		return r.scaler
+	}
+	return r.replicas
+}
+
+// share is a number, or a percentage of all, rounded up or down as its reader does. False: it is
+// neither.
+func share(text string, all int64, up bool) (int64, bool) {
+	percent, isShare := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseInt(percent, 10, 32)
+	if err != nil || n < 0 || !isShare {
+		return n, err == nil && n >= 0
+	}
+	if up {
+		return (n*all + 99) / 100, true
+	}
+	return n * all / 100, true
+}
+
 func checkSurge(d *deployment, r *reporter) {
 	roll := d.rollout
 	switch d.platform {
 	case kubernetes:
-		zero := roll.unavailable.text == "" || roll.unavailable.text == "0" || roll.unavailable.text == "0%"
-		noSurge := roll.surge.text == "0" || roll.surge.text == "0%"
-		if !roll.recreate && !zero && (noSurge || !strings.HasSuffix(roll.unavailable.text, "%")) {
-			r.found(roll.unavailable.at, "set maxUnavailable: 0 and maxSurge: 1", "maxUnavailable is %s", roll.unavailable.text).edit = roll.surgeEdit
+		if roll.recreate || roll.inPlace {
+			return
+		}
+		const remedy = "set maxUnavailable: 0 and maxSurge: 1"
+		n, _ := share(roll.unavailable.text, roll.fewest().n, false)
+		switch noSurge := roll.surge.text == "0" || roll.surge.text == "0%"; {
+		case noSurge && roll.unavailable.text == "":
+			r.found(roll.surge.at, remedy, "maxSurge is %s: one replica leaves before the next one comes", roll.surge.text)
+		case noSurge, n > 0 && !strings.HasSuffix(roll.unavailable.text, "%"), n > 0 && n >= roll.fewest().n:
+			r.found(roll.unavailable.at, remedy, "maxUnavailable is %s", roll.unavailable.text).edit = roll.surgeEdit
 		}
 	case ecs:
-		if roll.at.file == "" {
+		if roll.at.file == "" || roll.inPlace {
 			return
 		}
 		if roll.maxPercent.n <= 100 {

@@ -15,8 +15,8 @@ var stopRules = []Rule{
 		check: checkStopLimit},
 	{ID: "stop-limit-fargate", Severity: Failure, Title: "stopTimeout is more than Fargate takes",
 		Why: "The task definition is refused, or the limit is 120 s all the same.", check: func(d *deployment, r *reporter) {
-			if d.platform == ecs && d.stop.ok && d.stop.d > maxFargate {
-				r.found(d.stop.at, "lower it to 120, and the phases with it", "stopTimeout is %s; Fargate takes at most %s", d.stop.d, maxFargate)
+			if d.fargate && d.stop.ok && d.stop.d > maxFargate {
+				r.found(d.stop.at, "lower it to 120, and platform.stop_timeout and the phases with it", "stopTimeout is %s; Fargate takes at most %s", d.stop.d, maxFargate)
 			}
 		}},
 	{ID: "stop-limit-unused", Severity: Note, Title: "the platform would wait far longer than the drain",
@@ -63,8 +63,6 @@ var stopRules = []Rule{
 		}},
 }
 
-var shells = []string{"sh", "bash", "ash", "dash"}
-
 func slicesHas(list []string, s string) bool {
 	for _, v := range list {
 		if v == s {
@@ -79,7 +77,7 @@ func checkStopLimit(d *deployment, r *reporter) {
 		return
 	}
 	need, have := d.cfg.Platform.StopTimeout, d.stop.limit()
-	if have >= need {
+	if have >= need || d.stop.unknown {
 		return
 	}
 	how := "is"
@@ -90,8 +88,17 @@ func checkStopLimit(d *deployment, r *reporter) {
 	if d.platform == compose {
 		value += "s"
 	}
-	f := r.found(d.stop.at, "set "+d.stop.setting+" to "+value+", or plan with less: platform.stop_timeout", "%s %s %s, but the process plans its stop within platform.stop_timeout %s", d.stop.setting, how, have, need)
+	remedy := "set " + d.stop.setting + " to " + value + ", or plan with less: platform.stop_timeout"
+	if d.fargate && need > maxFargate {
+		remedy = "set platform.stop_timeout to " + secs(maxFargate) + "s at most, which is what Fargate takes, with phases that fit, and stopTimeout to the same"
+	}
+	f := r.found(d.stop.at, remedy, "%s %s %s, but the process plans its stop within platform.stop_timeout %s", d.stop.setting, how, have, need)
 	switch {
+	case d.fargate && need > maxFargate:
+	case d.unit.is && d.unit.heard():
+		f.Severity = Note
+		f.Message += "; systemd waits for as long as the process asks for more time, and kills it at once where it hangs"
+		f.edit = d.stop.replace(value)
 	case !d.stop.ok && d.stop.insert.file != "":
 		f.edit = d.stop.insert
 		f.edit.text = fill(f.edit.text, value)

@@ -44,23 +44,25 @@ var trafficRules = []Rule{
 	{ID: "health-path", Severity: Failure, Title: "a balancer's health check asks something else than readiness",
 		Why: "/livez is 200 all through a drain, and a path of the traffic listeners answers what the policy says.", check: func(d *deployment, r *reporter) {
 			for _, b := range d.balancers {
-				if b.path.text != "" && !slices.Contains([]string{"/readyz", "/servingz", "/ready"}, b.path.text) {
+				if b.path.text != "" && !slices.Contains([]string{"/readyz", "/servingz"}, b.path.text) {
 					r.found(b.path.at, "ask /readyz at the probes listener", "the %s's health check asks %s", b.kind, b.path.text)
+				} else if want := d.probesPort(); b.path.text != "" && b.port.text != "" && want != "" && b.port.text != want && !d.guessed {
+					r.found(b.port.at, "ask at port "+want+" (probes.address)", "the %s's health check asks %s at %s, where the traffic listeners are or nobody is", b.kind, b.path.text, b.port.text)
 				}
 			}
 		}},
 	{ID: "port", Severity: Failure, Title: "traffic is sent to a port where nothing listens",
 		Why: "Every connection is refused.", check: func(d *deployment, r *reporter) {
-			if d.cfg == nil {
+			if d.cfg == nil || d.guessed {
 				return
 			}
 			open := append(d.dataPorts(), d.probesPort(), d.adminPort())
 			for _, p := range d.ports {
 				if asked := strconv.FormatInt(p.n, 10); !p.ok || !slices.Contains(open, asked) {
 					if !p.ok {
-						asked = "a name that the container does not declare"
+						asked = "of a name that the container does not declare"
 					}
-					r.found(p.at, "listeners are at "+strings.Join(d.dataPorts(), ", "), "port %s is none of a listener", asked)
+					r.found(p.at, "listeners are at "+strings.Join(d.dataPorts(), ", "), "no listener is at port %s", asked)
 				}
 			}
 		}},

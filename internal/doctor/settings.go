@@ -54,7 +54,9 @@ func (w *world) configure(d *deployment) {
 	}
 	for _, f := range faults.List() {
 		at := spot{f.File, f.Line, f.Col}
-		if at.line > 0 && d.cfgAt.file != "" {
+		if shift == oneLine {
+			at = d.cfgAt
+		} else if at.line > 0 && d.cfgAt.file != "" {
 			at = spot{d.cfgAt.file, at.line + shift, 0}
 		} else {
 			at = d.at
@@ -71,8 +73,11 @@ func (w *world) configText(d *deployment, name string) (file string, text []byte
 		if m.path != name && !(name == "" && strings.HasSuffix(m.path, "sluice.yaml")) {
 			continue
 		}
-		if m.at.ok {
-			return m.at.src.name, []byte(m.at.text()), m.at.at(), m.at.at().line
+		if at := m.at.at(); m.at.ok {
+			if first, _, _ := strings.Cut(m.at.text(), "\n"); strings.TrimSpace(m.at.src.line(at.line+1)) != strings.TrimSpace(first) {
+				return m.at.src.name, []byte(m.at.text()), at, oneLine
+			}
+			return m.at.src.name, []byte(m.at.text()), at, at.line
 		}
 		name = m.file
 	}
@@ -88,6 +93,9 @@ func (w *world) configText(d *deployment, name string) (file string, text []byte
 	}
 	return best.name, best.text, spot{best.name, 1, 1}, 0
 }
+
+// oneLine is in the place of a shift where a text does not stand line by line, as in JSON.
+const oneLine = -1
 
 // likeness is how much a file that was given looks like the one that the process is told to
 // read: its name counts, and that it lies beside the deployment.

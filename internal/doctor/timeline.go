@@ -20,7 +20,7 @@ type Stop struct {
 
 func (d *deployment) timeline() Stop {
 	s := Stop{Subject: d.name, Planned: d.cfg.Platform.StopTimeout, Spans: d.cfg.Timeline()}
-	if d.platform != bare && d.platform != docker {
+	if d.platform != bare && d.platform != docker && !d.stop.unknown {
 		s.Limit, s.Setting = d.stop.limit(), d.stop.setting
 	}
 	return s

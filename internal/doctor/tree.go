@@ -135,8 +135,8 @@ func (t tree) replace(value string) edit {
 // There is none if every entry goes over several lines.
 func (t tree) insert(key, value string) (e edit) {
 	t.entries(func(k, v tree) {
-		if e.file == "" && v.node.Kind() != yaml.Map && v.node.Kind() != yaml.List && v.node.Kind() != yaml.Null && k.at().line == v.at().line {
-			e = t.src.insertAfter(k.at(), key, value)
+		if e.file == "" && v.node.Kind() != yaml.Map && v.node.Kind() != yaml.List && v.node.Kind() != yaml.Null {
+			e = t.src.insertAfter(k.at(), v.at(), v.text(), key, value)
 		}
 	})
 	return e
