@@ -332,6 +332,7 @@ func (c *h2Conn) admitLate() {
 		return
 	}
 	c.l.unadmitted.done()
+	c.active = false // its account has yet to hear of what runs
 	if c.core.Streams() > 0 {
 		c.begins()
 	}

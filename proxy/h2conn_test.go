@@ -576,6 +576,28 @@ func TestH2RefusalsCross(t *testing.T) {
 	w.noneLeft()
 }
 
+// Who was refused, and is admitted before it hears that it has to leave, is served.
+func TestH2RefusedThenAdmitted(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.simple(ok)
+	p := w.dialH2("web")
+	first := p.call("GET", "/", true)
+	w.until("the refusal is on its way", func() bool { return w.core.Stats().Listeners[0].Refused["policy_unsynced"] == 1 })
+	w.sleep(200 * time.Microsecond) // the refusal has left, and has not arrived
+	if first.whole {
+		t.Fatal("it has arrived")
+	}
+	w.open()
+	w.core.Admitted()
+	second := p.call("GET", "/", true)
+	w.until("both answers", func() bool { return first.done && second.done })
+	if first.status != "503" || second.status != "200" || p.eof {
+		t.Errorf("status %s and %s; closed: %v", first.status, second.status, p.eof)
+	}
+	p.Close()
+	w.noneLeft()
+}
+
 // One connection of HTTP/2 cannot take the upstream connections that others have a right to.
 func TestH2StreamsLeaveDescriptors(t *testing.T) {
 	w := h2Walk(t, Config{MaxConnections: 10})

@@ -74,13 +74,14 @@ func (c *h2Conn) NoticeAcked() {
 // final sends the final GOAWAY, if the client has heard the first. In a lame duck that may be undone it is not
 // said yet: until then everything is served.
 func (c *h2Conn) final() {
-	if c.stage == heard && (c.l.tracker.State() >= drain.Draining || c.departs || c.retiring()) {
+	if c.stage == heard && (c.l.tracker.State() >= drain.Draining || c.departs && c.handle == nil || c.retiring()) {
 		c.core.Leave()
 		c.dirty()
 	}
 }
 
-// depart tells a client to leave that was refused. What it sent before it hears is refused alike, and answered.
+// depart tells a client to leave that was refused. What it sent before it hears is answered like any request; if the connection
+// is admitted meanwhile it may stay, like one that was told in a lame duck that was undone.
 func (c *h2Conn) depart() {
 	c.departs = true
 	c.notice()
