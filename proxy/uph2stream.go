@@ -231,7 +231,10 @@ func (st *upStream) watchSilence() {
 func (st *upStream) data(b []byte, end bool) {
 	l, x := st.u.l, st.x
 	if !end && st.s.Unended() {
-		st.last = append(l.getBuffer(), b...)
+		if st.last == nil {
+			st.last = l.getBuffer()
+		}
+		st.last = append(st.last, b...) // a frame comes in as many pieces as the reads have made of it
 		st.watchSilence()
 		return
 	}
