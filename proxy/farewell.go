@@ -45,7 +45,7 @@ func (w *farewell) carry(from tunnel.Side, b []byte) {
 	for len(b) > 0 {
 		n, pass := w.s.Take(websocket.Peer(from), b)
 		switch {
-		case pass:
+		case pass && !w.closing[from.Other()]: // closing: this stands behind a Close of the sender's own
 			p.pass(from, b[:n])
 		case from == tunnel.Downstream:
 			p.count(from, n)

@@ -156,3 +156,28 @@ func TestWebSocketOutlivesItsConnection(t *testing.T) {
 	}
 	x.over()
 }
+
+// Who was told and has answered is being closed. What a server sends behind its own Close then, although it must not, goes nowhere.
+func TestWebSocketServerTalksBehindItsClose(t *testing.T) {
+	onEvery(t, pairings, func(t *testing.T, p pairing) {
+		x := openCross(t, p, Config{})
+		theirs, answer, late := wsFrame(8, "\x03\xe8", true), wsFrame(8, "\x03\xe8", false), wsFrame(1, "late", false)
+		x.client.send(theirs)
+		x.until("the Close of the client", func() bool { return x.server.got == theirs })
+		x.drain(10 * time.Second)
+		x.core.Tell()
+		x.pass(8500 * time.Millisecond) // the farewell finds them closing, and leaves them to it
+		x.server.send(answer + late)
+		x.until("the end of the client", func() bool { return x.client.eof || x.client.reset })
+		x.server.send(late)
+		x.pass(100 * time.Millisecond)
+		if x.client.got != answer || x.client.reset {
+			t.Errorf("the client got %q, reset: %v", x.client.got, x.client.reset)
+		}
+		x.client.finish()
+		x.server.finish()
+		if r := x.receiptOf(); !r.Clean() || r.Outcomes.Completed != 1 {
+			t.Errorf("receipt %v, %+v", r, r.Outcomes)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -230,6 +231,36 @@ func TestUpH2LengthWithoutEnd(t *testing.T) {
 		}
 		c.Close()
 	}
+	w.retired()
+}
+
+// The last frame of a response comes in many reads, and its end in one of its own: all of it waits, and none of it is lost.
+func TestUpH2LastFrameInPieces(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.net.Window = 1000
+	w.openH2()
+	var body strings.Builder
+	for body.Len() < 10_000 {
+		fmt.Fprintf(&body, "%09d\n", body.Len())
+	}
+	var asked *h2request
+	var from *h2origin
+	w.originH2("up:1", h2.Config{}, func(o *h2origin, q *h2request) {
+		asked, from = q, o
+		q.s.Head([]h2.Field{pair(":status", "200"), pair("content-length", fmt.Sprint(body.Len()))}, false)
+		q.s.Write([]byte(body.String()), false)
+	})
+	c := w.dial("web")
+	c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	w.until("the head", c.has("\r\n\r\n"))
+	w.pass(time.Second)
+	if strings.HasSuffix(c.got, "\n9990\n") {
+		t.Fatal("it looks whole before its end")
+	}
+	asked.s.Write(nil, true)
+	from.flush()
+	w.until("all of it", func() bool { return strings.HasSuffix(c.got, "\r\n\r\n"+body.String()) })
+	c.Close()
 	w.retired()
 }
 

@@ -231,10 +231,10 @@ func (st *upStream) watchSilence() {
 func (st *upStream) data(b []byte, end bool) {
 	l, x := st.u.l, st.x
 	if !end && st.s.Unended() {
-		if st.last == nil { // a frame may come in several pieces
+		if st.last == nil {
 			st.last = l.getBuffer()
 		}
-		st.last = append(st.last, b...)
+		st.last = append(st.last, b...) // a frame comes in as many pieces as the reads have made of it
 		st.watchSilence()
 		return
 	}
