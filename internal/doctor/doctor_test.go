@@ -241,6 +241,7 @@ func line(files []doctor.File, f doctor.Finding) string {
 func apply(t *testing.T, files []doctor.File, patch string) []doctor.File {
 	t.Helper()
 	files = slices.Clone(files)
+	balanced(t, files, patch)
 	var lines []string
 	at, file := 0, -1
 	end := func() {
@@ -253,7 +254,7 @@ func apply(t *testing.T, files []doctor.File, patch string) []doctor.File {
 		case l == "" || strings.HasPrefix(l, "+++ ") || l[0] == '\\':
 		case isFile:
 			end()
-			file = slices.IndexFunc(files, func(f doctor.File) bool { return f.Name == name })
+			file = slices.IndexFunc(files, func(f doctor.File) bool { return f.Name == strings.TrimSuffix(name, "\t") })
 			lines = strings.Split(string(files[file].Text), "\n")
 		case strings.HasPrefix(l, "@@"):
 			var err error
