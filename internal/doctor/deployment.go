@@ -194,6 +194,7 @@ type unit struct {
 	reload       textValue
 	accept       spot // a socket unit with Accept=yes
 	notifyAccess textValue
+	procSubset   textValue
 	set          func(name, value string) edit // in [Service]
 }
 
