@@ -146,6 +146,7 @@ type balancer struct {
 	path       textValue
 	port       textValue // of its health check: a number, or traffic-port; empty: not known
 	matcher    textValue // status codes that count as healthy
+	byNode     bool      // its targets are the nodes of a cluster
 	group      string    // of ECS: the target group's ARN
 }
 

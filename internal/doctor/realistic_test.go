@@ -166,6 +166,42 @@ spec:
 "volumes": [{"name": "c", "configMap": {"name": "edge"}}]}}}}]}
 `, want: []string{"config-invalid 3"}},
 
+	{name: "an ALB that sends to pods, an NLB that sends to nodes", files: `-- a.yaml --
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: edge}
+spec:
+  template:
+    metadata: {labels: {app: edge}}
+    spec:
+      containers:
+      - name: sluice
+        image: sluiceproxy/sluice:0.1.0
+        volumeMounts: [{name: c, mountPath: /etc/sluice}]` + probesOf + `
+      volumes: [{name: c, configMap: {name: edge, items: [{key: edge.yml, path: sluice.yaml}]}}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: edge
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-type: external
+    service.beta.kubernetes.io/aws-load-balancer-healthcheck-path: /readyz
+spec: {type: LoadBalancer, selector: {app: edge}, ports: [{name: web, port: 80, targetPort: web}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: edge
+  annotations:
+    alb.ingress.kubernetes.io/target-type: ip
+    alb.ingress.kubernetes.io/healthcheck-path: /readyz
+    alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=30, routing.http2.enabled=true
+spec:
+  ingressClassName: alb
+  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: edge, port: {name: web}}}}]}}]
+` + settingsOf, want: []string{"lame-duck", "health-path 35"}},
+
 	{name: "without the configuration, ports are not judged", files: `-- a.yaml --
 apiVersion: v1
 kind: Service
