@@ -186,9 +186,18 @@ func printRules(out io.Writer) error {
 func printReport(out io.Writer, r *doctor.Report) error {
 	var b strings.Builder
 	count := map[doctor.Severity]int{}
+	subjects := map[string]bool{}
+	for _, f := range r.Findings {
+		subjects[f.Subject] = true
+	}
+	delete(subjects, "")
 	for _, f := range r.Findings {
 		count[f.Severity]++
-		fmt.Fprintf(&b, "%s %s [%s] %s\n", f.Place(), f.Severity, f.Rule, f.Message)
+		line := fmt.Sprintf("%s %s [%s] %s", f.Place(), f.Severity, f.Rule, f.Message)
+		if len(subjects) > 1 && f.Subject != "" {
+			line += " (" + f.Subject + ")"
+		}
+		fmt.Fprintln(&b, strings.TrimSpace(line))
 		fmt.Fprintf(&b, "    %s\n", f.Remedy)
 	}
 	for _, s := range r.Stops {

@@ -118,18 +118,19 @@ var roleNames = [...]string{startup: "startup probe", readiness: "readiness prob
 
 // probe is one check of the process by its platform.
 type probe struct {
-	role     role
-	at       spot
-	path     textValue // of an HTTP probe
-	port     number
-	pathEdit func(to string) edit
-	portEdit func(to string) edit
-	command  []string // of one that runs a program
-	shell    bool     // by a shell
-	kind     string   // http, exec, tcp, grpc
-	period   seconds
-	timeout  seconds
-	failures number
+	role      role
+	at        spot
+	path      textValue // of an HTTP probe
+	port      number
+	elsewhere textValue // a scheme or host of an HTTP probe that is not the probes listener's
+	pathEdit  func(to string) edit
+	portEdit  func(to string) edit
+	command   []string // of one that runs a program
+	shell     bool     // by a shell
+	kind      string   // http, exec, tcp, grpc
+	period    seconds
+	timeout   seconds
+	failures  number
 }
 
 // takes is how long the probe needs to notice.

@@ -92,6 +92,8 @@ var faults = []fault{
 	{rule: "startup-endpoint", file: "kubernetes/deployment.yaml", old: "path: /startupz", new: "path: /livez", at: "/livez"},
 	{rule: "probe-port", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}", new: "httpGet: {path: /servingz, port: web}", at: "port: web"},
 	{rule: "probe-port", file: "kubernetes/config.yaml", old: `probes: {address: ":9902"}`, new: `probes: {address: ":9999"}`},
+	{rule: "probe-elsewhere", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "httpGet: {path: /livez, port: probes, scheme: HTTPS}", at: "HTTPS", stays: true},
+	{rule: "probe-elsewhere", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "httpGet: {path: /livez, port: probes, host: 127.0.0.1}", at: "127.0.0.1", stays: true},
 	{rule: "probe-tcp", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}", new: "tcpSocket: {port: web}", stays: true},
 	{rule: "probe-shell", file: "ecs/task-definition.json", old: `["CMD", "/sluice", "health", "--live"]`, new: `["CMD-SHELL", "curl -f http://localhost:9902/livez || exit 1"]`, stays: true},
 	{rule: "probe-shell", file: "compose/compose.yaml", old: "test: [CMD, /sluice, health]", new: "test: wget -q -O- http://localhost:9902/readyz", stays: true},

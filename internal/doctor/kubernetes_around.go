@@ -8,7 +8,7 @@ import (
 // rolloutOf is how a workload is replaced: its strategy, and what matches it.
 func (w *world) rolloutOf(o object, template tree) rollout {
 	spec := o.get("spec")
-	r := rollout{at: o.spot(), replicas: spec.get("replicas").numberOr(1), needsBudget: o.kind != "DaemonSet"}
+	r := rollout{at: o.spot(), replicas: spec.get("replicas").numberOr(1), needsBudget: o.kind != "DaemonSet" && o.kind != "Pod"}
 	strategy := spec.first("strategy", "updateStrategy")
 	r.recreate = strategy.get("type").text() == "Recreate"
 	rolling := strategy.get("rollingUpdate")

@@ -202,6 +202,32 @@ spec:
   rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: edge, port: {name: web}}}}]}}]
 ` + settingsOf, want: []string{"lame-duck", "health-path 35"}},
 
+	{name: "a pod, and a rollout of Argo", files: `-- a.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {name: edge}
+spec:
+  containers:
+  - name: sluice
+    image: sluiceproxy/sluice:0.1.0
+    securityContext: {runAsNonRoot: true}
+    startupProbe: {grpc: {port: 9902, service: startup}, periodSeconds: 2, failureThreshold: 60}
+    readinessProbe: {grpc: {port: 9902, service: serving}, periodSeconds: 2, failureThreshold: 1}
+    livenessProbe: {grpc: {port: 9902}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: edge}
+spec:
+  replicas: 3
+  strategy: {canary: {maxUnavailable: 0, maxSurge: 1}}
+  template:
+    metadata: {labels: {app: edge}}
+    spec: {containers: [{name: sluice, image: "sluiceproxy/sluice:0.1.0", securityContext: {runAsNonRoot: true}}]}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: edge}, spec: {maxUnavailable: 1, selector: {matchLabels: {app: edge}}}}
+`, want: []string{"liveness-endpoint 11", "readiness-missing 14", "liveness-missing 14", "startup-missing 14"}},
+
 	{name: "without the configuration, ports are not judged", files: `-- a.yaml --
 apiVersion: v1
 kind: Service

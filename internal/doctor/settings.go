@@ -62,7 +62,7 @@ func (w *world) configure(d *deployment) {
 			at = d.at
 		}
 		w.report.Findings = append(w.report.Findings, Finding{Rule: invalid, Severity: Failure, File: at.file, Line: at.line, Subject: d.name,
-			Message: f.Message, Remedy: "the process would not start with this; `sluice validate` shows the same, with excerpts"})
+			Message: f.Message, Remedy: "the process would not start with this (`sluice validate` shows the same, with excerpts); until it is put right, nothing that depends on the configuration is judged"})
 	}
 }
 
