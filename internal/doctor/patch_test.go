@@ -39,3 +39,11 @@ func balanced(t *testing.T, files []doctor.File, patch string) {
 		}
 	}
 }
+
+// TestSuggestion: a misspelt key of a configuration is named with what was probably meant.
+func TestSuggestion(t *testing.T) {
+	r := doctor.Examine([]doctor.File{{Name: "a.yaml", Text: []byte("version: 1\nlisteners: [{name: web, address: \":8080\"}]\npolicy: {dir: /p}\ndrain: {lingr: 3s}\n")}}, doctor.Options{})
+	if len(r.Findings) != 1 || r.Findings[0].Line != 4 || !strings.HasSuffix(r.Findings[0].Message, `did you mean "linger"?`) {
+		t.Errorf("%+v", r.Findings)
+	}
+}

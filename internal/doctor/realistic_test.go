@@ -228,6 +228,11 @@ spec:
 {apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: edge}, spec: {maxUnavailable: 1, selector: {matchLabels: {app: edge}}}}
 `, want: []string{"liveness-endpoint 11", "readiness-missing 14", "liveness-missing 14", "startup-missing 14"}},
 
+	{name: "more documents than are read", files: "-- a.yaml --\n" + strings.Repeat("apiVersion: v1\nkind: Secret\n---\n", 200) + "apiVersion: v1\nkind: Secret\n",
+		want: []string{"unreadable", "unreadable"}},
+	{name: "a file that cannot be read, at its line", files: "-- a.yaml --\napiVersion: v1\nkind: Secret\n---\na: [\n-- b.yaml --\nversion: 1\nlisteners: [{name: web, address: \":8080\"}]\npolicy: {dir: /p}\n",
+		want: []string{"unreadable 4"}},
+
 	{name: "without the configuration, ports are not judged", files: `-- a.yaml --
 apiVersion: v1
 kind: Service
@@ -265,7 +270,7 @@ spec:
 {"serviceName": "edge-old", "taskDefinition": "arn:aws:ecs:eu-west-1:123:task-definition/my-edge:3", "desiredCount": 1,
 "loadBalancers": [{"targetGroupArn": "arn:tg/b", "containerName": "proxy", "containerPort": 1}]}]}
 -- groups.json --
-{"TargetGroups": [{"TargetGroupArn": "arn:tg/a", "Protocol": "HTTP", "HealthCheckPort": "9902", "HealthCheckPath": "/readyz", "Matcher": {"HttpCode": "200"}},
+{"TargetGroups": [{"TargetGroupArn": "arn:tg/a", "Protocol": "HTTP", "HealthCheckPort": "9902", "HealthCheckPath": "/readyz", "Matcher": {"HttpCode": "200-203,230"}},
 {"TargetGroupArn": "arn:tg/b", "Protocol": "HTTP", "HealthCheckPort": "traffic-port", "HealthCheckPath": "/", "Matcher": {"HttpCode": "200-399"}}]}
 -- attributes.json --
 {"Attributes": [{"Key": "stickiness.enabled", "Value": "false"}, {"Key": "deregistration_delay.timeout_seconds", "Value": "5"}]}
