@@ -46,6 +46,7 @@ func TestCommandsWithoutAProxy(t *testing.T) {
 		{"doctor finds a fault", []string{"doctor", compose}, 1, []string{"compose.yaml:4 error [probe-shell]", "exec form", "error [stop-limit]"}},
 		{"doctor as JSON", []string{"doctor", "--json", compose}, 1, []string{`"rule": "stop-limit"`, `"severity": "error"`, `"stops": [`}},
 		{"doctor's patch", []string{"doctor", "--patch", compose}, 1, []string{"--- " + compose, "+    stop_grace_period: 30s"}},
+		{"doctor's patch of what is beneath", []string{"doctor", "--patch", filepath.Join("..", "e2e", "testdata", "doctor")}, 1, []string{"--- testdata/doctor/a unit.service\t\n"}},
 		{"doctor's rules", []string{"doctor", "--rules"}, 0, []string{"lame-duck "}},
 		{"doctor of nothing", []string{"doctor"}, 2, []string{"files or directories"}},
 		{"doctor of what is absent", []string{"doctor", filepath.Join(dir, "none.yaml")}, 2, []string{"none.yaml"}},

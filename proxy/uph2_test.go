@@ -386,26 +386,3 @@ func TestUpH2Silent(t *testing.T) {
 	p.Close()
 	w.noneLeft()
 }
-
-// The last frame comes in many pieces, its end in a frame of its own: nothing of it is missing.
-func TestUpH2LastFrameInPieces(t *testing.T) {
-	w := h2Walk(t, Config{})
-	w.openH2()
-	body := strings.Repeat("0123456789", 1600)
-	w.originH2("up:1", h2.Config{}, func(o *h2origin, q *h2request) {
-		q.s.Head([]h2.Field{pair(":status", "200"), pair("content-length", "16000")}, false)
-		q.s.Write([]byte(body), false)
-		o.flush()
-		q.s.Write(nil, true)
-	})
-	for range 20 { // the simulated network cuts where it likes
-		c := w.dial("web")
-		c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
-		w.until("the response", func() bool { return strings.HasSuffix(c.got, body) || c.eof || c.reset })
-		if !strings.HasSuffix(c.got, body) {
-			t.Fatalf("%d bytes came", len(c.got))
-		}
-		c.Close()
-	}
-	w.retired()
-}

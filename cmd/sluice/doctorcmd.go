@@ -39,7 +39,8 @@ Exit codes: 0 no error was found, 1 one was (with --strict: or a warning), 2 a f
   sluice doctor task-definition.json service.json sluice.yaml
   sluice doctor /etc/systemd/system/sluice.service /etc/sluice/sluice.yaml --balancer nlb
   kubectl kustomize . | sluice doctor -
-  sluice doctor --patch deploy/ | patch -p0`,
+  sluice doctor --patch deploy/ | patch -p0
+  sluice doctor --patch /etc/systemd/system/sluice.service | patch -d / -p1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
 			if rules {
@@ -54,6 +55,9 @@ Exit codes: 0 no error was found, 1 one was (with --strict: or a warning), 2 a f
 			files, err := doctorFiles(args, cmd.InOrStdin())
 			if err != nil {
 				return fail(exitUsage, err)
+			}
+			if patch {
+				patchNames(files, cmd.ErrOrStderr())
 			}
 			r := doctor.Examine(files, opt)
 			switch {
@@ -99,11 +103,14 @@ func doctorFiles(args []string, stdin io.Reader) (files []doctor.File, err error
 	}
 	for _, arg := range args {
 		if arg == "-" {
-			text, err := io.ReadAll(io.LimitReader(stdin, maxDoctorFile))
+			text, err := io.ReadAll(io.LimitReader(stdin, maxDoctorFile+1))
+			if err == nil && len(text) > maxDoctorFile {
+				err = fmt.Errorf("the standard input is more than %d bytes", maxDoctorFile)
+			}
 			if err != nil {
 				return nil, err
 			}
-			files = append(files, doctor.File{Name: "standard input", Text: text})
+			files = append(files, doctor.File{Name: standardInput, Text: text})
 			continue
 		}
 		info, err := os.Stat(arg)
@@ -135,6 +142,37 @@ func doctorFiles(args []string, stdin io.Reader) (files []doctor.File, err error
 	return files, nil
 }
 
+const standardInput = "standard input"
+
+// patchNames names files as patch -p0 takes them: beneath the working directory. It says what to
+// do where that cannot be.
+func patchNames(files []doctor.File, hints io.Writer) {
+	here, err := os.Getwd()
+	if err != nil {
+		return
+	}
+	outside := ""
+	for i, f := range files {
+		if f.Name == standardInput {
+			fmt.Fprintln(hints, "the patch is of the standard input: give patch the file's name (patch FILE)")
+			continue
+		}
+		whole := f.Name
+		if !filepath.IsAbs(whole) {
+			whole = filepath.Join(here, whole)
+		}
+		if beneath, err := filepath.Rel(here, whole); err == nil && filepath.IsLocal(beneath) {
+			files[i].Name = beneath
+			continue
+		}
+		outside = filepath.Clean(whole)
+		files[i].Name = outside
+	}
+	if outside != "" {
+		fmt.Fprintf(hints, "%s is not beneath the working directory: patch -d / -p1\n", outside)
+	}
+}
+
 func printRules(out io.Writer) error {
 	for _, r := range doctor.Rules() {
 		if _, err := fmt.Fprintf(out, "%-22s %-8s %s\n", r.ID, r.Severity, r.Title); err != nil {
@@ -148,9 +186,18 @@ func printRules(out io.Writer) error {
 func printReport(out io.Writer, r *doctor.Report) error {
 	var b strings.Builder
 	count := map[doctor.Severity]int{}
+	subjects := map[string]bool{}
+	for _, f := range r.Findings {
+		subjects[f.Subject] = true
+	}
+	delete(subjects, "")
 	for _, f := range r.Findings {
 		count[f.Severity]++
-		fmt.Fprintf(&b, "%s %s [%s] %s\n", f.Place(), f.Severity, f.Rule, f.Message)
+		line := fmt.Sprintf("%s %s [%s] %s", f.Place(), f.Severity, f.Rule, f.Message)
+		if len(subjects) > 1 && f.Subject != "" {
+			line += " (" + f.Subject + ")"
+		}
+		fmt.Fprintln(&b, strings.TrimSpace(line))
 		fmt.Fprintf(&b, "    %s\n", f.Remedy)
 	}
 	for _, s := range r.Stops {
@@ -161,7 +208,7 @@ func printReport(out io.Writer, r *doctor.Report) error {
 		fmt.Fprintf(&b, "platform.stop_timeout %s\n", s.Planned)
 		drawStop(&b, s)
 	}
-	fmt.Fprintf(&b, "\n%d files read; %d errors, %d warnings, %d notes\n", len(r.Read), count[doctor.Failure], count[doctor.Warning], count[doctor.Note])
+	fmt.Fprintf(&b, "\n%d files and objects read; %d errors, %d warnings, %d notes\n", len(r.Read), count[doctor.Failure], count[doctor.Warning], count[doctor.Note])
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(&b, "docs/doctor.md says what comes of each; --patch prints what lines can put right")
 	}

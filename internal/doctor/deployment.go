@@ -118,18 +118,19 @@ var roleNames = [...]string{startup: "startup probe", readiness: "readiness prob
 
 // probe is one check of the process by its platform.
 type probe struct {
-	role     role
-	at       spot
-	path     textValue // of an HTTP probe
-	port     number
-	pathEdit func(to string) edit
-	portEdit func(to string) edit
-	command  []string // of one that runs a program
-	shell    bool     // by a shell
-	kind     string   // http, exec, tcp, grpc
-	period   seconds
-	timeout  seconds
-	failures number
+	role      role
+	at        spot
+	path      textValue // of an HTTP probe
+	port      number
+	elsewhere textValue // a scheme or host of an HTTP probe that is not the probes listener's
+	pathEdit  func(to string) edit
+	portEdit  func(to string) edit
+	command   []string // of one that runs a program
+	shell     bool     // by a shell
+	kind      string   // http, exec, tcp, grpc
+	period    seconds
+	timeout   seconds
+	failures  number
 }
 
 // takes is how long the probe needs to notice.
@@ -146,6 +147,7 @@ type balancer struct {
 	path       textValue
 	port       textValue // of its health check: a number, or traffic-port; empty: not known
 	matcher    textValue // status codes that count as healthy
+	byNode     bool      // its targets are the nodes of a cluster
 	group      string    // of ECS: the target group's ARN
 }
 
@@ -194,6 +196,7 @@ type unit struct {
 	reload       textValue
 	accept       spot // a socket unit with Accept=yes
 	notifyAccess textValue
+	procSubset   textValue
 	set          func(name, value string) edit // in [Service]
 }
 

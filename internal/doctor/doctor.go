@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -121,7 +122,12 @@ func (w *world) read(src *source, f File) {
 		w.dropIns = append(w.dropIns, src)
 		w.saw(src, "systemd drop-in", "")
 	default:
-		for _, part := range documents(f.Text) {
+		parts := documents(f.Text)
+		if len(parts) > maxDocuments {
+			parts = parts[:maxDocuments]
+			w.fault(spot{file: src.name}, fmt.Sprintf("there are more than %d documents in it, and only those were read; split it", maxDocuments))
+		}
+		for _, part := range parts {
 			w.document(src, part)
 		}
 	}
@@ -136,7 +142,7 @@ func documents(text []byte) (parts [][]byte) {
 	lines := strings.Split(string(text), "\n")
 	from := 0
 	add := func(to int) {
-		if part := lines[from:to]; strings.TrimSpace(strings.Join(part, "")) != "" && len(parts) < maxDocuments {
+		if part := lines[from:to]; strings.TrimSpace(strings.Join(part, "")) != "" && len(parts) <= maxDocuments {
 			parts = append(parts, []byte(strings.Repeat("\n", from)+strings.Join(part, "\n")+"\n"))
 		}
 	}
@@ -162,7 +168,7 @@ func (w *world) document(src *source, text []byte) {
 	}
 	doc, err := yaml.Parse(src.name, text, limits)
 	if err != nil {
-		w.fault(spot{file: src.name}, "cannot be read: "+firstFault(err))
+		w.fault(spot{file: src.name, line: firstLine(err)}, "cannot be read: "+firstFault(err))
 		return
 	}
 	t := tree{src, doc.Root(), true}

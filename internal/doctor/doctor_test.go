@@ -32,7 +32,7 @@ func shipped(t *testing.T, folder string) (files []doctor.File) {
 // TestShippedIsHealthy: there is nothing to find in what this repository deploys with, in each
 // platform's folder and in all together.
 func TestShippedIsHealthy(t *testing.T) {
-	for folder, deployments := range map[string]int{"kubernetes": 1, "ecs": 1, "compose": 1, "systemd": 1, "docker": 1, "": 5} {
+	for folder, deployments := range map[string]int{"kubernetes": 1, "ecs": 2, "compose": 1, "systemd": 1, "docker": 1, "": 6} {
 		r := doctor.Examine(shipped(t, folder), doctor.Options{})
 		for _, f := range r.Findings {
 			t.Errorf("deploy/%s: %s %s: %s", folder, f.Place(), f.Rule, f.Message)
@@ -92,6 +92,8 @@ var faults = []fault{
 	{rule: "startup-endpoint", file: "kubernetes/deployment.yaml", old: "path: /startupz", new: "path: /livez", at: "/livez"},
 	{rule: "probe-port", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}", new: "httpGet: {path: /servingz, port: web}", at: "port: web"},
 	{rule: "probe-port", file: "kubernetes/config.yaml", old: `probes: {address: ":9902"}`, new: `probes: {address: ":9999"}`},
+	{rule: "probe-elsewhere", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "httpGet: {path: /livez, port: probes, scheme: HTTPS}", at: "HTTPS", stays: true},
+	{rule: "probe-elsewhere", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /livez, port: probes}", new: "httpGet: {path: /livez, port: probes, host: 127.0.0.1}", at: "127.0.0.1", stays: true},
 	{rule: "probe-tcp", file: "kubernetes/deployment.yaml", old: "httpGet: {path: /servingz, port: probes}", new: "tcpSocket: {port: web}", stays: true},
 	{rule: "probe-shell", file: "ecs/task-definition.json", old: `["CMD", "/sluice", "health", "--live"]`, new: `["CMD-SHELL", "curl -f http://localhost:9902/livez || exit 1"]`, stays: true},
 	{rule: "probe-shell", file: "compose/compose.yaml", old: "test: [CMD, /sluice, health]", new: "test: wget -q -O- http://localhost:9902/readyz", stays: true},
@@ -112,15 +114,17 @@ var faults = []fault{
 	{rule: "rollout-surge", file: "ecs/service.json", old: `"maximumPercent": 200`, new: `"maximumPercent": 100`, at: "maximumPercent", stays: true},
 	{rule: "replicas", file: "kubernetes/availability.yaml", old: "minReplicas: 2", new: "minReplicas: 1", at: "minReplicas", stays: true},
 	{rule: "replicas", file: "ecs/service.json", old: `"desiredCount": 2`, new: `"desiredCount": 1`, at: "desiredCount", stays: true},
+	{rule: "replicas-autoscaled", file: "kubernetes/deployment.yaml", old: "  minReadySeconds: 5\n", new: "  replicas: 3\n  minReadySeconds: 5\n", at: "replicas: 3", stays: true},
 	{rule: "budget-missing", file: "kubernetes/availability.yaml", old: "  maxUnavailable: 1\n  selector:\n    matchLabels: {app.kubernetes.io/name: sluice}", new: "  maxUnavailable: 1\n  selector:\n    matchLabels: {app.kubernetes.io/name: other}", stays: true},
 	{rule: "budget-blocks", file: "kubernetes/availability.yaml", old: "maxUnavailable: 1", new: "minAvailable: 2", at: "minAvailable", stays: true},
 	{rule: "budget-blocks", file: "kubernetes/availability.yaml", old: "maxUnavailable: 1", new: "maxUnavailable: 0", at: "maxUnavailable", stays: true},
 	{rule: "publish-not-ready", file: "kubernetes/service.yaml", old: "  ports:\n  - {name: web,", new: "  publishNotReadyAddresses: true\n  ports:\n  - {name: web,", stays: true},
 	{rule: "idle-time", file: "systemd/sluice.yaml", old: "version: 1", new: "version: 1\ntimeouts: {idle: 5m}\nlame_duck: {min: 10s}", balancer: "gcp", stays: true},
 	{rule: "idle-time", file: "ecs/sluice.yaml", old: "version: 1", new: "version: 1\ntimeouts: {idle: 30s}", stays: true},
-	{rule: "deregistration", file: "ecs/target-group.json", old: `"Value": "80"`, new: `"Value": "20"`, at: "deregistration_delay", stays: true},
-	{rule: "deregistration-default", file: "ecs/target-group.json", old: `"deregistration_delay.timeout_seconds"`, new: `"stickiness.enabled"`, stays: true},
+	{rule: "deregistration", file: "ecs/target-group-attributes.json", old: `"Value": "80"`, new: `"Value": "20"`, at: "deregistration_delay", stays: true},
+	{rule: "deregistration-default", file: "ecs/target-group-attributes.json", old: `"deregistration_delay.timeout_seconds"`, new: `"stickiness.enabled"`, stays: true},
 	{rule: "health-codes", file: "ecs/target-group.json", old: `"HttpCode": "200"`, new: `"HttpCode": "200-399"`, at: "HttpCode", stays: true},
+	{rule: "health-codes", file: "ecs/target-group.json", old: `"HttpCode": "200"`, new: `"HttpCode": "200,302"`, at: "HttpCode", stays: true},
 	{rule: "health-path", file: "ecs/target-group.json", old: `"/readyz"`, new: `"/livez"`, at: "HealthCheckPath", stays: true},
 	{rule: "health-path", file: "ecs/target-group.json", old: `"HealthCheckPort": "9902"`, new: `"HealthCheckPort": "traffic-port"`, at: "traffic-port", stays: true},
 	{rule: "port", file: "ecs/service.json", old: `"containerPort": 8080`, new: `"containerPort": 8081`, at: "8081", stays: true},
@@ -142,6 +146,7 @@ var faults = []fault{
 	{rule: "unit-restart", file: "systemd/sluice.service", old: "Restart=on-failure", new: "Restart=no", at: "Restart"},
 	{rule: "unit-watchdog", file: "systemd/sluice.service", old: "WatchdogSec=30\n", new: ""},
 	{rule: "unit-notify-access", file: "systemd/sluice.service", old: "NotifyAccess=main", new: "NotifyAccess=none", at: "NotifyAccess"},
+	{rule: "unit-proc-subset", file: "systemd/sluice.service", old: "ProtectProc=invisible", new: "ProtectProc=invisible\nProcSubset=pid", at: "ProcSubset"},
 	{rule: "unit-reload", file: "systemd/sluice.service", old: "ExecReload=/usr/local/bin/sluice reload -c /etc/sluice/sluice.yaml\n", new: "", stays: true},
 	{rule: "socket-accept", file: "systemd/sluice-web.socket", old: "ListenStream=8080", new: "ListenStream=8080\nAccept=yes", at: "Accept", stays: true},
 }
@@ -241,6 +246,7 @@ func line(files []doctor.File, f doctor.Finding) string {
 func apply(t *testing.T, files []doctor.File, patch string) []doctor.File {
 	t.Helper()
 	files = slices.Clone(files)
+	balanced(t, files, patch)
 	var lines []string
 	at, file := 0, -1
 	end := func() {
@@ -253,7 +259,7 @@ func apply(t *testing.T, files []doctor.File, patch string) []doctor.File {
 		case l == "" || strings.HasPrefix(l, "+++ ") || l[0] == '\\':
 		case isFile:
 			end()
-			file = slices.IndexFunc(files, func(f doctor.File) bool { return f.Name == name })
+			file = slices.IndexFunc(files, func(f doctor.File) bool { return f.Name == strings.TrimSuffix(name, "\t") })
 			lines = strings.Split(string(files[file].Text), "\n")
 		case strings.HasPrefix(l, "@@"):
 			var err error

@@ -124,6 +124,9 @@ func (b *balancer) take(g tree, d *deployment) {
 	b.at = g.at()
 	b.path, b.matcher = g.get("HealthCheckPath").textValue(), g.first("Matcher").get("HttpCode").textValue()
 	b.interval, b.unhealthy = g.get("HealthCheckIntervalSeconds").seconds(), g.get("UnhealthyThresholdCount").number()
+	if of := g.get("TargetType").text(); of != "" && of != "ip" {
+		return // the ports are a host's
+	}
 	if b.port = g.get("HealthCheckPort").textValue(); b.port.text == "" {
 		b.port = textValue{g.at(), "traffic-port"}
 	}

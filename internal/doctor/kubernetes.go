@@ -29,8 +29,11 @@ func (o object) spot() spot { return o.get("kind").at() }
 func (w *world) kubernetes() (all []*deployment) {
 	for _, o := range w.kube {
 		switch o.kind {
-		case "Deployment", "StatefulSet", "DaemonSet":
+		case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Pod":
 			template := o.get("spec", "template")
+			if o.kind == "Pod" {
+				template = o.tree
+			}
 			if c, found := likeliest(running(template.get("spec")), "command"); found {
 				all = append(all, w.workload(o, template, c))
 			}
@@ -107,6 +110,11 @@ func kubeProbe(r role, t, ports tree) probe {
 		p.kind, p.path, p.port = "http", h.get("path").textValue(), portOf(h.get("port"), ports)
 		if !h.get("path").ok {
 			p.path.text = "/"
+		}
+		if s := h.get("scheme"); s.ok && s.text() != "HTTP" {
+			p.elsewhere = s.textValue()
+		} else if host := h.get("host"); host.ok {
+			p.elsewhere = host.textValue()
 		}
 		p.pathEdit = func(to string) edit { return h.set("path", to) }
 		p.portEdit = func(to string) edit { return h.set("port", to) }

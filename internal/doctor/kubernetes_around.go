@@ -8,7 +8,7 @@ import (
 // rolloutOf is how a workload is replaced: its strategy, and what matches it.
 func (w *world) rolloutOf(o object, template tree) rollout {
 	spec := o.get("spec")
-	r := rollout{at: o.spot(), replicas: spec.get("replicas").numberOr(1), needsBudget: o.kind != "DaemonSet"}
+	r := rollout{at: o.spot(), replicas: spec.get("replicas").numberOr(1), needsBudget: o.kind != "DaemonSet" && o.kind != "Pod"}
 	strategy := spec.first("strategy", "updateStrategy")
 	r.recreate = strategy.get("type").text() == "Recreate"
 	rolling := strategy.get("rollingUpdate")
@@ -134,7 +134,10 @@ func annotated(o object) (balancer, bool) {
 	if !b.interval.ok {
 		b.interval = notes.get(prefix + "healthcheck-interval-seconds").seconds()
 	}
-	if p := notes.get(prefix + "healthcheck-port"); p.ok && (p.number().ok || p.text() == "traffic-port") {
+	b.byNode = kind == alb && notes.get(prefix+"target-type").text() != "ip" || kind == nlb && notes.get(prefix+"nlb-target-type").text() != "ip"
+	if p := notes.get(prefix + "healthcheck-port"); b.byNode {
+		b.port = textValue{} // a node's
+	} else if p.ok && (p.number().ok || p.text() == "traffic-port") {
 		b.port = p.textValue()
 	} else if !p.ok && b.path.text != "" {
 		b.port = textValue{b.path.at, "traffic-port"}

@@ -111,7 +111,11 @@ func diff(b *strings.Builder, src *source, edits []edit) {
 	if len(edits) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "--- %s\n+++ %s\n", src.name, src.name)
+	name := src.name
+	if strings.Contains(name, " ") {
+		name += "\t" // where it ends, to patch
+	}
+	fmt.Fprintf(b, "--- %s\n+++ %s\n", name, name)
 	added := 0 // lines so far
 	for len(edits) > 0 {
 		n := 1
@@ -125,7 +129,11 @@ func diff(b *strings.Builder, src *source, edits []edit) {
 
 // hunk writes edits that stand together, and returns how many lines they add.
 func hunk(b *strings.Builder, src *source, edits []edit, before int) (added int) {
-	from := max(edits[0].line-contextLines, 1)
+	from := edits[0].line - contextLines
+	if edits[0].after {
+		from++ // with more context before than after, patch takes it for the end of the file
+	}
+	from = max(from, 1)
 	to := min(edits[len(edits)-1].line+contextLines, len(src.lines))
 	var body strings.Builder
 	for l := from; l <= to; l++ {

@@ -166,6 +166,73 @@ spec:
 "volumes": [{"name": "c", "configMap": {"name": "edge"}}]}}}}]}
 `, want: []string{"config-invalid 3"}},
 
+	{name: "an ALB that sends to pods, an NLB that sends to nodes", files: `-- a.yaml --
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: edge}
+spec:
+  template:
+    metadata: {labels: {app: edge}}
+    spec:
+      containers:
+      - name: sluice
+        image: sluiceproxy/sluice:0.1.0
+        volumeMounts: [{name: c, mountPath: /etc/sluice}]` + probesOf + `
+      volumes: [{name: c, configMap: {name: edge, items: [{key: edge.yml, path: sluice.yaml}]}}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: edge
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-type: external
+    service.beta.kubernetes.io/aws-load-balancer-healthcheck-path: /readyz
+spec: {type: LoadBalancer, selector: {app: edge}, ports: [{name: web, port: 80, targetPort: web}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: edge
+  annotations:
+    alb.ingress.kubernetes.io/target-type: ip
+    alb.ingress.kubernetes.io/healthcheck-path: /readyz
+    alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=30, routing.http2.enabled=true
+spec:
+  ingressClassName: alb
+  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: edge, port: {name: web}}}}]}}]
+` + settingsOf, want: []string{"lame-duck", "health-path 35"}},
+
+	{name: "a pod, and a rollout of Argo", files: `-- a.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {name: edge}
+spec:
+  containers:
+  - name: sluice
+    image: sluiceproxy/sluice:0.1.0
+    securityContext: {runAsNonRoot: true}
+    startupProbe: {grpc: {port: 9902, service: startup}, periodSeconds: 2, failureThreshold: 60}
+    readinessProbe: {grpc: {port: 9902, service: serving}, periodSeconds: 2, failureThreshold: 1}
+    livenessProbe: {grpc: {port: 9902}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: edge}
+spec:
+  replicas: 3
+  strategy: {canary: {maxUnavailable: 0, maxSurge: 1}}
+  template:
+    metadata: {labels: {app: edge}}
+    spec: {containers: [{name: sluice, image: "sluiceproxy/sluice:0.1.0", securityContext: {runAsNonRoot: true}}]}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: edge}, spec: {maxUnavailable: 1, selector: {matchLabels: {app: edge}}}}
+`, want: []string{"liveness-endpoint 11", "readiness-missing 14", "liveness-missing 14", "startup-missing 14"}},
+
+	{name: "more documents than are read", files: "-- a.yaml --\n" + strings.Repeat("apiVersion: v1\nkind: Secret\n---\n", 200) + "apiVersion: v1\nkind: Secret\n",
+		want: []string{"unreadable", "unreadable"}},
+	{name: "a file that cannot be read, at its line", files: "-- a.yaml --\napiVersion: v1\nkind: Secret\n---\na: [\n-- b.yaml --\nversion: 1\nlisteners: [{name: web, address: \":8080\"}]\npolicy: {dir: /p}\n",
+		want: []string{"unreadable 4"}},
+
 	{name: "without the configuration, ports are not judged", files: `-- a.yaml --
 apiVersion: v1
 kind: Service
@@ -191,7 +258,7 @@ spec:
 	{name: "tasks on EC2 as they are printed, with a log router", files: `-- task.json --
 {"taskDefinition": {"family": "edge", "requiresCompatibilities": ["EC2"], "containerDefinitions": [
 {"name": "sluice-log-router", "image": "public.ecr.aws/aws-observability/aws-for-fluent-bit:2.32", "firelensConfiguration": {"type": "fluentbit"}},
-{"name": "proxy", "image": "123.dkr.ecr.eu-west-1.amazonaws.com/sluice:7", "stopTimeout": 300,
+{"name": "proxy", "image": "registry.example/sluice:7", "stopTimeout": 300,
 "command": ["run", "--listen", ":8080", "--to", "10.0.0.1:80", "--public", "--platform-stop-timeout=290s", "--lame-duck-min", "8s", "--probes-address", ":9902"],
 "portMappings": [{"containerPortRange": "9000-9010"}, {"containerPort": 8080}],
 "healthCheck": {"command": ["CMD", "/sluice", "health", "--live"]}}]}}
@@ -203,7 +270,7 @@ spec:
 {"serviceName": "edge-old", "taskDefinition": "arn:aws:ecs:eu-west-1:123:task-definition/my-edge:3", "desiredCount": 1,
 "loadBalancers": [{"targetGroupArn": "arn:tg/b", "containerName": "proxy", "containerPort": 1}]}]}
 -- groups.json --
-{"TargetGroups": [{"TargetGroupArn": "arn:tg/a", "Protocol": "HTTP", "HealthCheckPort": "9902", "HealthCheckPath": "/readyz", "Matcher": {"HttpCode": "200"}},
+{"TargetGroups": [{"TargetGroupArn": "arn:tg/a", "Protocol": "HTTP", "HealthCheckPort": "9902", "HealthCheckPath": "/readyz", "Matcher": {"HttpCode": "200-203,230"}},
 {"TargetGroupArn": "arn:tg/b", "Protocol": "HTTP", "HealthCheckPort": "traffic-port", "HealthCheckPath": "/", "Matcher": {"HttpCode": "200-399"}}]}
 -- attributes.json --
 {"Attributes": [{"Key": "stickiness.enabled", "Value": "false"}, {"Key": "deregistration_delay.timeout_seconds", "Value": "5"}]}

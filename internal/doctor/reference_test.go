@@ -18,11 +18,12 @@ const preamble = `# What the doctor looks for
 
 %ssluice doctor FILE|DIR...%s reads what you deploy with, as it is applied: Kubernetes objects (render Helm and kustomize first:
 %skubectl kustomize . | sluice doctor -%s), ECS task definitions, services and target groups (as the AWS command line takes and prints them), compose files, systemd
-units, Dockerfiles, Prometheus configurations, and configurations of Sluice. Files that belong together have to be given together. It runs nothing and asks nobody.
+units with their drop-ins, Dockerfiles, Prometheus configurations, and configurations of Sluice. Files that belong together have to be given together. It runs nothing and asks nobody.
 
 An **error** loses requests, kills a drain half-way or makes a probe lie; a **warning** does so in some rollouts, or leaves the operator blind; a **note** is worth
 knowing. Exit codes: 0 no error, 1 an error (with %s--strict%s a warning too), 2 usage. %s--json%s prints what was read, the findings and the stop of each deployment;
-%s--patch%s a unified diff of what changing single lines puts right, for %spatch -p0%s. What stands in front, where no file says it: %s--balancer kube-proxy|alb|nlb|gcp%s.
+%s--patch%s a unified diff of what changing single lines puts right, for %spatch -p0%s (%spatch -d / -p1%s where files are not
+beneath the working directory). What stands in front, where no file says it: %s--balancer kube-proxy|alb|nlb|gcp%s.
 
 What is in this repository's [deploy](../deploy) has no finding; each rule is tested with a fault seeded into it.
 

@@ -79,6 +79,12 @@ var unitRules = []Rule{
 				r.found(n.at, "set NotifyAccess=main", "NotifyAccess is none").edit = d.unit.set("NotifyAccess", "main")
 			}
 		}},
+	{ID: "unit-proc-subset", Severity: Warning, Title: "the unit hides the limit of the backlog",
+		Why: "With ProcSubset=pid the process cannot read net.core.somaxconn, and its listeners queue 128 connections at most: what comes in a burst beyond that is dropped.", check: func(d *deployment, r *reporter) {
+			if s := d.unit.procSubset; s.text == "pid" {
+				r.found(s.at, "leave it out (ProtectProc=invisible hides other processes)", "ProcSubset is pid").edit = d.unit.set("ProcSubset", "all")
+			}
+		}},
 	{ID: "unit-reload", Severity: Warning, Title: "`systemctl reload` does nothing",
 		Why: "Policy, keys and certificates are read again by `sluice reload`.", check: func(d *deployment, r *reporter) {
 			if d.unit.is && d.unit.reload.text == "" && d.unit.kind.text != "notify-reload" {

@@ -75,6 +75,14 @@ var probeRules = []Rule{
 				}
 			}
 		}},
+	{ID: "probe-elsewhere", Severity: Failure, Title: "a probe asks by TLS, or at another host",
+		Why: "The probes listener speaks plain HTTP at the address of its pod. The probe fails for ever, and a liveness probe kills what is well; or it says how somebody else is.", check: func(d *deployment, r *reporter) {
+			for _, p := range d.probes {
+				if p.elsewhere.text != "" {
+					r.found(p.elsewhere.at, "leave scheme and host out", "the %s asks %s", roleNames[p.role], p.elsewhere.text)
+				}
+			}
+		}},
 	{ID: "probe-tcp", Severity: Failure, Title: "a probe only looks whether a port is open",
 		Why: "A port is open before the policy is in force and all through the lame duck.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {

@@ -22,6 +22,12 @@ var rolloutRules = []Rule{
 				r.found(n.at, "run two or more", "the deployment has %d replica", n.n)
 			}
 		}},
+	{ID: "replicas-autoscaled", Severity: Warning, Title: "both a file and an autoscaler say how many replicas there are",
+		Why: "Each time the file is applied it sets them back: everything above drains at once, under load, until the autoscaler adds it again.", check: func(d *deployment, r *reporter) {
+			if n := d.rollout.replicas; d.rollout.autoscaled && n.ok {
+				r.found(n.at, "leave replicas out", "replicas is %d, and a HorizontalPodAutoscaler sets it as well", n.n)
+			}
+		}},
 	{ID: "budget-missing", Severity: Warning, Title: "no PodDisruptionBudget matches",
 		Why: "Nodes that are drained together may evict all replicas together.", check: func(d *deployment, r *reporter) {
 			if d.platform == kubernetes && d.rollout.needsBudget && d.rollout.budget == nil {

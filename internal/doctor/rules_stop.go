@@ -51,7 +51,7 @@ var stopRules = []Rule{
 			r.found(at, `start the program itself, as a list: ["/sluice", "run", "-c", "/etc/sluice/sluice.yaml"]`, "the process is a child of a shell")
 		}},
 	{ID: "lame-duck", Severity: Failure, Title: "new connections come for longer than the process accepts",
-		Why:   "Whoever sends traffic learns late that a replica leaves: EndpointSlices and kube-proxy take seconds, cloud balancers longer. What comes after the listeners are closed is refused.",
+		Why:   "Whoever sends traffic learns late that a replica leaves: EndpointSlices and kube-proxy take seconds, cloud balancers longer: an ALB about 20 s, an NLB two minutes, where a controller deregisters pods that stop already. What comes after the listeners are closed is refused.",
 		check: checkLameDuck},
 	{ID: "lame-duck-health", Severity: Warning, Title: "a balancer's health check is slower than the lame duck",
 		Why: "Where nobody deregisters the target, its health check alone tells the balancer. It has to fail as often as needed before the listeners close.", check: func(d *deployment, r *reporter) {
@@ -121,11 +121,11 @@ func checkLameDuck(d *deployment, r *reporter) {
 	}
 	var slowest balancer
 	for _, b := range d.balancers {
-		if known[b.kind].lag > known[slowest.kind].lag {
+		if b.newFor(d.platform) > slowest.newFor(d.platform) {
 			slowest = b
 		}
 	}
-	if lag := known[slowest.kind].lag; lag > d.cfg.LameDuck.Min {
-		r.found(d.cfgAt, "set lame_duck.min to "+lag.String()+" at least", "lame_duck.min is %s; behind %s new connections come for about %s", d.cfg.LameDuck.Min, slowest.kind, lag)
+	if lag := slowest.newFor(d.platform); lag > d.cfg.LameDuck.Min {
+		r.found(d.cfgAt, "set lame_duck.min to "+lag.String()+" at least, and lame_duck.max and platform.stop_timeout to what that needs", "lame_duck.min is %s; behind the %s new connections come for about %s", d.cfg.LameDuck.Min, slowest.kind, lag)
 	}
 }

@@ -8,6 +8,22 @@ import (
 	"time"
 )
 
+// redirects says whether codes ("200", "200,301", "200-399") have one between 300 and 399.
+func redirects(codes string) bool {
+	for _, part := range strings.Split(codes, ",") {
+		low, high, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			high = low
+		}
+		from, err := strconv.Atoi(low)
+		to, err2 := strconv.Atoi(high)
+		if err == nil && err2 == nil && from <= 399 && to >= 300 {
+			return true
+		}
+	}
+	return false
+}
+
 var trafficRules = []Rule{
 	{ID: "idle-time", Severity: Failure, Title: "an idle connection is closed here before the balancer closes it",
 		Why: "The balancer sends a request on a connection that is just being closed: its client gets 502. `timeouts.idle` has to be longer than the balancer's own.", check: func(d *deployment, r *reporter) {
@@ -36,7 +52,7 @@ var trafficRules = []Rule{
 	{ID: "health-codes", Severity: Failure, Title: "a balancer takes a redirect for health",
 		Why: "A login page's redirect, or any other, then makes a target healthy that is not.", check: func(d *deployment, r *reporter) {
 			for _, b := range d.balancers {
-				if strings.Contains(b.matcher.text, "3") {
+				if redirects(b.matcher.text) {
 					r.found(b.matcher.at, "set it to 200", "the %s's health check takes %s", b.kind, b.matcher.text)
 				}
 			}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func (w *world) configure(d *deployment) {
 			at = d.at
 		}
 		w.report.Findings = append(w.report.Findings, Finding{Rule: invalid, Severity: Failure, File: at.file, Line: at.line, Subject: d.name,
-			Message: f.Message, Remedy: "the process would not start with this; `sluice validate` shows the same, with excerpts"})
+			Message: told(f), Remedy: "the process would not start with this (`sluice validate` shows the same, with excerpts); until it is put right, nothing that depends on the configuration is judged"})
 	}
 }
 
@@ -154,10 +155,26 @@ func valueOf(env []string, name string) string {
 func firstFault(err error) string {
 	var faults *yaml.Faults
 	if errors.As(err, &faults) && faults.Count() > 0 {
-		f := faults.List()[0]
-		return f.Error()
+		return told(faults.List()[0])
 	}
 	return err.Error()
+}
+
+// told is a fault without its place.
+func told(f yaml.Fault) string {
+	if f.Suggestion == "" {
+		return f.Message
+	}
+	return fmt.Sprintf("%s; did you mean %q?", f.Message, f.Suggestion)
+}
+
+// firstLine is where that is; 0: nowhere.
+func firstLine(err error) int {
+	var faults *yaml.Faults
+	if errors.As(err, &faults) && faults.Count() > 0 {
+		return faults.List()[0].Line
+	}
+	return 0
 }
 
 // isSluice says whether words that start a process or name an image are about Sluice.

@@ -45,8 +45,8 @@ func (w *world) systemd() (all []*deployment) {
 		}
 		d.unit = unit{is: true, kind: u.values["Service.Type"], killMode: u.values["Service.KillMode"], restart: u.values["Service.Restart"],
 			success: u.values["Service.SuccessExitStatus"], watchdog: u.seconds("Service.WatchdogSec"), reload: u.values["Service.ExecReload"],
-			notifyAccess: u.values["Service.NotifyAccess"],
-			set:          u.set}
+			notifyAccess: u.values["Service.NotifyAccess"], procSubset: u.values["Service.ProcSubset"],
+			set: u.set}
 		w.sockets(d, u)
 		all = append(all, d)
 	}

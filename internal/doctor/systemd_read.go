@@ -135,7 +135,7 @@ func (u unitFile) set(name, value string) edit {
 		if u.wide[v.at] {
 			return edit{}
 		}
-		return edit{file: v.at.file, line: v.at.line, text: name + "=" + value}
+		return edit{file: v.at.file, line: v.at.line, text: name + "=" + value + u.src.cr}
 	}
 	for i := range u.src.lines {
 		if strings.TrimSpace(u.src.line(i+1)) == "[Service]" {
