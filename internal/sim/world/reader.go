@@ -291,7 +291,7 @@ func (w *world) judgeRefusal(c party, r *request, reason string) {
 			w.violate("r%d found no healthy endpoint although an upstream listened", r.num)
 		}
 	case r.status == 502 && reason == "connect_failed":
-		if !w.unreachable(r.sentAt) {
+		if !w.unreachable(r.sentAt) && !r.upstreamsFault() { // who was refused by some may find no other that takes it
 			w.violate("r%d got 502 (connect_failed) although an upstream listened", r.num)
 		}
 	case r.status == 502, r.status == 504:
