@@ -124,7 +124,7 @@ var probeRules = []Rule{
 			}
 		}},
 	{ID: "probe-timeout", Severity: Warning, Title: "a probe waits for longer than its period",
-		Why: "Answers come in after the next question: what the probe then counts is not what it says.", check: func(d *deployment, r *reporter) {
+		Why: "The kubelet asks again when the answer is there or the timeout is over, and not before: the probe needs longer to notice than its period and threshold say.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {
 				if p.period.d > 0 && p.timeout.d > p.period.d && (p.timeout.ok || p.period.ok) && p.role != container {
 					r.found(p.timeout.at, "lower the timeout to the period", "the %s waits %s for an answer and asks each %s", roleNames[p.role], p.timeout.d, p.period.d)
