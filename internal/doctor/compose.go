@@ -14,12 +14,35 @@ import (
 func (w *world) compose() (all []*deployment) {
 	for _, stack := range w.stacks {
 		stack.get("services").entries(func(name, s tree) {
+			s, elsewhere := extended(stack, s, 8)
 			if likely(commandOf(s, "entrypoint"), s.get("image").text(), name.text()) > 0 {
-				all = append(all, w.service(stack, name, s))
+				d := w.service(stack, name, s)
+				d.stop.unknown = d.stop.unknown || elsewhere && !d.stop.ok
+				all = append(all, d)
 			}
 		})
 	}
 	return all
+}
+
+// extended is a service with what it takes over from others of the same file, through so many.
+// Elsewhere says that more stands in another file.
+func extended(stack, s tree, through int) (_ tree, elsewhere bool) {
+	from := s.get("extends")
+	if !from.ok {
+		return s, false
+	}
+	name := from.text()
+	if from.node.Kind() == yaml.Map {
+		name = from.get("service").text()
+	}
+	base := stack.get("services", name)
+	if from.get("file").ok || !base.ok || through == 0 {
+		return s, true
+	}
+	base, elsewhere = extended(stack, base, through-1)
+	s.base = &base
+	return s, elsewhere
 }
 
 // commandOf is a command as a list, or as a line in words.

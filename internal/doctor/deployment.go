@@ -133,8 +133,10 @@ type probe struct {
 	failures  number
 }
 
-// takes is how long the probe needs to notice.
-func (p probe) takes() time.Duration { return p.period.d * time.Duration(p.failures.n) }
+// takes is how long the probe needs to notice a process that says no.
+func (p probe) takes() time.Duration {
+	return p.period.d * time.Duration(min(p.failures.n, 1000))
+}
 
 // balancer sends traffic to the deployment from elsewhere.
 type balancer struct {

@@ -171,7 +171,7 @@ func (w *world) document(src *source, text []byte) {
 		w.fault(spot{file: src.name, line: firstLine(err)}, "cannot be read: "+firstFault(err))
 		return
 	}
-	t := tree{src, doc.Root(), true}
+	t := tree{src: src, node: doc.Root(), ok: true}
 	switch {
 	case t.get("apiVersion").ok && t.get("kind").ok:
 		w.addObject(src, t)

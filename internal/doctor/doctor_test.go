@@ -142,6 +142,7 @@ var faults = []fault{
 	{rule: "image-latest", file: "kubernetes/deployment.yaml", old: "image: sluiceproxy/sluice:0.1.0", new: "image: sluiceproxy/sluice:latest", at: "image", stays: true},
 	{rule: "unit-type", file: "systemd/sluice.service", old: "Type=notify", new: "Type=exec", at: "Type"},
 	{rule: "unit-kill-mode", file: "systemd/sluice.service", old: "Restart=on-failure", new: "Restart=on-failure\nKillMode=process", at: "KillMode", stays: true},
+	{rule: "unit-kill-mode", file: "systemd/sluice.service", old: "Restart=on-failure", new: "Restart=on-failure\nKillMode=mixed", at: "KillMode", stays: true},
 	{rule: "unit-exit", file: "systemd/sluice.service", old: "SuccessExitStatus=3\n", new: ""},
 	{rule: "unit-restart", file: "systemd/sluice.service", old: "Restart=on-failure", new: "Restart=no", at: "Restart"},
 	{rule: "unit-watchdog", file: "systemd/sluice.service", old: "WatchdogSec=30\n", new: ""},

@@ -296,6 +296,18 @@ services:
   app: {image: "nginx:1.29"}
 `},
 
+	{name: "compose services that extend another", files: `-- compose.yaml --
+services:
+  base:
+    image: sluiceproxy/sluice:0.1.0
+    command: [run, --listen, ":8080", --to, "app:80", --public]
+    healthcheck: {disable: true}
+    stop_grace_period: 1m
+  edge: {extends: {service: base}, healthcheck: {test: [CMD, /sluice, health]}}
+  sluice: {extends: {file: other.yaml, service: base}}
+  round: {extends: round, image: "sluice:1", stop_grace_period: 1m}
+`, want: []string{"health-check-missing 2"}},
+
 	{name: "compose through a shell", files: `-- compose.yaml --
 services:
   edge:

@@ -50,9 +50,12 @@ var unitRules = []Rule{
 			}
 		}},
 	{ID: "unit-kill-mode", Severity: Failure, Title: "a stop kills children, or nobody",
-		Why: "KillMode=none leaves the process running; with process, the generations of an upgrade that still drain are left behind.", check: func(d *deployment, r *reporter) {
-			if k := d.unit.killMode; d.unit.is && k.text != "" && k.text != "control-group" && k.text != "mixed" {
-				r.found(k.at, "leave it out", "KillMode is %s", k.text)
+		Why: "KillMode=none leaves the process running; with process, the generations of an upgrade that still drain are left behind; with mixed they get SIGKILL as soon as the main process has ended.", check: func(d *deployment, r *reporter) {
+			if k := d.unit.killMode; d.unit.is && k.text != "" && k.text != "control-group" {
+				f := r.found(k.at, "leave it out", "KillMode is %s", k.text)
+				if k.text == "mixed" { // who never upgrades in place has no generations
+					f.Severity = Warning
+				}
 			}
 		}},
 	{ID: "unit-exit", Severity: Warning, Title: "exit code 3 counts as a failure of the unit",

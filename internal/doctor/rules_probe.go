@@ -39,7 +39,7 @@ var probeRules = []Rule{
 		check: endpoint(liveness, "/livez", "/healthz")},
 	{ID: "readiness-endpoint", Severity: Failure, Title: "a readiness probe asks something else than readiness",
 		Why:   "/livez is 200 before the policy is in force and all through a drain; a path of the traffic listeners may answer with a login page. Either makes a pod ready that is not. /readyz flips at SIGTERM; /servingz does when the listeners close.",
-		check: endpoint(readiness, "/readyz", "/servingz")},
+		check: endpoint(readiness, "/servingz", "/readyz")},
 	{ID: "readiness-fallback", Severity: Warning, Title: "readiness goes before the last endpoint does",
 		Why: "A pod that terminates is never ready to Kubernetes; its probe decides whether it still counts as serving. kube-proxy falls back to pods that terminate and serve when no ready one is left: with one replica, and on each node with `externalTrafficPolicy: Local`. /readyz says no at SIGTERM, and then there is nobody left to fall back to, although this process accepts all through the lame duck. /servingz says no when the listeners close.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {
@@ -124,7 +124,7 @@ var probeRules = []Rule{
 			}
 		}},
 	{ID: "probe-timeout", Severity: Warning, Title: "a probe waits for longer than its period",
-		Why: "Answers come in after the next question: what the probe then counts is not what it says.", check: func(d *deployment, r *reporter) {
+		Why: "The kubelet asks again when the answer is there or the timeout is over, and not before: the probe needs longer to notice than its period and threshold say.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {
 				if p.period.d > 0 && p.timeout.d > p.period.d && (p.timeout.ok || p.period.ok) && p.role != container {
 					r.found(p.timeout.at, "lower the timeout to the period", "the %s waits %s for an answer and asks each %s", roleNames[p.role], p.timeout.d, p.period.d)

@@ -14,16 +14,21 @@ type tree struct {
 	src  *source
 	node yaml.Node
 	ok   bool
+	base *tree // where keys are that a map does not have itself; nil: nowhere
 }
 
 // get follows keys of maps.
 func (t tree) get(keys ...string) tree {
 	for _, k := range keys {
 		n, ok := t.node.Get(k)
-		if !t.ok || !ok {
+		switch {
+		case t.ok && ok:
+			t = tree{src: t.src, node: n, ok: true}
+		case t.ok && t.base != nil:
+			t = t.base.get(k)
+		default:
 			return tree{src: t.src}
 		}
-		t = tree{t.src, n, true}
 	}
 	return t
 }
@@ -61,7 +66,7 @@ func (t tree) isTrue() bool { return t.text() == "true" }
 func (t tree) items() (list []tree) {
 	if t.ok && t.node.Kind() == yaml.List {
 		for i := range t.node.Len() {
-			list = append(list, tree{t.src, t.node.Item(i), true})
+			list = append(list, tree{src: t.src, node: t.node.Item(i), ok: true})
 		}
 	}
 	return list
@@ -72,7 +77,7 @@ func (t tree) entries(visit func(key, value tree)) {
 	if t.ok && t.node.Kind() == yaml.Map {
 		for i := range t.node.Len() {
 			k, v := t.node.Entry(i)
-			visit(tree{t.src, k, true}, tree{t.src, v, true})
+			visit(tree{src: t.src, node: k, ok: true}, tree{src: t.src, node: v, ok: true})
 		}
 	}
 }
