@@ -70,6 +70,23 @@ func TestWebSocketRefusedByHTTP2(t *testing.T) {
 	}
 }
 
+// A GET may announce an empty body, and a CONNECT may not.
+func TestWebSocketWithoutABodyThatSaysSo(t *testing.T) {
+	x := newCross(t, pairing{h2Server: true}, Config{})
+	c := x.dial("web")
+	x.client = x.overSock(c.Sock, func(*wsEnd) {})
+	c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\nSec-WebSocket-Key: " + wsKey + "\r\n\r\n"))
+	x.until("the answer", func() bool { return x.client.head != "" })
+	if !strings.HasPrefix(x.client.head, "HTTP/1.1 101 ") {
+		t.Fatalf("the client got %q", x.client.head)
+	}
+	if strings.Contains(x.server.head, "content-length") {
+		t.Errorf("the server got %q", x.server.head)
+	}
+	x.client.cut()
+	x.over()
+}
+
 // What is no handshake of a WebSocket is refused, or stays what it is.
 func TestWebSocketHandshakesThatAreNone(t *testing.T) {
 	x := newCross(t, pairing{h2Server: true}, Config{})

@@ -56,7 +56,7 @@ func (l *loop) requestFields(x *exchange, connect bool) []h2.Field {
 		h2.Field{Name: namePath, Value: r.Target})
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		if f.Hop || f.ID == h1.Host || connect && bytes.EqualFold(f.Name, nameKey) {
+		if f.Hop || f.ID == h1.Host || connect && (f.ID == h1.ContentLength || bytes.EqualFold(f.Name, nameKey)) {
 			continue
 		}
 		l.appendField(f)
