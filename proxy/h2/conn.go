@@ -32,7 +32,7 @@ type Conn struct {
 	inBlock    bool
 
 	dec *decoder // made with the first head that comes
-	enc *encoder // made with the first head that leaves
+	enc *encoder // made with the first head that leaves, or the first change of its table
 
 	// Streams. ids[i] is the ID of open[i]: looked through for each frame, so it is dense.
 	ids        []uint32

@@ -104,7 +104,7 @@ func (e *encoder) again(hash uint64) bool {
 // isSecret names the fields whose values are never indexed, RFC 7541 section 7.1.3.
 func isSecret(name []byte) bool {
 	switch string(name) {
-	case "authorization", "proxy-authorization", "cookie", "set-cookie":
+	case "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key":
 		return true
 	}
 	return false

@@ -2,21 +2,27 @@ package h2
 
 // sendHead queues a header block of any kind.
 func (c *Conn) sendHead(id uint32, fields []Field, end bool) {
-	if c.enc == nil {
-		c.enc = newEncoder(c.pool.vocabulary(), c.peerTable)
-	}
+	enc := c.encoder()
 	out := c.outgoing()
 	at := len(out)
 	f := frame{typ: frameHeaders, flags: flagEndHeaders, id: id}
 	if end {
 		f.flags |= flagEndStream
 	}
-	c.enc.begin(appendFrame(out, f))
+	enc.begin(appendFrame(out, f))
 	for i := range fields {
-		c.enc.field(&fields[i])
+		enc.field(&fields[i])
 	}
-	out, c.enc.out = c.enc.out, nil
+	out, enc.out = enc.out, nil
 	c.queue(cutBlock(out, at, f))
+}
+
+// encoder is the HPACK state of what we send, which is made when it is needed.
+func (c *Conn) encoder() *encoder {
+	if c.enc == nil {
+		c.enc = newEncoder(c.pool.vocabulary(), c.peerTable)
+	}
+	return c.enc
 }
 
 // cutBlock writes the length of the block that starts with f at out[at:], and makes CONTINUATION frames of what is

@@ -93,8 +93,8 @@ func (c *Conn) setting(id uint16, v uint32) {
 	switch id {
 	case settingTable:
 		v = min(v, defaultTable) // a larger one would cost us memory
-		if c.enc != nil && v != c.peerTable {
-			c.enc.resize(v)
+		if v != c.peerTable {
+			c.encoder().resize(v) // also if it goes back before anything was encoded: the smallest has to be signaled
 		}
 		c.peerTable = v
 	case settingPush:

@@ -53,6 +53,26 @@ func TestTablesStayTheSame(t *testing.T) {
 	}
 }
 
+// A table that was to be smaller, and then as large as before, is signaled with both sizes, even if nothing was encoded meanwhile (RFC 7541
+// section 4.2): a peer may insist on the smaller one.
+func TestTableThatShrankAndGrewAgain(t *testing.T) {
+	for _, encoded := range []bool{false, true} {
+		c, _ := newServer(Config{})
+		if encoded {
+			c.sendHead(1, fieldsOf(":status=200"), false)
+		}
+		c.setting(settingTable, 0)
+		c.setting(settingTable, 65536)
+		for _, want := range []string{"\x20\x3f\xe1\x1f\x88", "\x88"} {
+			c.out = nil
+			c.sendHead(3, fieldsOf(":status=200"), false)
+			if got := blockOf(t, c.out); string(got) != want {
+				t.Errorf("encoded %v: a block of %x, want %x", encoded, got, want)
+			}
+		}
+	}
+}
+
 // The pairs of the static table are what RFC 7541 appendix A says, as another decoder reads it.
 func TestStaticPairs(t *testing.T) {
 	found := 0
