@@ -174,8 +174,8 @@ func (x *exchange) appendTemplate(b []byte, took time.Duration) []byte {
 		if s.field == literal {
 			continue
 		}
-		filled, ok := x.appendField(b, s.field, took)
-		if b = filled; !ok {
+		before := len(b)
+		if b, _ = x.appendField(b, s.field, took); len(b) == before {
 			b = append(b, '-')
 		}
 	}

@@ -55,6 +55,20 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// What a request does not have is one word of the line all the same: who splits it at blanks finds every field in its place.
+func TestTemplateOfWhatThereIsNot(t *testing.T) {
+	list, err := readTemplate("{method} {host} {path} {user} {status}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &loop{sh: clockOnly{}, Core: &Core{}, log: accessLog{access: access{sample: 1, template: list}}}
+	x := l.newExchange()
+	x.status = 503
+	if got := string(x.appendTemplate(nil, 0)); got != "- - - - 503\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestRedactedAddresses(t *testing.T) {
 	for from, want := range map[string]string{
 		"192.0.2.77": "192.0.2.0/24", "::ffff:192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::3": "2001:db8:1::/48", "fe80::1%eth0": "fe80::/48",
