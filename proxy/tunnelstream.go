@@ -89,6 +89,7 @@ func (t *tunnelStream) close(linger time.Duration) {
 		return
 	}
 	t.closing = true
+	t.due = [numTunnelTimers]time.Time{} // as the driver's Close does
 	t.closeWrite()
 	t.goOn()
 	t.arm(timerLinger, max(linger, time.Millisecond))
@@ -195,9 +196,10 @@ type parted struct {
 
 // partEnds tells the ends of tunnels that their streams are gone.
 func (l *loop) partEnds() {
-	for len(l.parted) > 0 {
-		p := l.parted[0]
-		l.parted = append(l.parted[:0], l.parted[1:]...)
+	for i := 0; i < len(l.parted); i++ { // one may bring about another
+		p := l.parted[i]
 		l.walkEnd(p.end, func() { p.end.closed(engine.End{Err: p.err}) })
 	}
+	clear(l.parted)
+	l.parted = l.parted[:0]
 }
