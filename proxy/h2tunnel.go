@@ -63,7 +63,7 @@ func ofHTTP1(f h1.Field) bool {
 
 // upgraded implements requester: the client of a CONNECT gets its 200.
 func (st *h2Stream) upgraded(r *h1.Response, rest []byte) {
-	x, l := st.x, st.c.l
+	x, c, l := st.x, st.c, st.c.l
 	r.Status, x.status = 200, 200
 	r.Fields = slices.DeleteFunc(r.Fields, ofHTTP1)
 	st.head(r, false, false)
@@ -74,12 +74,15 @@ func (st *h2Stream) upgraded(r *h1.Response, rest []byte) {
 		late = nil
 	}
 	p := x.startTunnel(r.Upgrade, early, late)
-	st.tunnel.consumed(len(early))
 	l.putBuffer(early)
+	if st.tunnel == nil { // a panic has ended it
+		return
+	}
+	st.tunnel.consumed(len(early))
 	if st.inEnd {
 		p.ends[tunnel.Downstream].eof()
 	}
-	if st.c.leaving { // it was said to the connection already
+	if c.leaving { // it was said to the connection already
 		p.ends[tunnel.Downstream].evict(drain.CauseFarewell)
 	}
 }

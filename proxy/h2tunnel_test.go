@@ -215,6 +215,30 @@ func TestPanicInATunnelOfHTTP2(t *testing.T) {
 	})
 }
 
+// A panic anywhere on the way to a WebSocket ends it, and looks like it: what came with the handshake arrives, or nobody waits for it.
+func TestPanicOnTheWayToATunnel(t *testing.T) {
+	onEvery(t, pairings, func(t *testing.T, p pairing) {
+		for at, panics := 1, 1; panics > 0; at++ {
+			n := 0
+			panics = 0
+			cfg := Config{Panicked: func(string, any, []byte) { panics++ }}
+			cfg.Faults.Panic = func(engine.ConnID) bool { n++; return n == at }
+			x := newCross(t, p, cfg)
+			early := wsFrame(1, "early", true)
+			x.ask(early)
+			x.pass(2 * time.Second)
+			x.until("the ends are looked at", func() bool { return true })
+			arrived := x.server != nil && x.server.got == early
+			if over := x.client.reset || x.client.eof; over == (panics == 0) || !over && !arrived {
+				t.Errorf("panic %d: the client got %q and an end: %v; what it sent arrived: %v", at, x.client.head, over, arrived)
+			}
+			if at > 100 {
+				t.Fatal("there is no end of panics")
+			}
+		}
+	})
+}
+
 // A client may be done before it is heard: CONNECT with END_STREAM, and trailers are not part of it.
 func TestWebSocketEndsOfHTTP2(t *testing.T) {
 	x := newCross(t, pairing{h2Client: true}, Config{})

@@ -71,8 +71,10 @@ func (x *exchange) startTunnel(protocol, early, late []byte) *tunnelPair {
 	if isWebSocket(protocol) {
 		p.follow(route.closeCode)
 	}
-	p.carry(tunnel.Downstream, early)
-	p.carry(tunnel.Upstream, late)
+	p.l.walkEnd(p.ends[tunnel.Upstream], func() { // the exchange is over: a panic is nobody's but the tunnel's
+		p.carry(tunnel.Downstream, early)
+		p.carry(tunnel.Upstream, late)
+	})
 	for _, end := range p.ends {
 		end.begin()
 	}
