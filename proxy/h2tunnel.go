@@ -125,6 +125,9 @@ func (c *h2Conn) outlived(end engine.End) {
 
 // evictTunnels asks what lives of the tunnels to go.
 func (c *h2Conn) evictTunnels(cause drain.Cause) {
+	if c.gone && cause.Cuts() { // nobody else names them
+		c.handle.Owes(c.owes())
+	}
 	for _, p := range c.tunnels {
 		end := p.ends[tunnel.Upstream]
 		c.l.walkEnd(end, func() { end.evict(cause) })

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/internal/sim"
 )
 
 // Near the deadline both sides get a Close, masked as it has to be, and their answers end it: nothing was cut.
@@ -180,4 +181,29 @@ func TestWebSocketServerTalksBehindItsClose(t *testing.T) {
 			t.Errorf("receipt %v, %+v", r, r.Outcomes)
 		}
 	})
+}
+
+// The same with an upstream that takes nothing: the receipt names the request of what was cut.
+func TestWebSocketThatOutlivesItsConnectionIsNamed(t *testing.T) {
+	x := &cross{walk: h2Walk(t, Config{WriteTimeout: -1}), pairing: pairing{h2Client: true}}
+	x.open()
+	x.net.Window = 1024
+	x.net.Listen("up:1").Accept(func(c *sim.Sock) {
+		x.overSock(c, func(e *wsEnd) {
+			_, key, _ := strings.Cut(e.head, "Sec-WebSocket-Key: ")
+			c.Write([]byte(switching(key[:len(wsKey)])))
+			c.Pause()
+		})
+	})
+	x.ask("")
+	x.until("the client may talk", func() bool { return x.client.head != "" })
+	x.client.send(wsFrame(2, strings.Repeat("x", 50_000), true))
+	x.pass(100 * time.Millisecond)
+	x.peer.Abort()
+	x.until("the connection is gone", func() bool { return x.driver.Conns() == 1 })
+	x.drain(2 * time.Second)
+	if r := x.receiptOf(); r.CutTotal != 1 || len(r.Cut[0].Requests) != 1 {
+		t.Errorf("receipt %v: %+v", r, r.Cut)
+	}
+	x.over()
 }
