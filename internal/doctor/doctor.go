@@ -68,6 +68,13 @@ func Examine(files []File, opt Options) *Report {
 			r.Stops = append(r.Stops, d.timeline())
 		}
 	}
+	for i, f := range r.Findings { // what is missing at the end is reported behind it
+		for _, src := range r.sources {
+			if src.name == f.File {
+				r.Findings[i].Line = min(f.Line, len(src.lines))
+			}
+		}
+	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
@@ -236,14 +243,4 @@ func (w *world) deployments() (all []*deployment) {
 		}
 	}
 	return all
-}
-
-// Candidate says whether a file in a directory could be of a kind that is known.
-func Candidate(name string) bool {
-	base := path.Base(slashes(name))
-	switch path.Ext(base) {
-	case ".yaml", ".yml", ".json", ".service", ".socket", ".dockerfile":
-		return true
-	}
-	return unitOf(name) != "" || base == "Dockerfile" || strings.HasPrefix(base, "Dockerfile.")
 }
