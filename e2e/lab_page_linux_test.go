@@ -22,7 +22,7 @@ func TestLabPage(t *testing.T) {
 	url := "file://" + page
 	for _, scheme := range []string{"light", "dark"} {
 		b.open(url, scheme)
-		if got, want := b.eval("document.querySelector('#classes tr:last-child td').textContent"), "idle"; got != want {
+		if got, want := b.eval("document.querySelector('#classes tr:last-child td').textContent"), "grpc-stream"; got != want {
 			t.Errorf("last class %q, want %q", got, want)
 		}
 		if got := b.eval("document.querySelectorAll('#run option').length"); got != "2" {
