@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,7 +28,7 @@ func (w *world) task(task, c tree) *deployment {
 		d.env = append(d.env, e.get("name").text()+"="+e.get("value").text())
 	}
 	d.stop = stopOf(c, "stopTimeout", 30*time.Second)
-	d.fargate = slicesHas(task.get("requiresCompatibilities").texts(), "FARGATE")
+	d.fargate = slices.Contains(task.get("requiresCompatibilities").texts(), "FARGATE")
 	if h := c.get("healthCheck"); h.ok {
 		d.probes = append(d.probes, containerCheck(h.at(), h.get("command").texts(), h.get("interval").secondsOr(30*time.Second),
 			h.get("timeout").secondsOr(5*time.Second), h.get("retries").numberOr(3)))

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -60,7 +61,7 @@ var unitRules = []Rule{
 		}},
 	{ID: "unit-exit", Severity: Warning, Title: "exit code 3 counts as a failure of the unit",
 		Why: "The process ends with 3 when a drain had to cut something. It has ended as asked: a unit in state failed, restarted, would hide that.", check: func(d *deployment, r *reporter) {
-			if d.unit.is && !slicesHas(strings.Fields(d.unit.success.text), "3") {
+			if d.unit.is && !slices.Contains(strings.Fields(d.unit.success.text), "3") {
 				r.found(d.unit.success.at, "set SuccessExitStatus=3", "SuccessExitStatus does not name 3").edit = d.unit.set("SuccessExitStatus", "3")
 			}
 		}},

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ var stopRules = []Rule{
 			at := d.argsAt
 			if d.shellStart.file != "" {
 				at = d.shellStart
-			} else if len(d.args) == 0 || !slicesHas(shells, path.Base(d.args[0])) {
+			} else if len(d.args) == 0 || !slices.Contains(shells, path.Base(d.args[0])) {
 				return
 			}
 			r.found(at, `start the program itself, as a list: ["/sluice", "run", "-c", "/etc/sluice/sluice.yaml"]`, "the process is a child of a shell")
@@ -61,15 +62,6 @@ var stopRules = []Rule{
 				}
 			}
 		}},
-}
-
-func slicesHas(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 func checkStopLimit(d *deployment, r *reporter) {
