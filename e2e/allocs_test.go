@@ -21,9 +21,9 @@ func TestZeroAllocationsPerRequest(t *testing.T) {
 // TestZeroAllocationsPerLongResponse: nor does one of 1 MiB, most of which is moved. The bound is
 // what the count lags behind (spans of 8 KiB that are not full), and less than one for each.
 func TestZeroAllocationsPerLongResponse(t *testing.T) {
-	requests, bound := 8_000, 6_500.0
-	if heavy() {
-		requests, bound = 12_000, 11_000
+	requests, bound := 12_000, 11_000.0
+	if testing.Short() {
+		requests, bound = 8_000, 6_500
 	}
 	allocatesNothing(t, nginxMiB, 1_000, requests, bound)
 }
