@@ -46,7 +46,7 @@ fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
 		},
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print the faults as JSON")
-	c.AddCommand(check)
+	c.AddCommand(check, newPolicyTest(), newPolicyExplain(), newPolicyDiff())
 	return c
 }
 
@@ -76,9 +76,14 @@ func readPolicy(paths []string) (*policy.Document, error) {
 	return policy.ParseFiles(files)
 }
 
-// compilePolicy does what a start does with a policy. Without a configuration every
-// authenticator there is counts as configured, and every TCP listener and profile as existing.
+// compilePolicy does what a start does with a policy.
 func compilePolicy(doc *policy.Document, cfg *config.Config) error {
+	return policyCore(doc, cfg).Apply(context.Background(), "check", doc)
+}
+
+// policyCore is a core that carries nothing. Without a configuration every authenticator there is
+// counts as configured, and every TCP listener and profile as existing.
+func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 	keys, certs := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI)
 	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs}}
 	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
@@ -104,8 +109,7 @@ func compilePolicy(doc *policy.Document, cfg *config.Config) error {
 			pc.Listeners = append(pc.Listeners, proxy.ListenerConfig{Name: doc.TCPRoutes[i].Listener, Protocol: proxy.TCP})
 		}
 	}
-	core := proxy.NewCore(pc, drain.New(drain.Config{}), func(int, any) {})
-	return core.Apply(context.Background(), "check", doc)
+	return proxy.NewCore(pc, drain.New(drain.Config{}), func(int, any) {})
 }
 
 func checkPolicyDir(dir string, cfg *config.Config) error {
