@@ -55,7 +55,7 @@ func (core *Core) Judge(q *Question) Judgement {
 	}
 	host, _, err := route.NormalizeHost(nil, []byte(q.Host))
 	if err != nil && q.Host != "" {
-		return refused(400, "host")
+		return refused(400, "host_invalid")
 	}
 	path, err := route.Normalize(nil, []byte(q.Path), route.PathOptions{PathParameters: true})
 	if err != nil {

@@ -79,7 +79,7 @@ func TestJudgementsAreWhatHappens(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range []string{"ok", "trace", "method_case", "host", "path", "method", "http-path-unauthorized", "user-unauthenticated", "no-policy", "source-ip-unauthorized"} {
+	for _, r := range []string{"ok", "trace", "method_case", "host_invalid", "path", "method", "http-path-unauthorized", "user-unauthenticated", "no-policy", "source-ip-unauthorized"} {
 		if !seen[r] {
 			t.Errorf("no request was judged %s", r)
 		}
