@@ -45,6 +45,10 @@ func (core *Core) Judge(q *Question) Judgement {
 	if q.Listener != "" {
 		return snap.judgeTCP(q)
 	}
+	host, _, err := route.NormalizeHost(nil, []byte(q.Host))
+	if err != nil && q.Host != "" {
+		return refused(400, "host_invalid")
+	}
 	switch method := methodOf([]byte(q.Method)); {
 	case q.Method == "CONNECT":
 		return refused(501, "connect")
@@ -52,10 +56,6 @@ func (core *Core) Judge(q *Question) Judgement {
 		return refused(405, "trace")
 	case method == methodOther && miscased([]byte(q.Method)):
 		return refused(400, "method_case")
-	}
-	host, _, err := route.NormalizeHost(nil, []byte(q.Host))
-	if err != nil && q.Host != "" {
-		return refused(400, "host_invalid")
 	}
 	path, err := route.Normalize(nil, []byte(q.Path), route.PathOptions{PathParameters: true})
 	if err != nil {
