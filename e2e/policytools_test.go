@@ -77,7 +77,9 @@ func TestPolicyTools(t *testing.T) {
 	var got struct {
 		Verdict struct{ Outcome, Reason, Route string }
 		Path    string
-		Rules   []struct{ Allow, Deny []struct{ Text, Outcome string } }
+		Rules   []struct {
+			Allow, Deny []struct{ Text, Outcome string }
+		}
 		Nearest struct{ Changes []string }
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Verdict.Route != "app" || got.Path != "/a/b" || len(got.Rules) != 2 || len(got.Nearest.Changes) != 1 {

@@ -79,7 +79,7 @@ func TestEqualExpressionsAreCompiledOnce(t *testing.T) {
 	}
 }
 
-var pairs = flag.Int("pairs", 2000, "policies and requests that CEL is asked about, too")
+var pairs = flag.Int("pairs", 1000, "policies and requests that CEL is asked about, too")
 
 // The whole of a policy, written as one expression of CEL, decides as its program does.
 func TestTheTreeAgreesWithCEL(t *testing.T) {

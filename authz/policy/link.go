@@ -83,6 +83,9 @@ func (l *linker) authenticate(r *Route) {
 		if a == "" || seen[a] {
 			l.fault(r.Origin, "route %q: authenticate names %q twice or not at all", r.Name, a)
 		}
+		if a == "jwt" && seen["api_key"] {
+			l.fault(r.Origin, "route %q: authenticate names jwt behind api_key, which takes every bearer token for a key; write [jwt, api_key]", r.Name)
+		}
 		seen[a] = true
 	}
 	if len(r.Authenticate) > 0 {

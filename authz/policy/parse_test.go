@@ -195,6 +195,7 @@ func TestFaults(t *testing.T) {
 		`clusters: {c: {endpoints: ['a:1'], tls: {profile: p, ca_file: x}}}`:                                                      `1:54 unknown key "ca_file" in clusters.c.tls`,
 		"clusters: {c: {endpoints: ['a:1']}}\ntcp_routes: [{listener: l, cluster: c, policy: {allow: {and: [{http_path: /a}]}}}]": `2:14 route "l": http_path cannot be asked of a TCP connection, only accept, reject, source_ip, client_certificate and times`,
 		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c}, {name: r, cluster: c}]":                             `2:33 route "r" is defined twice; first at p.yaml:2:10`,
+		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c, authenticate: [api_key, jwt]}]":                      `2:10 route "r": authenticate names jwt behind api_key, which takes every bearer token for a key; write [jwt, api_key]`,
 		"clusters: {c: {endpoints: ['a:1']}}\nroutes: [{name: r, cluster: c, authenticate: [a, a]}]":                              `2:10 route "r": authenticate names "a" twice or not at all`,
 	} {
 		doc, err := Parse("p.yaml", []byte(src))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/drain"
@@ -84,8 +85,8 @@ func compilePolicy(doc *policy.Document, cfg *config.Config) error {
 // policyCore is a core that carries nothing. Without a configuration every authenticator there is
 // counts as configured, and every TCP listener and profile as existing.
 func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
-	keys, certs := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI)
-	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs}}
+	keys, certs, tokens := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI), &jwt.Authenticator{}
+	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs, tokens.Name(): tokens}}
 	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
 	if cfg != nil {
 		for _, u := range cfg.UpstreamTLS {
@@ -95,6 +96,9 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 		pc.Listeners, pc.DrainTimeout, pc.LameDuckMax = full.Listeners, full.DrainTimeout, full.LameDuckMax
 		if cfg.Authenticate.APIKey.File == "" {
 			delete(pc.Authenticators, keys.Name())
+		}
+		if len(cfg.Authenticate.JWT) == 0 {
+			delete(pc.Authenticators, tokens.Name())
 		}
 		if !cfg.Authenticate.ClientCertificate.On() {
 			delete(pc.Authenticators, certs.Name())
