@@ -16,9 +16,11 @@ const (
 	maxProfile    = 20               // seconds; less than writeTimeout for the same reason
 )
 
-// pages routes to what there is.
-func (s *Server) pages() http.Handler {
+// pages routes to what there is. still says whether a caller who was let in once may go on
+// looking; nil: always.
+func (s *Server) pages(still func(*http.Request) bool) http.Handler {
 	m := http.NewServeMux()
+	m.HandleFunc("GET /dashboard/events", s.events(still))
 	m.HandleFunc("GET /{$}", index)
 	m.HandleFunc("GET /status", s.getStatus)
 	m.HandleFunc("GET /connections", s.getConnections)
@@ -46,6 +48,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, `sluice admin
 
+GET  /dashboard/    all of this in a browser
 GET  /status        state, checks, policy, drain, counts
 GET  /connections   who holds the drain, or would (?max=100, ?peers=1)
 GET  /drain         how the drain goes
@@ -69,7 +72,7 @@ func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
 		missing(w)
 		return
 	}
-	reply(w, http.StatusOK, s.status())
+	reply(w, http.StatusOK, s.status(read(s.cfg.Hooks.Proxy)))
 }
 
 func (s *Server) getPolicy(w http.ResponseWriter, _ *http.Request) {
