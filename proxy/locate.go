@@ -61,15 +61,18 @@ func (x *exchange) locate() {
 	}
 	switch {
 	case outcome == route.MethodNotAllowed:
+		x.remember(405, authz.Decision{Reason: "method", Rule: -1}, name, host, path)
 		x.reply(response{status: 405, reason: "method", text: "no route of this path takes that method",
 			fields: []h1.Header{{Name: "Allow", Value: x.snap.table.Allow(i)}}})
 		return
 	case outcome != route.Found:
+		x.remember(404, authz.Decision{Reason: "no_route", Rule: -1}, name, host, path)
 		x.reply(response{status: 404, reason: "no_route", text: "no route matches this host and path"})
 		return
 	}
 	x.route = &x.snap.routes[i]
 	if !x.snap.allowsParameters(host, path, name, i) {
+		x.remember(400, authz.Decision{Reason: "path", Rule: -1}, name, host, path)
 		x.reply(response{status: 400, reason: "path", text: "the path holds path parameters (;), which this route does not allow", close: true})
 		return
 	}
