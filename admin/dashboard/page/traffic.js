@@ -34,7 +34,7 @@ export function drawTraffic(look, history) {
     if (t.series) draw(tile.lastElementChild, t.series, t.said);
     else text(tile.lastElementChild, t.more);
   });
-  rows($("answers"), [["1xx, 2xx", "ok"], ["3xx", "redirect"], ["4xx", "client"], ["5xx", "server"], ["without", "other"]],
+  rows($("answers"), [["1xx, 2xx", "ok"], ["3xx", "redirect"], ["4xx", "client"], ["5xx", "server"], ["no status", "other"]],
     ([name, key]) => [name, rate(history.rate(t => t.requests[key])), count(look.traffic.requests[key])]);
   drawRoutes(look.traffic, history);
   drawTroubles(look.traffic, history);
@@ -68,7 +68,7 @@ function drawTroubles(traffic, history) {
 // spark is an empty line of rates.
 function spark() {
   const s = svg("svg", {viewBox: "0 0 100 20", preserveAspectRatio: "none", role: "img"});
-  s.append(svg("path", {class: "spark-under"}), svg("path", {class: "spark"}));
+  s.append(svg("path", {class: "spark-base", d: "M0 19.5H100"}), svg("path", {class: "spark-under"}), svg("path", {class: "spark"}));
   return s;
 }
 
@@ -83,7 +83,7 @@ function draw(s, series, said) {
     first ??= x;
   });
   if (first !== null) under = line + "L" + x.toFixed(2) + " 20L" + first.toFixed(2) + " 20Z";
-  attr(s.children[0], "d", under || "M0 0");
-  attr(s.children[1], "d", line || "M0 0");
+  attr(s.children[1], "d", under || "M0 0");
+  attr(s.children[2], "d", line || "M0 0");
   attr(s, "aria-label", "The last two minutes, " + said + ": " + (known.length ? "now " + rate(known[known.length - 1]) + ", at most " + rate(peak) : "nothing known yet"));
 }
