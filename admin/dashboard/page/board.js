@@ -39,7 +39,7 @@ function line(c, close) {
   button.addEventListener("click", () => close(c.id, what));
   const bar = el("progress", {max: 1, "aria-label": "Share of the time left that connection " + c.id + " is expected to take"});
   return el("tr", {role: "row"},
-    cell("ID", {class: "num"}), cell("What"), cell("Who"), cell("Age", {class: "num"}), cell("Bytes", {class: "num"}), cell("Why", {class: "wide"}),
+    cell("ID", {class: "num"}), cell("What"), cell("Who", {class: "wide"}), cell("Age", {class: "num"}), cell("Bytes", {class: "num"}), cell("Why", {class: "wide"}),
     el("td", {role: "cell", "data-label": "Expected end", class: "wide"}, bar, el("span")), el("td", {role: "cell", class: "wide"}, button));
 }
 

@@ -84,12 +84,14 @@ const over = () => end === "drained" || end === "over";
 
 // gone draws the end of a process that stopped.
 function gone() {
-  line("wait", "The process is gone; waiting for the next");
+  line("wait", "Gone; this is how it was at " + clock(last.at));
   attr($("state"), "data-tone", "wait");
   if ($("word").textContent === "Gone") return;
   text($("word"), "Gone");
   text($("means"), "The process is over" + (last.account ? ": " + last.account : "") + ".");
   $("bars").replaceChildren();
+  $("facts").replaceChildren();
+  text($("h-board"), "Who held the drain");
   show($("undo"), false);
   show($("ack"), false);
   show($("holders"), false);

@@ -6,11 +6,18 @@ import {count, rate, classes, total} from "./words.js";
 const requests = t => t.requests.ok + t.requests.redirect + t.requests.client + t.requests.server + t.requests.other;
 const failures = t => t.requests.server;
 
-// seconds writes how long a request took.
+const over = "> 10";
+
+// took writes how long a request took.
 function took(s) {
   if (s === null) return ["–", ""];
-  if (s === Infinity) return ["> 10", "s"];
+  if (s === Infinity) return [over, "s"];
   return s < 1 ? [s < .01 ? (s * 1000).toFixed(1) : Math.round(s * 1000), "ms"] : [s.toFixed(1), "s"];
+}
+
+function slowest(p99, unit) {
+  if (unit === "") return "no requests in the last 10 s";
+  return p99 === over ? "1 % took longer than 10 s" : "99 % below " + p99 + " " + unit;
 }
 
 export function drawTraffic(look, history) {
@@ -20,8 +27,8 @@ export function drawTraffic(look, history) {
   const c = look.status.connections;
   keyed($("tiles"), [
     {name: "Requests", value: rate(all), unit: "/s", series: history.series(requests), said: "requests a second"},
-    {name: "Server errors", value: rate(errors), unit: "/s" + (errors > 0 ? ", " + share.toFixed(share < 10 ? 1 : 0) + " %" : ""), series: history.series(failures), said: "answers with 5xx a second", bad: errors > 0},
-    {name: "Median latency", value: p50, unit: unit50, more: p99 === "–" ? "no requests in the last 10 s" : "99 % below " + p99 + " " + unit99},
+    {name: "Server errors", value: rate(errors), unit: "/s" + (errors > 0 ? ", " + share.toFixed(share < 10 ? 1 : 0) + "\u00a0%" : ""), series: history.series(failures), said: "answers with 5xx a second", bad: errors > 0},
+    {name: "Median latency", value: p50, unit: unit50, more: slowest(p99, unit99)},
     {name: "Connections", value: count(total(c)), unit: "", more: classes(c) + "; " + count(look.traffic.active) + " exchanges run"},
   ], t => t.name, t => {
     const tile = el("div", {class: "tile"}, el("h3", {}, t.name), el("p", {}, el("span", {class: "value"}), el("span", {class: "unit"})));
