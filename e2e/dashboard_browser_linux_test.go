@@ -64,6 +64,7 @@ func TestDashboardInABrowser(t *testing.T) {
 		t.Error("the board has the address of a peer")
 	}
 	d.looks("serving", 320, 1280, 3840)
+	d.computes()
 
 	s.signal(t, syscall.SIGTERM)
 	d.await("document.querySelector('#word').textContent", "Lame duck")
@@ -80,6 +81,7 @@ func TestDashboardInABrowser(t *testing.T) {
 	stopLoad()
 	d.holds("the board says who holds it", "document.querySelector('#h-board').textContent === 'Who holds the drain' && document.querySelectorAll('#holder-rows tr').length === 3")
 	d.holds("there is a bar for the deadline", "document.querySelector('#bar-deadline')?.value > 0 && document.querySelector('#bar-gone')?.max >= 3")
+	d.visible("said", false) // for a while only
 	d.looks("draining", 320, 1280, 3840)
 	if got := d.eval("document.title"); !strings.HasPrefix(got, "Draining 3 connections") {
 		t.Errorf("the title is %q", got)

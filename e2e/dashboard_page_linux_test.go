@@ -147,13 +147,13 @@ func (d *dash) keep(name string) {
 	if dir == "" {
 		return
 	}
-	var size struct {
-		CSSContentSize struct{ Width, Height float64 }
+	var size struct{ Width, Height float64 }
+	if err := json.Unmarshal([]byte(d.eval("JSON.stringify({width: innerWidth, height: document.documentElement.scrollHeight})")), &size); err != nil {
+		d.t.Fatal(err)
 	}
-	d.call("Page.getLayoutMetrics", nil, &size)
 	var r struct{ Data string }
 	d.call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true,
-		"clip": map[string]any{"x": 0, "y": 0, "width": size.CSSContentSize.Width, "height": size.CSSContentSize.Height, "scale": 1}}, &r)
+		"clip": map[string]any{"x": 0, "y": 0, "width": size.Width, "height": size.Height, "scale": 1}}, &r)
 	png, err := base64.StdEncoding.DecodeString(r.Data)
 	if err != nil {
 		d.t.Fatal(err)

@@ -1,7 +1,7 @@
 // Traffic, and what went wrong.
 
 import {$, el, svg, text, attr, show, rows, keyed} from "./dom.js";
-import {count, rate, classes, total} from "./words.js";
+import {count, rate, classes, plural, total} from "./words.js";
 
 const requests = t => t.requests.ok + t.requests.redirect + t.requests.client + t.requests.server + t.requests.other;
 const failures = t => t.requests.server;
@@ -29,7 +29,7 @@ export function drawTraffic(look, history) {
     {name: "Requests", value: rate(all), unit: "/s", series: history.series(requests), said: "requests a second"},
     {name: "Server errors", value: rate(errors), unit: "/s" + (errors > 0 ? ", " + share.toFixed(share < 10 ? 1 : 0) + "\u00a0%" : ""), series: history.series(failures), said: "answers with 5xx a second", bad: errors > 0},
     {name: "Median latency", value: p50, unit: unit50, more: slowest(p99, unit99)},
-    {name: "Connections", value: count(total(c)), unit: "", more: classes(c) + "; " + count(look.traffic.active) + " exchanges run"},
+    {name: "Connections", value: count(total(c)), unit: "", more: classes(c) + "; " + plural(look.traffic.active, "exchange runs", "exchanges run")},
   ], t => t.name, t => {
     const tile = el("div", {class: "tile"}, el("h3", {}, t.name), el("p", {}, el("span", {class: "value"}), el("span", {class: "unit"})));
     tile.append(t.series ? spark() : el("p", {class: "faint"}));
