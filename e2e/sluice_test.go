@@ -29,6 +29,7 @@ type setup struct {
 	policy   string // text of policy/main.yaml; empty: the file does not exist
 	lameDuck string // value of lame_duck; "default" leaves it out
 	drain    string // value of drain; "default" leaves it out
+	admin    string // value of admin; empty: a unix socket
 	extra    string // more top-level lines
 	poll     string // policy.poll; empty: 1s
 	ofRaw    string // the same of the listener raw
@@ -78,7 +79,8 @@ func prepare(t *testing.T, c setup) string {
 			fmt.Fprintf(&b, "%s: %s\n", section.name, section.value)
 		}
 	}
-	fmt.Fprintf(&b, "probes: {address: \"127.0.0.1:0\"}\nadmin: {address: \"unix:%s\"}\n%s\n", filepath.Join(dir, "admin.sock"), c.extra)
+	fmt.Fprintf(&b, "probes: {address: \"127.0.0.1:0\"}\nadmin: %s\n%s\n",
+		cmp.Or(c.admin, fmt.Sprintf("{address: \"unix:%s\"}", filepath.Join(dir, "admin.sock"))), c.extra)
 	write(t, filepath.Join(dir, "sluice.yaml"), b.String())
 	write(t, filepath.Join(dir, "keys.yaml"), keyFile(goodKey))
 	if err := os.Mkdir(filepath.Join(dir, "policy"), 0o755); err != nil {

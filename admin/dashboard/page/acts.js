@@ -4,6 +4,7 @@ import {$, text, attr, show} from "./dom.js";
 import {said} from "./stream.js";
 
 const patience = 10000; // ms for an answer
+const shown = 6000, shownFault = 20000; // ms that a word about it stays
 
 // ask resolves to whether the operator says yes.
 function ask(title, words, yes) {
@@ -22,9 +23,13 @@ function ask(title, words, yes) {
   });
 }
 
-// tell shows how something went, until the next time.
+let told = 0;
+
+// tell shows how something went, for a while, or until the next time.
 export function tell(tone, words) {
   const e = $("said");
+  clearTimeout(told);
+  if (words !== "") told = setTimeout(() => tell("", ""), tone === "bad" ? shownFault : shown);
   attr(e, "data-tone", tone);
   text(e, words);
   show(e, words !== "");

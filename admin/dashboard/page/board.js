@@ -39,7 +39,7 @@ function line(c, close) {
   button.addEventListener("click", () => close(c.id, what));
   const bar = el("progress", {max: 1, "aria-label": "Share of the time left that connection " + c.id + " is expected to take"});
   return el("tr", {role: "row"},
-    cell("ID", {class: "num"}), cell("What"), cell("Who"), cell("Age", {class: "num"}), cell("In / out", {class: "num"}), cell("Why", {class: "wide"}),
+    cell("ID", {class: "num"}), cell("What"), cell("Who", {class: "wide"}), cell("Age", {class: "num"}), cell("Bytes", {class: "num"}), cell("Why", {class: "wide"}),
     el("td", {role: "cell", "data-label": "Expected end", class: "wide"}, bar, el("span")), el("td", {role: "cell", class: "wide"}, button));
 }
 
@@ -49,7 +49,7 @@ function fill(tr, c, look) {
   two(what, c.protocol + (c.listener && c.listener !== c.protocol ? " on " + c.listener : ""), c.route);
   two(who, c.identity || "anonymous", "peer " + c.peer);
   text(age, short(c.age_ms));
-  text(size, bytes(c.bytes_in) + " / " + bytes(c.bytes_out));
+  two(size, bytes(c.bytes_in) + " in", bytes(c.bytes_out) + " out");
   two(why, c.why, "for " + short(c.class_ms) + (c.queued ? ", " + bytes(c.queued) + " to be sent" : ""));
   const [bar, said] = end.children, known = look.status.drain.state === "draining" && left !== null && c.ends && c.ends.by !== "unknown";
   show(bar, Boolean(known));

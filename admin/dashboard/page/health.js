@@ -19,7 +19,7 @@ export function drawHealth(look) {
   }, (li, [, checks]) => {
     badge(li.querySelector(".badge"), worst(checks));
     keyed(li.lastElementChild, checks, c => c.name, c => el("li", {}, el("div", {class: "node"},
-      el("span", {class: "name"}, c.name.slice(c.name.indexOf(".") + 1)), el("span", {class: "badge"}), el("span", {class: "age"})), el("span", {class: "why"})),
+      el("span", {class: "name"}, c.name.slice(c.name.indexOf(".") + 1)), el("span", {class: "badge"}), el("span", {class: "age"})), el("div", {class: "why"})),
     (item, c) => drawCheck(item, c, at));
   });
 }
@@ -28,9 +28,18 @@ function drawCheck(item, c, at) {
   badge(item.querySelector(".badge"), c.status);
   text(item.querySelector(".age"), "for " + short(at - Date.parse(c.since)) + (c.class === "required" ? "" : ", " + c.class));
   const why = [c.error, ...(c.attributes || []).map(a => a.Key + ": " + a.Value)].filter(Boolean).join("\n");
-  const e = item.querySelector(".why");
-  text(e, why);
+  drawWhy(item.querySelector(".why"), why);
+}
+
+// drawWhy shows a reason; of one with several lines the first, and the rest on demand.
+function drawWhy(e, why) {
   show(e, why !== "");
+  const [first, ...rest] = why.split("\n");
+  keyed(e, rest.length ? ["more"] : ["one"], kind => kind, kind =>
+    kind === "one" ? el("span") : el("details", {}, el("summary"), el("p", {class: "words"})), (x, kind) => {
+    if (kind === "one") text(x, first);
+    else { text(x.children[0], first); text(x.children[1], rest.join("\n")); }
+  });
 }
 
 function badge(e, status) {

@@ -6,7 +6,7 @@ import {$, text, attr, show} from "./dom.js";
 import {Stream} from "./stream.js";
 import {History} from "./rates.js";
 import {Acts, tell} from "./acts.js";
-import {nameOf, drawState, leftOf} from "./state.js";
+import {nameOf, drawState, drawSteps, leftOf} from "./state.js";
 import {drawBoard} from "./board.js";
 import {drawTraffic} from "./traffic.js";
 import {drawHealth, drawPolicy, drawUpstreams, drawGenerations} from "./health.js";
@@ -84,12 +84,15 @@ const over = () => end === "drained" || end === "over";
 
 // gone draws the end of a process that stopped.
 function gone() {
-  line("wait", "The process is gone; waiting for the next");
+  line("wait", "Gone; this is how it was at " + clock(last.at));
   attr($("state"), "data-tone", "wait");
   if ($("word").textContent === "Gone") return;
   text($("word"), "Gone");
   text($("means"), "The process is over" + (last.account ? ": " + last.account : "") + ".");
+  drawSteps("drained");
   $("bars").replaceChildren();
+  $("facts").replaceChildren();
+  text($("h-board"), "Who held the drain");
   show($("undo"), false);
   show($("ack"), false);
   show($("holders"), false);

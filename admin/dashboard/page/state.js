@@ -34,7 +34,8 @@ export function drawState(look) {
   drawFacts(look);
 }
 
-function drawSteps(state) {
+// drawSteps draws the way from start to end, and how far it is gone.
+export function drawSteps(state) {
   const now = steps.findIndex(([key]) => key === state);
   keyed($("steps"), steps, ([key]) => key, ([, name]) => el("li", {}, el("span", {}, name)), (li, [key]) => {
     const i = steps.findIndex(([k]) => k === key);

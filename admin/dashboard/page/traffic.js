@@ -1,16 +1,23 @@
 // Traffic, and what went wrong.
 
 import {$, el, svg, text, attr, show, rows, keyed} from "./dom.js";
-import {count, rate, classes, total} from "./words.js";
+import {count, rate, classes, plural, total} from "./words.js";
 
 const requests = t => t.requests.ok + t.requests.redirect + t.requests.client + t.requests.server + t.requests.other;
 const failures = t => t.requests.server;
 
-// seconds writes how long a request took.
+const over = "> 10";
+
+// took writes how long a request took.
 function took(s) {
   if (s === null) return ["–", ""];
-  if (s === Infinity) return ["> 10", "s"];
+  if (s === Infinity) return [over, "s"];
   return s < 1 ? [s < .01 ? (s * 1000).toFixed(1) : Math.round(s * 1000), "ms"] : [s.toFixed(1), "s"];
+}
+
+function slowest(p99, unit) {
+  if (unit === "") return "no requests in the last 10 s";
+  return p99 === over ? "1 % took longer than 10 s" : "99 % below " + p99 + " " + unit;
 }
 
 export function drawTraffic(look, history) {
@@ -20,9 +27,9 @@ export function drawTraffic(look, history) {
   const c = look.status.connections;
   keyed($("tiles"), [
     {name: "Requests", value: rate(all), unit: "/s", series: history.series(requests), said: "requests a second"},
-    {name: "Server errors", value: rate(errors), unit: "/s" + (errors > 0 ? ", " + share.toFixed(share < 10 ? 1 : 0) + " %" : ""), series: history.series(failures), said: "answers with 5xx a second", bad: errors > 0},
-    {name: "Median latency", value: p50, unit: unit50, more: p99 === "–" ? "no requests in the last 10 s" : "99 % below " + p99 + " " + unit99},
-    {name: "Connections", value: count(total(c)), unit: "", more: classes(c) + "; " + count(look.traffic.active) + " exchanges run"},
+    {name: "Server errors", value: rate(errors), unit: "/s" + (errors > 0 ? ", " + share.toFixed(share < 10 ? 1 : 0) + "\u00a0%" : ""), series: history.series(failures), said: "answers with 5xx a second", bad: errors > 0},
+    {name: "Median latency", value: p50, unit: unit50, more: slowest(p99, unit99)},
+    {name: "Connections", value: count(total(c)), unit: "", more: classes(c) + "; " + plural(look.traffic.active, "exchange runs", "exchanges run")},
   ], t => t.name, t => {
     const tile = el("div", {class: "tile"}, el("h3", {}, t.name), el("p", {}, el("span", {class: "value"}), el("span", {class: "unit"})));
     tile.append(t.series ? spark() : el("p", {class: "faint"}));
@@ -34,7 +41,7 @@ export function drawTraffic(look, history) {
     if (t.series) draw(tile.lastElementChild, t.series, t.said);
     else text(tile.lastElementChild, t.more);
   });
-  rows($("answers"), [["1xx, 2xx", "ok"], ["3xx", "redirect"], ["4xx", "client"], ["5xx", "server"], ["without", "other"]],
+  rows($("answers"), [["1xx, 2xx", "ok"], ["3xx", "redirect"], ["4xx", "client"], ["5xx", "server"], ["no status", "other"]],
     ([name, key]) => [name, rate(history.rate(t => t.requests[key])), count(look.traffic.requests[key])]);
   drawRoutes(look.traffic, history);
   drawTroubles(look.traffic, history);
@@ -68,7 +75,7 @@ function drawTroubles(traffic, history) {
 // spark is an empty line of rates.
 function spark() {
   const s = svg("svg", {viewBox: "0 0 100 20", preserveAspectRatio: "none", role: "img"});
-  s.append(svg("path", {class: "spark-under"}), svg("path", {class: "spark"}));
+  s.append(svg("path", {class: "spark-base", d: "M0 19.5H100"}), svg("path", {class: "spark-under"}), svg("path", {class: "spark"}));
   return s;
 }
 
@@ -83,7 +90,7 @@ function draw(s, series, said) {
     first ??= x;
   });
   if (first !== null) under = line + "L" + x.toFixed(2) + " 20L" + first.toFixed(2) + " 20Z";
-  attr(s.children[0], "d", under || "M0 0");
-  attr(s.children[1], "d", line || "M0 0");
+  attr(s.children[1], "d", under || "M0 0");
+  attr(s.children[2], "d", line || "M0 0");
   attr(s, "aria-label", "The last two minutes, " + said + ": " + (known.length ? "now " + rate(known[known.length - 1]) + ", at most " + rate(peak) : "nothing known yet"));
 }

@@ -13,7 +13,11 @@ export function short(ms) {
 }
 
 // seconds writes a time that runs, in whole seconds from ten on.
-export const seconds = s => s < 10 ? Math.max(0, s).toFixed(1) + " s" : Math.round(s) + " s";
+export function seconds(s) {
+  if (s < 10) return Math.max(0, s).toFixed(1) + " s";
+  const whole = Math.round(s);
+  return whole < 100 ? whole + " s" : Math.floor(whole / 60) + " min " + whole % 60 + " s";
+}
 
 // bytes writes a number of bytes in three digits.
 export function bytes(n) {
