@@ -48,7 +48,7 @@ func fish(t *testing.T, dir string) typed {
 	}
 }
 
-// zsh has no way to be asked without a terminal: the script is read, and it registers itself.
+// zsh has no way to be asked without a terminal: what its script calls to show an offer prints here.
 func zsh(t *testing.T, dir string) typed {
 	script, code := command(t, "completion", "zsh")
 	if code != 0 {
@@ -57,10 +57,8 @@ func zsh(t *testing.T, dir string) typed {
 	write(t, filepath.Join(dir, "_sluice"), script)
 	return func(t *testing.T, line string) string {
 		t.Helper()
-		// The function asks the program for what it offers: _describe is replaced by one that prints.
-		ask := `autoload -U compinit; compinit -u -d "$PWD/dump"; _describe() { print -l -- "${(@)${(P)3}}" "${(@)${(P)4}}"; }
-_arguments() { print -r -- "files:$*"; }; compadd() { :; }; compdef() { :; }
-source ./_sluice; words=(${(s: :)1}); [[ $1 == *" " ]] && words+=(""); CURRENT=$#words; _sluice`
+		const ask = `compdef() { :; }; _arguments() { print -r -- "files:$*"; }; _describe() { print -rl -- "${completions[@]}"; }
+source ./_sluice; words=(${(s: :)1}); [[ $1 == *" " ]] && words+=(""); CURRENT=$#words; _sluice; true`
 		return shell(t, dir, "zsh", "-f", "-c", ask, "zsh", line)
 	}
 }

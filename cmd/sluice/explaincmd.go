@@ -42,11 +42,13 @@ code, a key of the configuration. Nothing is asked over the network.`,
 			}
 			return fmt.Errorf("explain wants one word, or --list")
 		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begun string) (words []string, _ cobra.ShellCompDirective) {
+			for _, word := range explainable() {
+				if len(args) == 0 && strings.HasPrefix(word, begun) {
+					words = append(words, word)
+				}
 			}
-			return explainable(), cobra.ShellCompDirectiveNoFileComp
+			return words, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if list {
