@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluiceproxy/sluice/docs"
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
@@ -37,12 +38,78 @@ func TestReasonsAreAClosedSet(t *testing.T) {
 	}
 }
 
-// reasonsInCode are the words that are given as a reason in this package, and where.
-func reasonsInCode(t *testing.T) map[string]string {
-	files, err := filepath.Glob("*.go")
+// The page says the status that a reason comes with.
+func TestStatusOfReasons(t *testing.T) {
+	n := 0
+	for _, lit := range composites(t) {
+		status, reason := lit["status"], lit["reason"]
+		if status == "" || reason == "" {
+			continue
+		}
+		n++
+		word, err := strconv.Unquote(reason)
+		if err != nil {
+			continue // a variable: what it holds is in a literal elsewhere
+		}
+		_, section, _ := strings.Cut(docs.Errors, "\n### "+word+"\n\n")
+		first, _, _ := strings.Cut(section, "\n")
+		if !slices.Contains(strings.FieldsFunc(first, func(r rune) bool { return r < '0' || r > '9' }), status) {
+			t.Errorf("%s is answered with %s, and docs/errors.md says: %s", word, status, first)
+		}
+	}
+	if n < 30 {
+		t.Fatalf("%d answers in the code: the test looks at the wrong place", n)
+	}
+}
+
+// composites are the literals of structs in this package, by the names of their fields.
+func composites(t *testing.T) (all []map[string]string) {
+	for _, file := range sourceFiles(t, token.NewFileSet()) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			lit, ok := n.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			fields := map[string]string{}
+			for _, e := range lit.Elts {
+				kv, ok := e.(*ast.KeyValueExpr)
+				if !ok {
+					continue
+				}
+				key, isName := kv.Key.(*ast.Ident)
+				value, isLiteral := kv.Value.(*ast.BasicLit)
+				if isName && isLiteral {
+					fields[key.Name] = value.Value
+				}
+			}
+			all = append(all, fields)
+			return true
+		})
+	}
+	return all
+}
+
+// sourceFiles are the files of this package, but for the list itself.
+func sourceFiles(t *testing.T, set *token.FileSet) (all []*ast.File) {
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") || name == "reasons.go" {
+			continue
+		}
+		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, file)
+	}
+	return all
+}
+
+// reasonsInCode are the words that are given as a reason in this package, and where.
+func reasonsInCode(t *testing.T) map[string]string {
 	found := map[string]string{}
 	set := token.NewFileSet()
 	note := func(e ast.Expr) {
@@ -52,14 +119,7 @@ func reasonsInCode(t *testing.T) map[string]string {
 			}
 		}
 	}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") || name == "reasons.go" {
-			continue
-		}
-		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, file := range sourceFiles(t, set) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.KeyValueExpr:
