@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sluiceproxy/sluice/internal/yaml"
 )
 
 // closeListeners is how long closing the listeners may take: shedding SYNs and joining
@@ -45,7 +47,7 @@ func (c *Config) StopBudget() time.Duration {
 func (l *loader) budget() {
 	c := &l.cfg
 	if p := c.Platform; p.PreStop > 0 && p.PreStop >= p.StopTimeout {
-		l.fault("platform.pre_stop", "%s leaves nothing of platform.stop_timeout %s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout", p.PreStop, p.StopTimeout)
+		l.fault(yaml.StopBudget, "platform.pre_stop", "%s leaves nothing of platform.stop_timeout %s: SIGKILL would come before SIGTERM; shorten the hook, or raise platform.stop_timeout", p.PreStop, p.StopTimeout)
 		return
 	}
 	need, have := c.StopBudget(), c.Platform.StopTimeout
@@ -70,5 +72,5 @@ func (l *loader) budget() {
 	if rest := c.Drain.Timeout - (need - have); rest > 0 {
 		advice += fmt.Sprintf(", or lower drain.timeout to %s", rest)
 	}
-	l.fault(at, "a stop takes up to %s = %s, but platform.stop_timeout is %s; %s", need, strings.Join(sum, " + "), have, advice)
+	l.fault(yaml.StopBudget, at, "a stop takes up to %s = %s, but platform.stop_timeout is %s; %s", need, strings.Join(sum, " + "), have, advice)
 }

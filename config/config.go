@@ -72,7 +72,7 @@ func (c ClientCertificate) On() bool { return c.User != "off" && c.User != "" }
 // Certificate is a pair of PEM files.
 type Certificate struct {
 	Cert string `yaml:"cert_file"` // the server's own certificate first, then what leads to the root
-	Key  string `yaml:"key_file"`
+	Key  string `yaml:"key_file"`  // its private key
 }
 
 // On reports whether the listener speaks TLS.

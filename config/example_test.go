@@ -14,8 +14,8 @@ func ExampleLoad() {
 	})
 	fmt.Println(err)
 	// Output:
-	// SLUICE_LAME_DUCK_MIN error  lame_duck.min: number 3 needs a unit, for example "3s"
-	// sluice.yaml:4:18     error  drain.timeout: a stop takes up to 55s = lame_duck.max 10s + closing listeners 3s + drain.timeout 40s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 55s (and the platform's own limit with it), or lower drain.timeout to 15s
+	// SLUICE_LAME_DUCK_MIN error [needs-unit] lame_duck.min: number 3 needs a unit, for example "3s"
+	// sluice.yaml:4:18     error [stop-budget] drain.timeout: a stop takes up to 55s = lame_duck.max 10s + closing listeners 3s + drain.timeout 40s + drain.flush 2s + drain.linger 0s, but platform.stop_timeout is 30s; raise that to 55s (and the platform's own limit with it), or lower drain.timeout to 15s
 	//    2 | listeners: [{name: web, address: ":8080"}]
 	//    3 | policy: {dir: policy}
 	// >  4 | drain: {timeout: 40s}

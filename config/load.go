@@ -98,7 +98,7 @@ func (l *loader) environment() {
 		}
 		path, ok := paths[name]
 		if !ok {
-			l.faults.Add(yaml.Fault{File: "environment", Message: fmt.Sprintf("unknown variable %q", name),
+			l.faults.Add(yaml.Fault{File: "environment", Code: yaml.UnknownVariable, Message: fmt.Sprintf("unknown variable %q", name),
 				Suggestion: yaml.Nearest(name, names)})
 			continue
 		}
@@ -147,7 +147,7 @@ func (l *loader) set(path, value string, from Origin) {
 	if isText {
 		written = strconv.Quote(value)
 	} else if strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-_") != "" || value == "" {
-		l.refuse(path, from, fmt.Sprintf("%q cannot be read", value))
+		l.refuse(yaml.BadValue, path, from, fmt.Sprintf("%q cannot be read", value))
 		return
 	}
 	keys := strings.Split(path, ".")
@@ -158,7 +158,7 @@ func (l *loader) set(path, value string, from Origin) {
 	var faults *yaml.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults.List() {
-			l.refuse(path, from, strings.TrimPrefix(f.Message, path+": "))
+			l.refuse(f.Code, path, from, strings.TrimPrefix(f.Message, path+": "))
 		}
 		return
 	}
@@ -166,9 +166,9 @@ func (l *loader) set(path, value string, from Origin) {
 	l.broken = slices.DeleteFunc(l.broken, func(p string) bool { return p == path })
 }
 
-func (l *loader) refuse(path string, from Origin, message string) {
+func (l *loader) refuse(code yaml.Code, path string, from Origin, message string) {
 	l.broken = append(l.broken, path)
-	l.faults.Add(yaml.Fault{File: from.Name, Path: path, Message: path + ": " + message})
+	l.faults.Add(yaml.Fault{File: from.Name, Path: path, Code: code, Message: path + ": " + message})
 }
 
 // complete derives the defaults that depend on other values.

@@ -41,8 +41,11 @@ const preamble = `# Configuration
 
 One YAML file, ` + "`version: 1`" + `. Unknown and duplicate keys, wrong types and dangling names are errors, all reported at
 once with line and column (` + "`sluice validate --config FILE`" + `). Durations are written ` + "`30s`" + `, sizes ` + "`10MiB`" + `. A value comes from
-a flag, else from the environment, else from the file, else it is the default (` + "`sluice config show --effective --origin`" + `).
+a flag, else from the environment, else from the file, else it is the default (` + "`sluice config show --effective --origin`, `sluice config env`" + `).
 A duration of 0 switches a thing off, where it may be off at all. Top-level keys that begin with ` + "`x-`" + ` are free, for anchors.
+
+Editors that speak to yaml-language-server complete and check the file by [config.schema.json](config.schema.json) (` + "`sluice config schema`" + `), if it begins with
+` + "`# yaml-language-server: $schema=./config.schema.json`" + `. ` + "`sluice config fmt`" + ` lays it out.
 
 A flag's name is the path with ` + "`-`" + ` for ` + "`.`" + ` and ` + "`_`" + `, a variable's is ` + "`SLUICE_`" + ` and the path in capitals: ` + "`drain.idle_close`" + ` is
 ` + "`--drain-idle-close`" + ` and ` + "`SLUICE_DRAIN_IDLE_CLOSE`" + `. Lists can only be set in the file. ` + "`SLUICE_CONFIG`" + ` names the file.

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,4 +129,28 @@ func text(v reflect.Value) string {
 		return "[" + strings.Join(words, ", ") + "]"
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+// Values are what the value at a path of [Scalars] may be, if that is a closed set, else nil.
+func Values(path string) []string {
+	t := reflect.TypeFor[Config]()
+	var enum string
+	for _, key := range strings.Split(path, ".") {
+		i := slices.IndexFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool {
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			return name == key
+		})
+		if i < 0 {
+			panic("BUG: config: no setting " + path)
+		}
+		f := t.Field(i)
+		t, enum = f.Type, f.Tag.Get("enum")
+	}
+	switch {
+	case enum != "":
+		return strings.Split(enum, ",")
+	case t.Kind() == reflect.Bool:
+		return []string{"true", "false"}
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // fault reports what is wrong with the value at path, where it came from. A value that
 // was refused before is not judged a second time.
-func (l *loader) fault(path, format string, args ...any) {
+func (l *loader) fault(code yaml.Code, path, format string, args ...any) {
 	if l.isBroken(path) {
 		return
 	}
@@ -24,11 +24,11 @@ func (l *loader) fault(path, format string, args ...any) {
 	from := l.cfg.origins[path]
 	switch {
 	case from.Kind == FromEnv || from.Kind == FromFlag:
-		l.faults.Add(yaml.Fault{File: from.Name, Path: path, Message: message})
+		l.faults.Add(yaml.Fault{File: from.Name, Path: path, Code: code, Message: message})
 	case l.doc != nil:
-		l.faults.Add(l.doc.Fault(path, "%s", message))
+		l.faults.Add(l.doc.Fault(path, "%s", message).Of(code))
 	default:
-		l.faults.Add(yaml.Fault{File: "command line", Path: path, Message: message})
+		l.faults.Add(yaml.Fault{File: "command line", Path: path, Code: code, Message: message})
 	}
 }
 
@@ -43,9 +43,9 @@ func (l *loader) validate() {
 	c := &l.cfg
 	switch {
 	case c.Version == 0:
-		l.fault("version", "is required; write \"version: 1\"")
+		l.fault(yaml.Required, "version", "is required; write \"version: 1\"")
 	case c.Version != 1:
-		l.fault("version", "%d is not known; this program reads version 1", c.Version)
+		l.fault(yaml.NotOneOf, "version", "%d is not known; this program reads version 1", c.Version)
 	}
 	l.listeners()
 	l.certificateUsers()
@@ -61,7 +61,7 @@ func (l *loader) validate() {
 
 func (l *loader) listeners() {
 	if len(l.cfg.Listeners) == 0 {
-		l.fault("listeners", "at least one is required, for example: [{name: web, address: \":8080\"}]")
+		l.fault(yaml.Required, "listeners", "at least one is required, for example: [{name: web, address: \":8080\"}]")
 	}
 	names := map[string]int{}
 	for i, ln := range l.cfg.Listeners {
@@ -69,25 +69,25 @@ func (l *loader) listeners() {
 		first, taken := names[ln.Name]
 		switch {
 		case ln.Name == "":
-			l.fault(at+".name", "is required; routes and metrics refer to it")
+			l.fault(yaml.Required, at+".name", "is required; routes and metrics refer to it")
 		case strings.Trim(ln.Name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" || len(ln.Name) > 63:
-			l.fault(at+".name", "%q is not a name: use at most 63 of a-z, 0-9, '-' and '_'", ln.Name)
+			l.fault(yaml.BadValue, at+".name", "%q is not a name: use at most 63 of a-z, 0-9, '-' and '_'", ln.Name)
 		case ln.Name == "probes" || ln.Name == "admin":
-			l.fault(at+".name", "%q is the name of a socket of our own: choose another", ln.Name)
+			l.fault(yaml.BadValue, at+".name", "%q is the name of a socket of our own: choose another", ln.Name)
 		case taken:
-			l.fault(at+".name", "%q is the name of listeners[%d] too", ln.Name, first)
+			l.fault(yaml.DuplicateName, at+".name", "%q is the name of listeners[%d] too", ln.Name, first)
 		default:
 			names[ln.Name] = i
 		}
 		if ln.Address == "" {
-			l.fault(at+".address", "is required, for example \":8080\"")
+			l.fault(yaml.Required, at+".address", "is required, for example \":8080\"")
 		}
 		if ln.Protocol == "tcp" && (ln.HTTP2 == "on" || ln.HTTP2 == "only") {
-			l.fault(at+".http2", "a tcp listener speaks no HTTP")
+			l.fault(yaml.Conflict, at+".http2", "a tcp listener speaks no HTTP")
 		}
 		l.tls(at+".tls", ln.TLS)
 		if n := ln.MaxConnections; n < 0 || n > maxConnections {
-			l.fault(at+".max_connections", "%d is not from 0 to %d", n, maxConnections)
+			l.fault(yaml.OutOfRange, at+".max_connections", "%d is not from 0 to %d", n, maxConnections)
 		}
 	}
 }
@@ -95,14 +95,14 @@ func (l *loader) listeners() {
 func (l *loader) tls(at string, t TLS) {
 	l.clients(at+".client_certificates", t.Clients)
 	if !t.On() && (t.MinVersion != "" || t.TicketKeys != "" || t.Clients.On()) {
-		l.fault(at, "there is no certificate: name some in certificates, or a folder of them in dir")
+		l.fault(yaml.Required, at, "there is no certificate: name some in certificates, or a folder of them in dir")
 	}
 	for i, c := range t.Certificates {
 		if c.Cert == "" {
-			l.fault(fmt.Sprintf("%s.certificates[%d].cert_file", at, i), "is required")
+			l.fault(yaml.Required, fmt.Sprintf("%s.certificates[%d].cert_file", at, i), "is required")
 		}
 		if c.Key == "" {
-			l.fault(fmt.Sprintf("%s.certificates[%d].key_file", at, i), "is required")
+			l.fault(yaml.Required, fmt.Sprintf("%s.certificates[%d].key_file", at, i), "is required")
 		}
 	}
 }
@@ -110,9 +110,9 @@ func (l *loader) tls(at string, t TLS) {
 func (l *loader) clients(at string, c Clients) {
 	switch {
 	case c.On() && c.CA == "":
-		l.fault(at+".ca_file", "is required: who vouches for clients")
+		l.fault(yaml.Required, at+".ca_file", "is required: who vouches for clients")
 	case !c.On() && (c.CA != "" || len(c.CRLs) > 0):
-		l.fault(at+".mode", "clients are not asked for certificates: say request or require")
+		l.fault(yaml.Conflict, at+".mode", "clients are not asked for certificates: say request or require")
 	}
 }
 
@@ -120,7 +120,7 @@ func (l *loader) clients(at string, c Clients) {
 func (l *loader) certificateUsers() {
 	asks := func(ln Listener) bool { return ln.TLS.Clients.On() }
 	if l.cfg.Authenticate.ClientCertificate.On() && !slices.ContainsFunc(l.cfg.Listeners, asks) {
-		l.fault("authenticate.client_certificate.user", "no listener asks for certificates (listeners[].tls.client_certificates)")
+		l.fault(yaml.Conflict, "authenticate.client_certificate.user", "no listener asks for certificates (listeners[].tls.client_certificates)")
 	}
 }
 
@@ -132,26 +132,26 @@ func (l *loader) issuers() {
 		j, taken := first[in.Issuer]
 		switch {
 		case in.Issuer == "":
-			l.fault(at+".issuer", "is required: \"iss\" of its tokens")
+			l.fault(yaml.Required, at+".issuer", "is required: \"iss\" of its tokens")
 		case taken:
-			l.fault(at+".issuer", "%q is authenticate.jwt[%d] too", in.Issuer, j)
+			l.fault(yaml.DuplicateName, at+".issuer", "%q is authenticate.jwt[%d] too", in.Issuer, j)
 		default:
 			first[in.Issuer] = i
 		}
 		if len(in.Audience) == 0 || slices.Contains(in.Audience, "") {
-			l.fault(at+".audience", "is required: without one a token for anybody else would do")
+			l.fault(yaml.Unsafe, at+".audience", "is required: without one a token for anybody else would do")
 		}
 		switch {
 		case (in.JWKSURL == "") == (in.JWKSFile == ""):
-			l.fault(at, "needs its keys: jwks_url or jwks_file")
+			l.fault(yaml.Conflict, at, "needs its keys: jwks_url or jwks_file")
 		case in.JWKSURL != "":
 			if err := jwt.CheckURL(in.JWKSURL); err != nil {
-				l.fault(at+".jwks_url", "%v", err)
+				l.fault(yaml.Unsafe, at+".jwks_url", "%v", err)
 			}
 		}
 		for j, alg := range in.Algorithms {
 			if !slices.Contains(jwt.Algorithms(), alg) {
-				l.fault(fmt.Sprintf("%s.algorithms[%d]", at, j), "%q is not one of: %s", alg, strings.Join(jwt.Algorithms(), ", "))
+				l.fault(yaml.Unsafe, fmt.Sprintf("%s.algorithms[%d]", at, j), "%q is not one of: %s", alg, strings.Join(jwt.Algorithms(), ", "))
 			}
 		}
 	}
@@ -164,17 +164,17 @@ func (l *loader) upstreamTLS() {
 		first, taken := names[u.Name]
 		switch {
 		case u.Name == "":
-			l.fault(at+".name", "is required; clusters refer to it")
+			l.fault(yaml.Required, at+".name", "is required; clusters refer to it")
 		case taken:
-			l.fault(at+".name", "%q is the name of upstream_tls[%d] too", u.Name, first)
+			l.fault(yaml.DuplicateName, at+".name", "%q is the name of upstream_tls[%d] too", u.Name, first)
 		default:
 			names[u.Name] = i
 		}
 		switch {
 		case u.Cert != "" && u.Key == "":
-			l.fault(at+".key_file", "is required with cert_file")
+			l.fault(yaml.Required, at+".key_file", "is required with cert_file")
 		case u.Cert == "" && u.Key != "":
-			l.fault(at+".cert_file", "is required with key_file")
+			l.fault(yaml.Required, at+".cert_file", "is required with key_file")
 		}
 	}
 }
@@ -188,34 +188,34 @@ func (l *loader) addresses() {
 			uses = append(uses, use{fmt.Sprintf("listeners[%d].address", i), ln.Address})
 		}
 	}
-	type bound struct {
+	type taken struct {
 		use
 		host netip.Addr
 		port uint16
 	}
-	var seen []bound
+	var seen []taken
 	for _, u := range uses {
 		if path, ok := strings.CutPrefix(u.address, "unix:"); ok && u.path == "admin.address" {
 			if !strings.HasPrefix(path, "/") {
-				l.fault(u.path, "%q: the path of a unix socket begins with '/'", u.address)
+				l.fault(yaml.BadValue, u.path, "%q: the path of a unix socket begins with '/'", u.address)
 			}
 			continue
 		}
 		host, port, err := parseAddress(u.address)
 		if err != nil {
-			l.fault(u.path, "%v", err)
+			l.fault(yaml.BadValue, u.path, "%v", err)
 			continue
 		}
 		if u.path == "admin.address" && !host.IsLoopback() && l.cfg.Admin.TokenFile == "" {
-			l.fault(u.path, "%q is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path", u.address)
+			l.fault(yaml.Unsafe, u.path, "%q is reachable from elsewhere: set admin.token_file, or use 127.0.0.1, [::1] or unix:/path", u.address)
 		}
 		for _, other := range seen {
 			if port != 0 && port == other.port && overlap(host, other.host) {
-				l.fault(u.path, "%q clashes with %s %q", u.address, other.path, other.address)
+				l.fault(yaml.Conflict, u.path, "%q clashes with %s %q", u.address, other.path, other.address)
 				break
 			}
 		}
-		seen = append(seen, bound{u, host, port})
+		seen = append(seen, taken{u, host, port})
 	}
 }
 
@@ -252,17 +252,17 @@ func overlap(a, b netip.Addr) bool {
 func (l *loader) policy() {
 	p := l.cfg.Policy
 	if p.Dir == "" && !l.src.PolicyElsewhere {
-		l.fault("policy.dir", "is required: the directory that holds routes and rules")
+		l.fault(yaml.Required, "policy.dir", "is required: the directory that holds routes and rules")
 	}
 	if p.Poll < time.Second {
-		l.fault("policy.poll", "%s is too often; at least 1s", p.Poll)
+		l.fault(yaml.OutOfRange, "policy.poll", "%s is too often; at least 1s", p.Poll)
 	}
 	if p.StartFrom == "last_known_good" {
 		if p.StateDir == "" {
-			l.fault("policy.start_from", "last_known_good needs policy.state_dir, where that version is kept")
+			l.fault(yaml.Required, "policy.start_from", "last_known_good needs policy.state_dir, where that version is kept")
 		}
 		if p.MaxAge <= 0 {
-			l.fault("policy.max_age", "must be positive: how old a version may be started from")
+			l.fault(yaml.OutOfRange, "policy.max_age", "must be positive: how old a version may be started from")
 		}
 	}
 }
@@ -270,27 +270,27 @@ func (l *loader) policy() {
 func (l *loader) times() {
 	c := &l.cfg
 	if c.LameDuck.Max < c.LameDuck.Min {
-		l.fault("lame_duck.max", "%s is less than lame_duck.min %s", c.LameDuck.Max, c.LameDuck.Min)
+		l.fault(yaml.Conflict, "lame_duck.max", "%s is less than lame_duck.min %s", c.LameDuck.Max, c.LameDuck.Min)
 	}
 	if c.LameDuck.NoticeAfter > c.LameDuck.Max {
-		l.fault("lame_duck.notice_after", "%s is past lame_duck.max %s: nobody would be told", c.LameDuck.NoticeAfter, c.LameDuck.Max)
+		l.fault(yaml.Conflict, "lame_duck.notice_after", "%s is past lame_duck.max %s: nobody would be told", c.LameDuck.NoticeAfter, c.LameDuck.Max)
 	}
 	if c.Upgrade.TakeBack < 0 || c.Upgrade.TakeBack > time.Hour {
-		l.fault("upgrade.take_back", "%s is not from 0s to 1h", c.Upgrade.TakeBack)
+		l.fault(yaml.OutOfRange, "upgrade.take_back", "%s is not from 0s to 1h", c.Upgrade.TakeBack)
 	}
 	if c.Drain.Timeout <= 0 {
-		l.fault("drain.timeout", "must be positive: a drain without a deadline is not offered")
+		l.fault(yaml.OutOfRange, "drain.timeout", "must be positive: a drain without a deadline is not offered")
 	} else if c.Drain.IdleClose > c.Drain.Timeout/2 {
-		l.fault("drain.idle_close", "%s is more than half of drain.timeout %s", c.Drain.IdleClose, c.Drain.Timeout)
+		l.fault(yaml.Conflict, "drain.idle_close", "%s is more than half of drain.timeout %s", c.Drain.IdleClose, c.Drain.Timeout)
 	}
 	if d := c.Drain.CloseLead; d < 0 || d > c.Drain.Timeout/4 && c.Drain.Timeout > 0 {
-		l.fault("drain.close_lead", "%s is not from 0s to a quarter of drain.timeout %s", d, c.Drain.Timeout)
+		l.fault(yaml.OutOfRange, "drain.close_lead", "%s is not from 0s to a quarter of drain.timeout %s", d, c.Drain.Timeout)
 	}
 	if p := c.Drain.PeerTimeout; p > 0 && p < time.Second {
-		l.fault("drain.peer_timeout", "%s is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none", p)
+		l.fault(yaml.OutOfRange, "drain.peer_timeout", "%s is too short to tell a slow peer from a stuck one; at least 1s, or 0s for none", p)
 	}
 	if c.Timeouts.MaxConnectionAge < 0 {
-		l.fault("timeouts.max_connection_age", "must not be negative; 0s is no limit")
+		l.fault(yaml.OutOfRange, "timeouts.max_connection_age", "must not be negative; 0s is no limit")
 	}
 	for _, t := range []struct {
 		path string
@@ -301,13 +301,10 @@ func (l *loader) times() {
 		{"timeouts.half_open", c.Timeouts.HalfOpen}, {"upgrade.ready_timeout", c.Upgrade.ReadyTimeout},
 	} {
 		if t.d <= 0 {
-			l.fault(t.path, "must be positive: every wait has a limit")
+			l.fault(yaml.OutOfRange, t.path, "must be positive: every wait has a limit")
 		}
 	}
 }
-
-// maxConnections is the largest limit of connections that is no typing error.
-const maxConnections = 10_000_000
 
 // accessLog checks what records are made of: each part by itself, so that both are reported.
 func (l *loader) accessLog() {
@@ -316,34 +313,7 @@ func (l *loader) accessLog() {
 		"log.access_template": {Template: l.cfg.Log.AccessTemplate},
 	} {
 		if err := a.Check(); err != nil {
-			l.fault(path, "%s", err)
+			l.fault(yaml.BadValue, path, "%s", err)
 		}
 	}
 }
-
-func (l *loader) limits() {
-	for _, n := range []struct {
-		path          string
-		value         int64
-		lowest, upper int64
-		show          func(int64) string
-	}{
-		{"limits.max_connections", int64(l.cfg.Limits.MaxConnections), 1, maxConnections, number},
-		{"limits.per_source", int64(l.cfg.Limits.PerSource), 0, maxConnections, number},
-		{"limits.min_rate", int64(l.cfg.Limits.MinRate), 0, 2 << 10, size},
-		{"limits.head", int64(l.cfg.Limits.Head), 1 << 10, 1 << 20, size},
-		{"limits.line", int64(l.cfg.Limits.Line), 256, int64(l.cfg.Limits.Head), size},
-		{"limits.fields", int64(l.cfg.Limits.Fields), 1, 10_000, number},
-		{"limits.max_streams", int64(l.cfg.Limits.MaxStreams), 1, 10_000, number},
-		{"limits.max_connection_requests", int64(l.cfg.Limits.MaxConnectionRequests), 0, 1 << 40, number},
-		{"log.access_sample", int64(l.cfg.Log.AccessSample), 1, 1_000_000, number},
-		{"engine.loops", int64(l.cfg.Engine.Loops), 0, 256, number},
-	} {
-		if n.value < n.lowest || n.value > n.upper {
-			l.fault(n.path, "%s is not from %s to %s", n.show(n.value), n.show(n.lowest), n.show(n.upper))
-		}
-	}
-}
-
-func number(n int64) string { return strconv.FormatInt(n, 10) }
-func size(n int64) string   { return yaml.Size(n).String() }

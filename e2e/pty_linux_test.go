@@ -38,15 +38,9 @@ func terminal(t *testing.T) (looks, writes *os.File) {
 	return looks, writes
 }
 
-// TestWatchOnATerminal draws a progress bar over itself.
-func TestWatchOnATerminal(t *testing.T) {
-	t.Parallel()
-	up := newUpstream(t)
-	s := serve(t, up, setup{})
-	quick, slow := begin(t, s.web, get("/slow?d=2s")), begin(t, s.web, get("/slow?d=4s"))
-	eventually(t, "both are upstream", func() bool { return len(up.log("/slow")) == 2 })
-	looks, writes := terminal(t)
-	cmd := exec.Command(built.sluice, "drain", "--watch", "--every", "100ms", "-c", s.file("sluice.yaml"))
+// shows starts a program on a terminal; what it has written comes when it has ended.
+func shows(t *testing.T, cmd *exec.Cmd, looks, writes *os.File) <-chan string {
+	t.Helper()
 	cmd.Stdout, cmd.Stderr = writes, writes
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -65,6 +59,62 @@ func TestWatchOnATerminal(t *testing.T) {
 			}
 		}
 	}()
+	return screen
+}
+
+// TestColoursAndDrawings: both are for terminals; NO_COLOR takes the first away, TERM=dumb both.
+func TestColoursAndDrawings(t *testing.T) {
+	t.Parallel()
+	s := serve(t, newUpstream(t), setup{lameDuck: "{min: 1s, max: 1s}"})
+	for _, tt := range []struct {
+		name  string
+		env   []string
+		draws bool
+	}{
+		{"a terminal", []string{"TERM=xterm", "NO_COLOR="}, true},
+		{"without colours", []string{"TERM=xterm", "NO_COLOR=1"}, false},
+		{"a dumb one", []string{"TERM=dumb", "NO_COLOR="}, false},
+	} {
+		t.Run("log on "+tt.name, func(t *testing.T) {
+			looks, writes := terminal(t)
+			cmd := exec.Command(built.sluice, "run", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--public", "--probes-address", s.probes, "--admin-address", "127.0.0.1:0")
+			cmd.Env = append(os.Environ(), tt.env...)
+			screen := shows(t, cmd, looks, writes) // the address is taken: it logs that, and fails
+			if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 1 {
+				t.Errorf("exit: %v, want 1", err)
+			}
+			if text := <-screen; strings.Contains(text, "\x1b[") != tt.draws || !strings.Contains(text, "policy") {
+				t.Errorf("colours should be %v:\n%q", tt.draws, text)
+			}
+		})
+	}
+	looks, writes := terminal(t)
+	cmd := exec.Command(built.sluice, "drain", "--watch", "--every", "100ms", "-c", s.file("sluice.yaml"))
+	cmd.Env = append(os.Environ(), "TERM=dumb")
+	screen := shows(t, cmd, looks, writes)
+	s.signal(t, syscall.SIGTERM)
+	if code := s.exit(t, patience); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("drain --watch: %v", err)
+	}
+	if text := <-screen; strings.Contains(text, "\x1b") || !strings.Contains(text, "lame duck") {
+		t.Errorf("a dumb terminal shows:\n%q", text)
+	}
+}
+
+// TestWatchOnATerminal draws a progress bar over itself.
+func TestWatchOnATerminal(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := serve(t, up, setup{})
+	quick, slow := begin(t, s.web, get("/slow?d=2s")), begin(t, s.web, get("/slow?d=4s"))
+	eventually(t, "both are upstream", func() bool { return len(up.log("/slow")) == 2 })
+	looks, writes := terminal(t)
+	cmd := exec.Command(built.sluice, "drain", "--watch", "--every", "100ms", "-c", s.file("sluice.yaml"))
+	cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=1") // colours are not drawings
+	screen := shows(t, cmd, looks, writes)
 	s.signal(t, syscall.SIGTERM)
 	if code := s.exit(t, patience); code != 0 {
 		t.Errorf("exit code %d, want 0", code)

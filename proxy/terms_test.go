@@ -28,9 +28,9 @@ tcp_routes:
 	core := NewCore(Config{Listeners: ln, DrainTimeout: 15 * time.Second, LameDuckMax: 10 * time.Second}, drain.New(drain.Config{}), func(int, any) {})
 	err = core.Apply(context.Background(), "v1", doc)
 	for _, want := range []string{
-		`p.yaml:4:3 error  route "a": drain.deadline 20s is past that of the drain, drain.timeout 15s; lower it, or raise drain.timeout and platform.stop_timeout`,
-		`p.yaml:5:3 error  route "b": drain.notice 11s is past lame_duck.max 10s: write off, or lower it`,
-		`p.yaml:8:3 error  route "db": drain.deadline 1m0s is past that of the drain`,
+		`p.yaml:4:3 error [conflict] route "a": drain.deadline 20s is past that of the drain, drain.timeout 15s; lower it, or raise drain.timeout and platform.stop_timeout`,
+		`p.yaml:5:3 error [conflict] route "b": drain.notice 11s is past lame_duck.max 10s: write off, or lower it`,
+		`p.yaml:8:3 error [conflict] route "db": drain.deadline 1m0s is past that of the drain`,
 		"3 errors",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -211,15 +211,15 @@ func TestKeyFileFaults(t *testing.T) {
 	a, b := sum("a"), sum("b")
 	for text, want := range map[string]string{
 		"":                             `"keys" is required`,
-		"keys: {}":                     `1:7 error  keys: a mapping where a list is expected`,
-		"keys: [{sha256: " + a + "}]":  `1:8 error  keys[0]: "id" is required`,
-		"keys: [{id: x}]":              `1:8 error  keys[0]: "sha256" is required`,
-		"keys: [{id: x, sha256: abc}]": `1:8 error  key "x": sha256: not 64 hex digits`,
-		"keys: [{id: x, sha256: " + sum("") + "}]":                          `1:8 error  key "x": sha256: the digest of an empty key`,
-		"keys: [{id: x, key: secret, sha256: " + a + "}]":                   `1:16 error  unknown key "key" in keys[0]`,
-		"keys:\n- {id: x, sha256: " + a + "}\n- {id: x, sha256: " + b + "}": `3:3 error  key "x" is defined twice; first at keys.yaml:2:3`,
-		"keys:\n- {id: x, sha256: " + a + "}\n- {id: y, sha256: " + a + "}": `3:3 error  keys "x" and "y" are the same key`,
-		"keys: [{id: x, sha256: " + a + ", expires: soon}]":                 `1:99 error  keys[0].expires: "soon" is not a time such as "2027-01-31T00:00:00Z"`,
+		"keys: {}":                     `1:7 error [wrong-type] keys: a mapping where a list is expected`,
+		"keys: [{sha256: " + a + "}]":  `1:8 error [required] keys[0]: "id" is required`,
+		"keys: [{id: x}]":              `1:8 error [required] keys[0]: "sha256" is required`,
+		"keys: [{id: x, sha256: abc}]": `1:8 error [bad-value] key "x": sha256: not 64 hex digits`,
+		"keys: [{id: x, sha256: " + sum("") + "}]":                          `1:8 error [bad-value] key "x": sha256: the digest of an empty key`,
+		"keys: [{id: x, key: secret, sha256: " + a + "}]":                   `1:16 error [unknown-key] unknown key "key" in keys[0]`,
+		"keys:\n- {id: x, sha256: " + a + "}\n- {id: x, sha256: " + b + "}": `3:3 error [duplicate-name] key "x" is defined twice; first at keys.yaml:2:3`,
+		"keys:\n- {id: x, sha256: " + a + "}\n- {id: y, sha256: " + a + "}": `3:3 error [duplicate-name] keys "x" and "y" are the same key`,
+		"keys: [{id: x, sha256: " + a + ", expires: soon}]":                 `1:99 error [bad-value] keys[0].expires: "soon" is not a time such as "2027-01-31T00:00:00Z"`,
 	} {
 		set, err := parseKeys("keys.yaml", []byte(text))
 		if set != nil || err == nil || !strings.Contains(err.Error(), want) {

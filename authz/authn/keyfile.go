@@ -111,7 +111,7 @@ func parseKeys(name string, src []byte) (*keySet, error) {
 	faults.AddError(name, doc.Decode(&file))
 	set := &keySet{digest: sha256.Sum256(src), keys: make(map[[sha256.Size]byte]*key, len(file.Keys))}
 	if len(file.Keys) > maxKeys {
-		faults.Add(yaml.Fault{File: name, Message: fmt.Sprintf("%d keys; at most %d", len(file.Keys), maxKeys)})
+		faults.Add(yaml.Fault{File: name, Code: yaml.OutOfRange, Message: fmt.Sprintf("%d keys; at most %d", len(file.Keys), maxKeys)})
 		return nil, faults
 	}
 	ids := map[string]yaml.Place{}
@@ -122,7 +122,7 @@ func parseKeys(name string, src []byte) (*keySet, error) {
 			continue // required: reported
 		}
 		if first, ok := ids[k.ID]; ok {
-			faults.Add(k.place.Fault("key %q is defined twice; first at %s", k.ID, first))
+			faults.Add(k.place.Fault("key %q is defined twice; first at %s", k.ID, first).Of(yaml.DuplicateName))
 		} else {
 			ids[k.ID] = k.place
 		}
@@ -132,7 +132,7 @@ func parseKeys(name string, src []byte) (*keySet, error) {
 			continue
 		}
 		if first, ok := digests[digest]; ok {
-			faults.Add(k.place.Fault("keys %q and %q are the same key", first, k.ID))
+			faults.Add(k.place.Fault("keys %q and %q are the same key", first, k.ID).Of(yaml.DuplicateName))
 			continue
 		}
 		digests[digest] = k.ID

@@ -18,7 +18,7 @@ func readCEL(test Test, n yaml.Node, r *yaml.Reader) (Expr, bool) {
 		return Expr{}, false
 	}
 	if n.Text() == "" {
-		r.Fault(n, "an empty expression")
+		r.FaultOf(yaml.Required, n, "an empty expression")
 		return Expr{}, false
 	}
 	test.CEL = &CELExpr{Text: n.Text(), place: r.Place(n)}

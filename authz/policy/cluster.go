@@ -62,7 +62,7 @@ func (c *Cluster) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 	}
 	r = r.Key("endpoints")
 	if list.Len() == 0 || list.Len() > maxEndpoints {
-		r.Fault(list, "a list of %d endpoints; from 1 to %d", list.Len(), maxEndpoints)
+		r.FaultOf(yaml.OutOfRange, list, "a list of %d endpoints; from 1 to %d", list.Len(), maxEndpoints)
 		return
 	}
 	seen := make(map[string]bool, list.Len())
@@ -71,7 +71,7 @@ func (c *Cluster) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 		if err := checkEndpoint(n.Text()); n.Kind() == yaml.String && err != "" {
 			r.Index(i).Fault(n, "%q %s", n.Text(), err)
 		} else if seen[n.Text()] {
-			r.Index(i).Fault(n, "%q is given twice", n.Text())
+			r.Index(i).FaultOf(yaml.DuplicateName, n, "%q is given twice", n.Text())
 		}
 		seen[n.Text()] = true
 	}
@@ -84,13 +84,13 @@ func (c *Cluster) checkProtocol(n yaml.Node, r *yaml.Reader) {
 	}
 	for _, key := range []string{"max_connections", "proxy_protocol"} {
 		if value, ok := n.Get(key); ok {
-			r.Key(key).Fault(value, "does not go with protocol: http2, where many requests share a connection")
+			r.Key(key).FaultOf(yaml.Conflict, value, "does not go with protocol: http2, where many requests share a connection")
 		}
 	}
 	if c.HealthCheck != nil && c.HealthCheck.Path != "" {
 		h, _ := n.Get("health_check")
 		path, _ := h.Get("path")
-		r.Key("health_check").Key("path").Fault(path, "probes of a path speak HTTP/1.1: with protocol: http2 leave it out, and a connection is enough")
+		r.Key("health_check").Key("path").FaultOf(yaml.Conflict, path, "probes of a path speak HTTP/1.1: with protocol: http2 leave it out, and a connection is enough")
 	}
 }
 
@@ -164,13 +164,13 @@ func (c *Cluster) checkNumbers(n yaml.Node, r *yaml.Reader) {
 	} {
 		switch {
 		case f.n < 0:
-			r.Key(f.key).Fault(n, "%d is negative", f.n)
+			r.Key(f.key).FaultOf(yaml.OutOfRange, n, "%d is negative", f.n)
 		case f.n > f.max:
-			r.Key(f.key).Fault(n, "%d; at most %d", f.n, f.max)
+			r.Key(f.key).FaultOf(yaml.OutOfRange, n, "%d; at most %d", f.n, f.max)
 		}
 	}
 	if p := c.RetryPercent; p != nil && (*p < 0 || *p > 100) {
-		r.Key("retry_percent").Fault(n, "%d; from 0 to 100", *p)
+		r.Key("retry_percent").FaultOf(yaml.OutOfRange, n, "%d; from 0 to 100", *p)
 	}
 	if h := c.HealthCheck; h != nil {
 		h.check(n, r.Key("health_check"))
@@ -179,7 +179,7 @@ func (c *Cluster) checkNumbers(n yaml.Node, r *yaml.Reader) {
 
 func (h *HealthCheck) check(n yaml.Node, r *yaml.Reader) {
 	if h.Healthy < 0 || h.Unhealthy < 0 {
-		r.Fault(n, "no number of it may be negative")
+		r.FaultOf(yaml.OutOfRange, n, "no number of it may be negative")
 	}
 	if h.Path == "" {
 		return

@@ -42,7 +42,7 @@ func (d *Document) CheckProfiles(known []string) error {
 		if c.TLS == nil || slices.Contains(known, c.TLS.Profile) {
 			continue
 		}
-		f := c.Origin.place.Fault("cluster %q: there is no profile %q (upstream_tls)", c.Name, c.TLS.Profile)
+		f := c.Origin.place.Fault("cluster %q: there is no profile %q (upstream_tls)", c.Name, c.TLS.Profile).Of(yaml.UnknownName)
 		f.Suggestion = yaml.Nearest(c.TLS.Profile, known)
 		faults.Add(f)
 	}

@@ -24,7 +24,7 @@ func TestClusterTLS(t *testing.T) {
 		t.Error(err)
 	}
 	err = doc.CheckProfiles([]string{"internals"})
-	for _, want := range []string{`3:10 error  cluster "short": there is no profile "internal" (upstream_tls); did you mean "internals"?`, `cluster "long": there is no profile "public"`} {
+	for _, want := range []string{`3:10 error [unknown-name] cluster "short": there is no profile "internal" (upstream_tls); did you mean "internals"?`, `cluster "long": there is no profile "public"`} {
 		if !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("%v\nwant %s", err, want)
 		}

@@ -42,7 +42,7 @@ func readMatchers(test Test, known map[string]Matcher, words []string, bare Matc
 		return Expr{Op: Leaf, Test: test}, ok
 	}
 	if n.Len() == 0 {
-		r.Fault(n, "no matcher; give one of: %s", strings.Join(words, ", "))
+		r.FaultOf(yaml.Required, n, "no matcher; give one of: %s", strings.Join(words, ", "))
 		return Expr{}, false
 	}
 	out := Expr{Op: And}
@@ -78,7 +78,7 @@ func readValues(t *Test, n yaml.Node, r *yaml.Reader) bool {
 		return false
 	}
 	if n.Len() == 0 || n.Len() > maxValues {
-		r.Fault(n, "a list of %d values; from 1 to %d", n.Len(), maxValues)
+		r.FaultOf(yaml.OutOfRange, n, "a list of %d values; from 1 to %d", n.Len(), maxValues)
 		return false
 	}
 	ok := true
@@ -133,7 +133,7 @@ func readNets(t *Test, n yaml.Node, r *yaml.Reader) bool {
 		return readNet(t, n, r)
 	}
 	if n.Len() == 0 || n.Len() > maxValues {
-		r.Fault(n, "a list of %d networks; from 1 to %d", n.Len(), maxValues)
+		r.FaultOf(yaml.OutOfRange, n, "a list of %d networks; from 1 to %d", n.Len(), maxValues)
 		return false
 	}
 	ok := true

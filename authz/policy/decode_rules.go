@@ -41,7 +41,7 @@ func (p *Rules) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 		p.List = []Rule{d.rule(n, r)}
 	case yaml.List:
 		if n.Len() > maxRules {
-			r.Fault(n, "%d rules; at most %d", n.Len(), maxRules)
+			r.FaultOf(yaml.OutOfRange, n, "%d rules; at most %d", n.Len(), maxRules)
 			return
 		}
 		p.List = make([]Rule, 0, n.Len())
@@ -63,7 +63,7 @@ func (d *rulesDecoder) rule(n yaml.Node, r *yaml.Reader) (out Rule) {
 		return out
 	}
 	if n.Len() == 0 {
-		r.Fault(n, "a rule without allow or deny")
+		r.FaultOf(yaml.Required, n, "a rule without allow or deny")
 	}
 	for i := range n.Len() {
 		key, value := n.Entry(i)
@@ -87,7 +87,7 @@ func (d *rulesDecoder) action(n yaml.Node, r *yaml.Reader) []Expr {
 		return nil
 	}
 	if n.Len() == 0 {
-		r.Fault(n, "no criteria; write {and: [{accept: true}]} to mean everyone")
+		r.FaultOf(yaml.Required, n, "no criteria; write {and: [{accept: true}]} to mean everyone")
 	}
 	var blocks []Expr
 	for i := range n.Len() {
@@ -121,11 +121,11 @@ func (d *rulesDecoder) block(op Op, n yaml.Node, r *yaml.Reader, depth int) (Exp
 		return Expr{}, false
 	}
 	if n.Len() == 0 {
-		r.Fault(n, "an empty list of criteria; write [{accept: true}] to mean everyone")
+		r.FaultOf(yaml.Required, n, "an empty list of criteria; write [{accept: true}] to mean everyone")
 		return Expr{}, false
 	}
 	if d.exprs += n.Len(); depth > maxNested || d.exprs > maxExprs {
-		r.Fault(n, "the rules are too large: at most %d criteria, %d lists inside one another", maxExprs, maxNested)
+		r.FaultOf(yaml.OutOfRange, n, "the rules are too large: at most %d criteria, %d lists inside one another", maxExprs, maxNested)
 		return Expr{}, false
 	}
 	out := Expr{Op: op, List: make([]Expr, 0, n.Len())}

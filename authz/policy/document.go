@@ -60,10 +60,11 @@ func (o Origin) String() string { return o.place.String() }
 // File returns the file's name as given to Parse.
 func (o Origin) File() string { return o.place.File() }
 
-// Errorf returns an error that reads like the faults of Parse: with place and excerpt.
+// Errorf returns an error that reads like the faults of Parse, with place and excerpt: something here does
+// not go with what is elsewhere.
 func (o Origin) Errorf(format string, args ...any) error {
 	f := &yaml.Faults{}
-	f.Add(o.place.Fault(format, args...))
+	f.Add(o.place.Fault(format, args...).Of(yaml.Conflict))
 	return f
 }
 

@@ -10,7 +10,7 @@ import (
 // twice or not at all, and rules that do not fit their route.
 func (d *Document) link(faults *yaml.Faults) {
 	if n := len(d.Routes) + len(d.TCPRoutes); n > maxRoutes {
-		faults.Add(yaml.Fault{File: d.Routes[maxRoutes-1].Origin.File(), Message: "too many routes"})
+		faults.Add(yaml.Fault{File: d.Routes[maxRoutes-1].Origin.File(), Code: yaml.OutOfRange, Message: "too many routes"})
 		return
 	}
 	l := linker{faults: faults, clusters: map[string]Origin{}, routes: map[string]Origin{}, listeners: map[string]Origin{}}
@@ -23,7 +23,7 @@ func (d *Document) link(faults *yaml.Faults) {
 		r := &d.Routes[i]
 		l.define("route", r.Name, l.routes, r.Origin)
 		if why := checkName(r.Name); why != "" {
-			l.fault(r.Origin, "the name %q %s", r.Name, why)
+			l.fault(yaml.BadValue, r.Origin, "the name %q %s", r.Name, why)
 		}
 		l.cluster(r.Name, r.Cluster, r.Origin)
 		l.authenticate(r)
@@ -32,15 +32,15 @@ func (d *Document) link(faults *yaml.Faults) {
 		r := &d.TCPRoutes[i]
 		l.define("route", r.Name, l.routes, r.Origin)
 		if why := checkName(r.Name); why != "" {
-			l.fault(r.Origin, "the name %q %s", r.Name, why)
+			l.fault(yaml.BadValue, r.Origin, "the name %q %s", r.Name, why)
 		}
 		if d := r.Drain; d != nil && (d.Notice.Off || d.Notice.Given) {
-			l.fault(r.Origin, "route %q: drain.notice is for HTTP; over raw bytes nobody can be told to leave", r.Name)
+			l.fault(yaml.Conflict, r.Origin, "route %q: drain.notice is for HTTP; over raw bytes nobody can be told to leave", r.Name)
 		}
 		l.define("TCP route of listener", r.Listener, l.listeners, r.Origin)
 		l.cluster(r.Name, r.Cluster, r.Origin)
 		if name, ok := r.Policy.find(func(t *Test) bool { return !t.Criterion.forTCP() }); ok {
-			l.fault(r.Origin, "route %q: %s cannot be asked of a TCP connection, only accept, reject, source_ip, client_certificate and times", r.Name, name)
+			l.fault(yaml.Conflict, r.Origin, "route %q: %s cannot be asked of a TCP connection, only accept, reject, source_ip, client_certificate and times", r.Name, name)
 		}
 	}
 }
@@ -51,13 +51,13 @@ type linker struct {
 	names                       []string // of clusters, once one was not found
 }
 
-func (l *linker) fault(at Origin, format string, args ...any) {
-	l.faults.Add(at.place.Fault(format, args...))
+func (l *linker) fault(code yaml.Code, at Origin, format string, args ...any) {
+	l.faults.Add(at.place.Fault(format, args...).Of(code))
 }
 
 func (l *linker) define(what, name string, in map[string]Origin, at Origin) {
 	if first, ok := in[name]; ok {
-		l.fault(at, "%s %q is defined twice; first at %s", what, name, first)
+		l.fault(yaml.DuplicateName, at, "%s %q is defined twice; first at %s", what, name, first)
 		return
 	}
 	in[name] = at
@@ -70,7 +70,7 @@ func (l *linker) cluster(route, name string, at Origin) {
 	if l.names == nil {
 		l.names = sortedKeys(l.clusters)
 	}
-	f := at.place.Fault("route %q: there is no cluster %q", route, name)
+	f := at.place.Fault("route %q: there is no cluster %q", route, name).Of(yaml.UnknownName)
 	f.Suggestion = yaml.Nearest(name, l.names)
 	l.faults.Add(f)
 }
@@ -81,10 +81,10 @@ func (l *linker) authenticate(r *Route) {
 	seen := map[string]bool{}
 	for _, a := range r.Authenticate {
 		if a == "" || seen[a] {
-			l.fault(r.Origin, "route %q: authenticate names %q twice or not at all", r.Name, a)
+			l.fault(yaml.DuplicateName, r.Origin, "route %q: authenticate names %q twice or not at all", r.Name, a)
 		}
 		if a == "jwt" && seen["api_key"] {
-			l.fault(r.Origin, "route %q: authenticate names jwt behind api_key, which takes every bearer token for a key; write [jwt, api_key]", r.Name)
+			l.fault(yaml.Conflict, r.Origin, "route %q: authenticate names jwt behind api_key, which takes every bearer token for a key; write [jwt, api_key]", r.Name)
 		}
 		seen[a] = true
 	}
@@ -92,7 +92,7 @@ func (l *linker) authenticate(r *Route) {
 		return
 	}
 	if name, ok := r.Policy.find((*Test).needsIdentity); ok {
-		l.fault(r.Origin, "route %q: the policy asks for %s, but authenticate names no way to know who it is", r.Name, name)
+		l.fault(yaml.Conflict, r.Origin, "route %q: the policy asks for %s, but authenticate names no way to know who it is", r.Name, name)
 	}
 }
 
@@ -104,7 +104,7 @@ func (d *Document) CheckAuthenticators(known []string) error {
 		r := &d.Routes[i]
 		for _, a := range r.Authenticate {
 			if !slices.Contains(known, a) {
-				f := r.Origin.place.Fault("route %q: there is no authenticator %q", r.Name, a)
+				f := r.Origin.place.Fault("route %q: there is no authenticator %q", r.Name, a).Of(yaml.UnknownName)
 				f.Suggestion = yaml.Nearest(a, known)
 				faults.Add(f)
 			}

@@ -32,7 +32,7 @@ func ParseFiles(files []File) (*Document, error) {
 	doc, faults, size := &Document{}, &yaml.Faults{}, 0
 	for _, f := range files {
 		if size += len(f.Src); size > MaxSize {
-			faults.Add(yaml.Fault{File: f.Name, Message: "the policy is too large: at most " + yaml.Size(MaxSize).String()})
+			faults.Add(yaml.Fault{File: f.Name, Code: yaml.OutOfRange, Message: "the policy is too large: at most " + yaml.Size(MaxSize).String()})
 			break
 		}
 		faults.AddError(f.Name, doc.read(f))

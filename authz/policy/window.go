@@ -86,11 +86,11 @@ func readWindow(test Test, n yaml.Node, r *yaml.Reader) (Expr, bool) {
 	case !ok:
 		return Expr{}, false
 	case bounds == 0:
-		r.Fault(n, "neither after nor before")
+		r.FaultOf(yaml.Required, n, "neither after nor before")
 	case test.Criterion == Date && w.From >= w.Before:
-		r.Fault(n, "no time is after the one and before the other")
+		r.FaultOf(yaml.Conflict, n, "no time is after the one and before the other")
 	case test.Criterion == TimeOfDay && w.From == w.Before:
-		r.Fault(n, "after and before are the same; leave the criterion out to mean the whole day")
+		r.FaultOf(yaml.Conflict, n, "after and before are the same; leave the criterion out to mean the whole day")
 	default:
 		return Expr{Op: Leaf, Test: test.at(w)}, true
 	}
@@ -114,7 +114,7 @@ func readZone(n yaml.Node, r *yaml.Reader) (*time.Location, bool) {
 	// "Local" would be another one on each host.
 	zone, err := time.LoadLocation(v.Text())
 	if err != nil || v.Text() == "" || v.Text() == "Local" {
-		at.Fault(v, "%q is no time zone; write UTC or a name such as Europe/Berlin", v.Text())
+		at.FaultOf(yaml.BadValue, v, "%q is no time zone; write UTC or a name such as Europe/Berlin", v.Text())
 		return time.UTC, false
 	}
 	return zone, true
@@ -142,9 +142,9 @@ func readBound(out *int64, c Criterion, zone *time.Location, n yaml.Node, r *yam
 		}
 	}
 	if c == TimeOfDay {
-		r.Fault(n, "%q is no time of day; write it as \"18:00\" or \"6:00pm\"", n.Text())
+		r.FaultOf(yaml.BadValue, n, "%q is no time of day; write it as \"18:00\" or \"6:00pm\"", n.Text())
 	} else {
-		r.Fault(n, "%q is no date; write it as 2026-01-31, 2026-01-31T18:00 or 2026-01-31T18:00:00Z", n.Text())
+		r.FaultOf(yaml.BadValue, n, "%q is no date; write it as 2026-01-31, 2026-01-31T18:00 or 2026-01-31T18:00:00Z", n.Text())
 	}
 	return false
 }
@@ -163,7 +163,7 @@ func readDays(test Test, n yaml.Node, r *yaml.Reader) (Expr, bool) {
 		w.Zone, ok = zone, ok && known
 		days, given := n.Get("days")
 		if !given {
-			r.Fault(n, "no days")
+			r.FaultOf(yaml.Required, n, "no days")
 			return Expr{}, false
 		}
 		n, r = days, r.Key("days")
@@ -171,7 +171,7 @@ func readDays(test Test, n yaml.Node, r *yaml.Reader) (Expr, bool) {
 	switch n.Kind() {
 	case yaml.List:
 		if n.Len() == 0 || n.Len() > len(dayWords) {
-			r.Fault(n, "a list of %d days; from 1 to %d", n.Len(), len(dayWords))
+			r.FaultOf(yaml.OutOfRange, n, "a list of %d days; from 1 to %d", n.Len(), len(dayWords))
 			return Expr{}, false
 		}
 		for i := range n.Len() {
@@ -195,7 +195,7 @@ func readDayWords(days *uint8, n yaml.Node, r *yaml.Reader) bool {
 		}
 		first, last := slices.Index(dayWords, from), slices.Index(dayWords, to)
 		if first < 0 || last < 0 {
-			r.Fault(n, "%q is no day; write mon, \"mon,wed\" or mon-fri", word)
+			r.FaultOf(yaml.BadValue, n, "%q is no day; write mon, \"mon,wed\" or mon-fri", word)
 			return false
 		}
 		for d := first; ; d = (d + 1) % len(dayWords) {

@@ -177,7 +177,7 @@ func expect(t *testing.T, got []string, want ...string) {
 	}
 }
 
-const unknownKey = `p.yaml:2:20 error  unknown key "clutser" in routes[0]; did you mean "cluster"?`
+const unknownKey = `p.yaml:2:20 error [unknown-key] unknown key "clutser" in routes[0]; did you mean "cluster"?`
 
 // Absent, then broken, then good: the target waits with the reason, and no time opens.
 func TestNotReadyBeforeAPolicyIsInForce(t *testing.T) {

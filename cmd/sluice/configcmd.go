@@ -1,20 +1,48 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluiceproxy/sluice/config"
+	"github.com/sluiceproxy/sluice/docs"
 )
 
 func newConfig() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration"}
+	c := &cobra.Command{
+		Use:   "config",
+		Short: "Look at the configuration, and lay files out",
+		Long: `The configuration is one YAML file, completed from the environment and flags. "sluice validate" checks it;
+these commands show what is in force and why, what there is to set, and lay the file out.`,
+		Example: `  sluice config show --effective --origin -c sluice.yaml
+  sluice config fmt --check sluice.yaml`,
+	}
 	runGroup(c)
-	c.AddCommand(newConfigShow())
-	return c
+	c.AddCommand(newConfigShow(), newConfigSchema(), newConfigEnv(), newConfigFmt())
+	return teach(c, exits{exitOK: "done", exitFailed: "the answer is no", exitUsage: "usage, or faults in a file"}, "validate", "docs/config.md")
+}
+
+// newConfigSchema prints the schema for editors.
+func newConfigSchema() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration file, for editors",
+		Long: `Print the JSON Schema (draft 2020-12) of the configuration file. An editor that speaks to
+yaml-language-server completes keys, explains them and marks faults if the file begins with
+
+  # yaml-language-server: $schema=./config.schema.json
+
+"sluice validate" sees more: what only the whole can show, and the files that are named.`,
+		Example: `  sluice config schema > config.schema.json`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(docs.ConfigSchema)
+			return err
+		},
+	}
+	return teach(c, exits{exitOK: "printed"}, "validate", "config env", "docs/config.md")
 }
 
 func newConfigShow() *cobra.Command {
@@ -26,6 +54,9 @@ func newConfigShow() *cobra.Command {
 		Long: `Print the values that differ from the default, or all with --effective, and with
 --origin where each comes from: flag, environment, file and line, or default. With --timeline
 draw the longest stop that they allow: what platform.stop_timeout has to hold, in order.`,
+		Example: `  sluice config show -c sluice.yaml                        # what you set
+  sluice config show -c sluice.yaml --effective --origin   # all there is, and where each comes from
+  sluice config show -c sluice.yaml --timeline             # the longest stop`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := o.load(cmd.Flags())
@@ -38,30 +69,30 @@ draw the longest stop that they allow: what platform.stop_timeout has to hold, i
 			return printSettings(cmd, cfg.Settings(), all, origin, asJSON)
 		},
 	}
-	o.bind(c.Flags(), true)
+	o.bind(c, true)
 	c.Flags().BoolVar(&all, "effective", false, "print defaults as well")
 	c.Flags().BoolVar(&origin, "origin", false, "print where each value comes from")
 	c.Flags().BoolVar(&timeline, "timeline", false, "draw the longest stop that the values allow")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return c
+	return teach(c, exits{exitOK: "printed", exitUsage: "the configuration has faults; every one is printed"}, "validate", "config env", "docs/config.md")
+}
+
+// settingLine is a value as `sluice config show --json` has it.
+type settingLine struct {
+	Path   string `json:"path"`   // "drain.timeout", "listeners[0].address"
+	Value  string `json:"value"`  // as it would be written in the file
+	Origin string `json:"origin"` // flag, variable, FILE:LINE, or default
 }
 
 func printSettings(cmd *cobra.Command, list []config.Setting, all, origin, asJSON bool) error {
-	type line struct {
-		Path   string `json:"path"`
-		Value  string `json:"value"`
-		Origin string `json:"origin"`
-	}
-	lines := []line{}
+	lines := []settingLine{}
 	for _, s := range list {
 		if all || s.Origin.Kind != config.FromDefault {
-			lines = append(lines, line{s.Path, s.Value, s.Origin.String()})
+			lines = append(lines, settingLine{s.Path, s.Value, s.Origin.String()})
 		}
 	}
 	if asJSON {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(lines)
+		return printJSON(cmd.OutOrStdout(), lines)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, l := range lines {

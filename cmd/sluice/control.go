@@ -70,8 +70,12 @@ func newStatus() *cobra.Command {
 	var generations bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show the state of a running proxy", Args: cobra.NoArgs,
-		Long: `Show the process state, the checks, the policy in force, and during a drain who is left.
-Exit codes: 0 answered, 1 no answer.`,
+		Long: `Show the process state, the checks, the policy in force, and during a drain how much is left. It asks
+the private listener (admin.address), and finds it as the proxy does: by the file, the environment, or a flag.
+Whether it is ready is for "sluice health".`,
+		Example: `  sluice status -c sluice.yaml
+  sluice status -c sluice.yaml --json | jq .policy
+  sluice status --admin-address unix:/run/sluice/admin.sock --generations`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := t.client()
 			if err != nil {
@@ -92,7 +96,7 @@ Exit codes: 0 answered, 1 no answer.`,
 	}
 	t.bind(c.Flags())
 	c.Flags().BoolVar(&generations, "generations", false, "list the generations of the process: who serves, and who drains since an upgrade")
-	return c
+	return teach(c, exits{exitOK: "it answered", exitFailed: "it did not, or refused", exitUsage: "usage or configuration"}, "health", "drain", "upgrade", "docs/operations.md")
 }
 
 func printStatus(out io.Writer, s admin.Status) error {
@@ -125,12 +129,20 @@ func orNone(s string) string {
 	return s
 }
 
+// reloaded is what `sluice reload --json` prints: of a refusal only the exit code and the error tell.
+type reloaded struct {
+	OK bool `json:"ok"`
+}
+
 func newReload() *cobra.Command {
 	t := &target{}
 	c := &cobra.Command{
 		Use: "reload", Short: "Have a running proxy read policy and keys again", Args: cobra.NoArgs,
-		Long: `Have a running proxy read its policy and keys again, as SIGHUP does. If something is wrong
-with them, what is in force stays and every fault is printed. Exit codes: 0 reloaded, 1 refused.`,
+		Long: `Have a running proxy read its policy, keys and certificates again, as SIGHUP does. If something is
+wrong with them, what is in force stays and every fault is printed. It notices changes by itself: use
+it where you want to know at once whether a change was taken. The configuration itself needs a restart
+or "sluice upgrade".`,
+		Example: `  sluice reload -c sluice.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := t.client()
 			if err != nil {
@@ -140,14 +152,14 @@ with them, what is in force stays and every fault is printed. Exit codes: 0 relo
 				return fail(exitFailed, err)
 			}
 			if t.asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]bool{"ok": true})
+				return printJSON(cmd.OutOrStdout(), reloaded{OK: true})
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "reloaded")
 			return err
 		},
 	}
 	t.bind(c.Flags())
-	return c
+	return teach(c, exits{exitOK: "reloaded", exitFailed: "refused, and what was in force stays; or no answer", exitUsage: "usage or configuration"}, "validate", "upgrade", "status", "docs/operations.md")
 }
 
 func printJSON(out io.Writer, v any) error {

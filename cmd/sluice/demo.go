@@ -31,7 +31,9 @@ func newDemo() *cobra.Command {
 		Short: "The whole proxy with a built-in upstream and a policy to play with",
 		Long: `Run the proxy in front of a built-in upstream, with a policy that has a public
 page, one that needs a key and one that nobody may see, and print what to try.
-Ctrl-C drains. With --once it tries everything itself, drains and exits.`,
+Ctrl-C drains. With --once it tries everything itself, drains and exits. Nothing is left behind.`,
+		Example: `  sluice demo
+  sluice demo --listen 127.0.0.1:0 --once   # a test of this machine`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			code, err := demo(cmd.Context(), listen, once, cmd.OutOrStdout())
@@ -46,7 +48,7 @@ Ctrl-C drains. With --once it tries everything itself, drains and exits.`,
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "where to listen")
 	c.Flags().BoolVar(&once, "once", false, "try everything, then drain and exit")
-	return c
+	return teach(c, exits{exitOK: "drained", exitFailed: "failed", exitCut: "something was cut"}, "run", "docs/policy.md")
 }
 
 func demo(ctx context.Context, listen string, once bool, out io.Writer) (int, error) {

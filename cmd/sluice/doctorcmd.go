@@ -33,8 +33,8 @@ func newDoctor() *cobra.Command {
 		Long: `Read Kubernetes objects, ECS task definitions, services and target groups, compose files,
 systemd units, Dockerfiles, Prometheus configurations and configurations of Sluice, together,
 as they are applied, and find what would lose requests, kill a drain half-way or make a probe
-lie. Every rule has its section in docs/doctor.md. Nothing is run and nobody is asked.
-Exit codes: 0 no error was found, 1 one was (with --strict: or a warning), 2 a file is missing.`,
+lie. Every rule has its section in docs/doctor.md ("sluice explain RULE"). Nothing is run and nobody is
+asked. Run it before a rollout, and in CI.`,
 		Example: `  sluice doctor deploy/kubernetes
   sluice doctor task-definition.json service.json sluice.yaml
   sluice doctor /etc/systemd/system/sluice.service /etc/sluice/sluice.yaml --balancer nlb
@@ -44,7 +44,7 @@ Exit codes: 0 no error was found, 1 one was (with --strict: or a warning), 2 a f
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
 			if rules {
-				return printRules(out)
+				return printRules(out, asJSON)
 			}
 			if len(args) == 0 {
 				return errors.New("doctor needs files or directories; - is the standard input")
@@ -80,7 +80,12 @@ Exit codes: 0 no error was found, 1 one was (with --strict: or a warning), 2 a f
 	f.BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
 	f.BoolVar(&rules, "rules", false, "print what is looked for")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
-	return c
+	err := c.RegisterFlagCompletionFunc("balancer", cobra.FixedCompletions(doctor.Balancers, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic("BUG: completion of --balancer: " + err.Error())
+	}
+	return teach(c, exits{exitOK: "no error was found", exitFailed: "an error was found (with --strict: or a warning)", exitUsage: "usage, or a file is missing"},
+		"validate", "config show", "docs/doctor.md", "docs/platforms.md")
 }
 
 // doctorFiles reads what is named: files as they are, and of directories what could be one of
@@ -173,7 +178,21 @@ func patchNames(files []doctor.File, hints io.Writer) {
 	}
 }
 
-func printRules(out io.Writer) error {
+// ruleLine is a rule as `sluice doctor --rules --json` has it.
+type ruleLine struct {
+	Rule     string          `json:"rule"`
+	Severity doctor.Severity `json:"severity"`
+	Title    string          `json:"title"` // what is wrong where it finds something
+}
+
+func printRules(out io.Writer, asJSON bool) error {
+	if asJSON {
+		lines := []ruleLine{}
+		for _, r := range doctor.Rules() {
+			lines = append(lines, ruleLine{r.ID, r.Severity, r.Title})
+		}
+		return printJSON(out, lines)
+	}
 	for _, r := range doctor.Rules() {
 		if _, err := fmt.Fprintf(out, "%-22s %-8s %s\n", r.ID, r.Severity, r.Title); err != nil {
 			return err

@@ -51,9 +51,12 @@ What is predicted, and from what: an idle connection is closed by a rule (idle_c
 certain unless it wakes. An exchange or a tunnel is judged by how long those of its route lasted
 that had lasted as long as it has: the expected end is when half of them were over, a chance is
 the share that lasted longer. Where fewer than 20 lasted as long, nothing is said (unknown); then
-only the deadline is certain. What was cut is not counted as an end, nor are requests to come.
-
-Exit codes: 0 done, 1 refused or no answer, 2 usage.`,
+only the deadline is certain. What was cut is not counted as an end, nor are requests to come.`,
+		Example: `  sluice drain -c sluice.yaml --dry-run            # what would a drain cut, after 10, 30 and 60 s?
+  sluice drain -c sluice.yaml                      # begin
+  sluice drain -c sluice.yaml --watch              # who holds it
+  sluice drain -c sluice.yaml --deadline 10s       # sooner
+  sluice drain -c sluice.yaml --undo               # back, while it is a lame duck`,
 		RunE: f.run,
 	}
 	f.bind(c.Flags())
@@ -71,7 +74,7 @@ Exit codes: 0 done, 1 refused or no answer, 2 usage.`,
 	fs.IntVar(&f.max, "max", 20, "how many connections to list, 1 to 1000")
 	fs.DurationVar(&f.every, "every", 500*time.Millisecond, "how often --watch looks")
 	fs.DurationSliceVar(&f.at, "at", []time.Duration{10 * time.Second, 30 * time.Second, time.Minute}, "budgets of --dry-run")
-	return c
+	return teach(c, exits{exitOK: "done, or the drain that was watched is over", exitFailed: "refused or no answer", exitUsage: "usage or configuration"}, "status", "health", "docs/operations.md")
 }
 
 func (f *drainFlags) run(cmd *cobra.Command, _ []string) error {

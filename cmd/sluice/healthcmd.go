@@ -21,8 +21,8 @@ func newHealth() *cobra.Command {
 		Use:   "health",
 		Short: "Ask a running proxy whether it is ready, live or started",
 		Long: `Ask the probes listener of a running proxy. The address comes from the same
-configuration, environment (SLUICE_PROBES_ADDRESS) or flag as the proxy's.
-Exit codes: 0 yes, 1 no or no answer.`,
+configuration, environment (SLUICE_PROBES_ADDRESS) or flag as the proxy's. It is for health
+checks of ECS, Docker and exec probes: no shell and no curl is needed.`,
 		Example: `  sluice health                     # ready?
   sluice health --live              # for a container health check that restarts
   sluice health --ready --wait 30s  # until it is`,
@@ -63,7 +63,7 @@ Exit codes: 0 yes, 1 no or no answer.`,
 	f.BoolVar(&asJSON, "json", false, "print the verdict as JSON")
 	f.StringVarP(&file, "config", "c", os.Getenv("SLUICE_CONFIG"), "configuration file of the proxy; also SLUICE_CONFIG")
 	f.StringVar(&addr, "probes-address", "", "address of the probes listener (probes.address)")
-	return c
+	return teach(c, exits{exitOK: "yes", exitFailed: "no, no answer, or usage: Docker reserves 2"}, "status", "docs/operations.md")
 }
 
 // probesAddress finds the address as the proxy does. A fault elsewhere is no reason not

@@ -38,14 +38,19 @@ func newLogger(w io.Writer, terminal bool, cfg config.Log) *slog.Logger {
 	if cfg.Format == "json" || cfg.Format == "auto" && !terminal {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(textHandler(w, level, !terminal || os.Getenv("NO_COLOR") != ""))
+	return slog.New(textHandler(w, level, !terminal || os.Getenv("NO_COLOR") != "" || !draws()))
 }
+
+// draws reports whether terminals here understand more than text. NO_COLOR (no-color.org) is about
+// colours alone.
+func draws() bool { return os.Getenv("TERM") != "dumb" }
 
 func textHandler(w io.Writer, level slog.Level, plain bool) slog.Handler {
 	return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly + ".000", NoColor: plain})
 }
 
-// isTerminal reports whether f is a character device that a person may look at.
+// isTerminal reports whether f is a character device that a person may look at. It says nothing of
+// colours and drawings: see draws.
 func isTerminal(f *os.File) bool {
 	fi, err := f.Stat()
 	return err == nil && fi.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull

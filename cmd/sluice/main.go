@@ -66,17 +66,23 @@ func newRoot() *cobra.Command {
 		Short: "An edge proxy that stops, restarts and changes without losing a request",
 		Long: `Sluice stands in front of your servers. It authenticates and authorizes every
 request, refuses traffic until its policy is in force, and on SIGTERM drains
-without losing one request, and says in a receipt what became of each.
-
-  sluice demo                                          a proxy, an upstream and a policy to play with
+without losing one request, and says in a receipt what became of each.`,
+		Example: `  sluice demo                                          # a proxy, an upstream and a policy to play with
   sluice run --listen :8080 --to 127.0.0.1:9000 --public
-  sluice run --config sluice.yaml`,
+  sluice run --config sluice.yaml
+  sluice help run                                      # what there is to know about a command`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	runGroup(root)
+	teach(root, exits{exitOK: "done", exitFailed: "failed, or the answer is no", exitUsage: "usage, configuration or policy", exitCut: "run: drained, and something was cut"},
+		"demo", "run", "explain", "docs/cli.md", "docs/config.md", "docs/operations.md")
+	root.CompletionOptions.DisableDefaultCmd = true // ours says when to use it
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _ = writeHelp(c.OutOrStdout(), c) })
+	root.SetUsageFunc(func(c *cobra.Command) error { return writeHelp(c.OutOrStderr(), c) })
 	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newWhy(), newDrain(), newReload(), newUpgrade(), newListenExec(), newDoctor(),
-		newPolicy(), newVersion())
+		newPolicy(), newExplain(), newCompletion(), newVersion())
+	completeAll(root)
 	return root
 }
 

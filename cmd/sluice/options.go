@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sluiceproxy/sluice/config"
@@ -23,7 +24,8 @@ type options struct {
 }
 
 // bind adds the flags. With quick, those of the quick start without a file too.
-func (o *options) bind(fs *pflag.FlagSet, quick bool) {
+func (o *options) bind(c *cobra.Command, quick bool) {
+	fs := c.Flags()
 	fs.StringVarP(&o.file, "config", "c", os.Getenv("SLUICE_CONFIG"), "configuration file (YAML); also SLUICE_CONFIG")
 	if quick {
 		fs.StringVar(&o.listen, "listen", "", "listen for HTTP on this address, without a file: \":8080\"")
@@ -40,16 +42,26 @@ func (o *options) bind(fs *pflag.FlagSet, quick bool) {
 			continue
 		}
 		o.scalars[path] = fs.String(name, "", fmt.Sprintf("%s of the file; also %s", path, config.EnvName(path)))
+		fs.Lookup(name).Annotations = map[string][]string{noteKey: {path}}
 	}
 }
 
 // load reads everything and reports all faults at once.
 func (o *options) load(fs *pflag.FlagSet) (*config.Config, error) {
+	src, err := o.source(fs)
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(src)
+}
+
+// source is all that the configuration is made of.
+func (o *options) source(fs *pflag.FlagSet) (config.Source, error) {
 	src := config.Source{Name: o.file, Env: environment(), Flags: map[string]string{}, Listen: o.listen, PolicyElsewhere: o.to != "" && o.policy == ""}
 	if o.file != "" {
 		text, err := os.ReadFile(o.file)
 		if err != nil {
-			return nil, fmt.Errorf("read the configuration: %w", err)
+			return src, fmt.Errorf("read the configuration: %w", err)
 		}
 		src.Text = text
 	}
@@ -61,7 +73,7 @@ func (o *options) load(fs *pflag.FlagSet) (*config.Config, error) {
 	if o.policy != "" {
 		src.Flags["policy.dir"] = o.policy
 	}
-	return config.Load(src)
+	return src, nil
 }
 
 // environment is that of the process without the variable that only names the file.

@@ -18,14 +18,23 @@ import (
 )
 
 func newPolicy() *cobra.Command {
-	c := &cobra.Command{Use: "policy", Short: "Work with policies"}
+	c := &cobra.Command{
+		Use:   "policy",
+		Short: "Check policies",
+		Long: `A policy is a directory of YAML files: clusters, routes, and rules that say who may. A proxy
+reads it while it runs; these commands look at one where none runs.`,
+		Example: `  sluice policy check ./policy`,
+	}
 	runGroup(c)
 	var asJSON bool
 	check := &cobra.Command{
 		Use:   "check DIR|FILE...",
 		Short: "Check policy files and report every fault with its place",
 		Long: `Check policy files, or all *.yaml files of a directory, as one policy: every
-fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
+fault with file, line and column. What it says about a configuration (listeners, authenticators,
+profiles of TLS) is taken for true; "sluice validate" checks that too.`,
+		Example: `  sluice policy check ./policy
+  sluice policy check base.yaml team-a.yaml --json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doc, err := readPolicy(args)
@@ -47,8 +56,9 @@ fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
 		},
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print the faults as JSON")
-	c.AddCommand(check, newPolicyTest(), newPolicyExplain(), newPolicyDiff())
-	return c
+	c.AddCommand(teach(check, exits{exitOK: "fine", exitUsage: "faults, each printed with its place"}, "validate", "config fmt", "docs/policy.md"),
+		newPolicyTest(), newPolicyExplain(), newPolicyDiff())
+	return teach(c, exits{exitOK: "done", exitUsage: "usage, or faults in a policy"}, "validate", "docs/policy.md")
 }
 
 // readPolicy reads files and directories as one policy.

@@ -13,10 +13,10 @@ import (
 
 // changedCase is a case of which two policies say different things.
 type changedCase struct {
-	Name   string  `json:"name"`
-	Place  string  `json:"place"`
-	Before verdict `json:"before"`
-	After  verdict `json:"after"`
+	Name   string `json:"name"`
+	Place  string `json:"place"`
+	Before ruling `json:"before"`
+	After  ruling `json:"after"`
 }
 
 // diffReport is what a change of policy changes.
@@ -31,8 +31,7 @@ func newPolicyDiff() *cobra.Command {
 		Use:   "diff OLD NEW CASES...",
 		Short: "Show which decisions a change of policy changes",
 		Long: `Ask two policies about the same cases, and show those of which they say different things: another
-outcome, status, reason, or route. What the cases expect is not looked at.
-Exit codes: 0 no decision changes, 1 some do, 2 a file cannot be read.`,
+outcome, status, reason, or route. What the cases expect is not looked at.`,
 		Example: `  git worktree add /tmp/before main && sluice policy diff /tmp/before/policy policy tests/*.yaml`,
 		Args:    cobra.MinimumNArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,7 +60,7 @@ Exit codes: 0 no decision changes, 1 some do, 2 a file cannot be read.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	return c
+	return teach(c, exits{exitOK: "no decision changes", exitFailed: "some do", exitUsage: "a file cannot be read"}, "policy test", "docs/policy.md")
 }
 
 func diff(before, after *judge, books []*casebook.Book, now time.Time) *diffReport {

@@ -14,7 +14,7 @@ import (
 
 // explanation is what becomes of a request, and why, as JSON has it.
 type explanation struct {
-	Verdict verdict         `json:"verdict"`
+	Verdict ruling          `json:"verdict"`
 	Path    string          `json:"path,omitempty"` // in its one normal form, if it came to rules
 	Rules   []ruleExplained `json:"rules,omitempty"`
 	Nearest *nearestRule    `json:"nearest,omitempty"`
@@ -47,7 +47,7 @@ func newPolicyExplain() *cobra.Command {
 		Short: "Say what a policy decides of one request, and why",
 		Long: `Describe a request by flags, and see which route it comes to, what each criterion of each rule says
 of it, which decided, and which rule would allow it with the least difference.
-Nothing is started. Exit codes: 0 it would be forwarded, 1 it would not, 2 a fault.`,
+Nothing is started.`,
 		Example: `  sluice policy explain --policy policy/ --host app.example.com --path /admin --user u-1 --groups eng,ops
   sluice policy explain --policy policy/ --listener db --source-ip 10.1.2.3`,
 		Args: cobra.NoArgs,
@@ -64,7 +64,7 @@ Nothing is started. Exit codes: 0 it would be forwarded, 1 it would not, 2 a fau
 		v, a := j.of(request, time.Now())
 		t := j.trace(request, &a)
 		if asJSON {
-			e := explain(v, t)
+			e := explainDecision(v, t)
 			if a.Request != nil {
 				e.Path = string(a.Request.Path)
 			}
@@ -82,10 +82,10 @@ Nothing is started. Exit codes: 0 it would be forwarded, 1 it would not, 2 a fau
 	if err := c.MarkFlagRequired("policy"); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return c
+	return teach(c, exits{exitOK: "it would be forwarded", exitFailed: "it would not", exitUsage: "a fault"}, "why", "policy test", "docs/policy.md")
 }
 
-func explain(v verdict, t *policy.Trace) *explanation {
+func explainDecision(v ruling, t *policy.Trace) *explanation {
 	e := &explanation{Verdict: v}
 	if t == nil {
 		return e
@@ -107,7 +107,7 @@ func explainSteps(steps []policy.Step) (out []stepExplained) {
 	return out
 }
 
-func printExplanation(out io.Writer, v verdict, t *policy.Trace) error {
+func printExplanation(out io.Writer, v ruling, t *policy.Trace) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, v)
 	if t != nil {

@@ -46,8 +46,8 @@ func newJudge(paths []string) (*judge, error) {
 	return j, nil
 }
 
-// verdict is what becomes of a case. Its form is docs/schemas/verdict.schema.json.
-type verdict struct {
+// ruling is what becomes of a case.
+type ruling struct {
 	Outcome casebook.Outcome `json:"outcome"`
 	Status  int              `json:"status,omitempty"` // of the refusal
 	Reason  string           `json:"reason"`
@@ -55,7 +55,7 @@ type verdict struct {
 	Rule    *int             `json:"rule,omitempty"`
 }
 
-func (v verdict) String() string {
+func (v ruling) String() string {
 	s := string(v.Outcome)
 	if v.Status != 0 {
 		s += fmt.Sprintf(" (%d)", v.Status)
@@ -73,10 +73,10 @@ func (v verdict) String() string {
 }
 
 // of judges a case. now is when, for a case that does not say it.
-func (j *judge) of(c *casebook.Case, now time.Time) (verdict, proxy.Judgement) {
+func (j *judge) of(c *casebook.Case, now time.Time) (ruling, proxy.Judgement) {
 	q := question(c, now)
 	a := j.core.Judge(&q)
-	v := verdict{Outcome: casebook.Refuse, Status: a.Status, Reason: a.Reason, Route: a.Route}
+	v := ruling{Outcome: casebook.Refuse, Status: a.Status, Reason: a.Reason, Route: a.Route}
 	if a.Request != nil {
 		v.Outcome = casebook.Deny
 		switch a.Decision.Verdict {

@@ -17,7 +17,7 @@ type caseResult struct {
 	Place   string           `json:"place"`
 	Passed  bool             `json:"passed"`
 	Want    casebook.Outcome `json:"want,omitempty"`
-	Got     verdict          `json:"got"`
+	Got     ruling           `json:"got"`
 	Differs []string         `json:"differs,omitempty"` // what was wrong, in words
 	Nearest []string         `json:"nearest,omitempty"` // what would have to change for an allow
 }
@@ -38,8 +38,7 @@ func newPolicyTest() *cobra.Command {
 		Long: `Read files of cases, each a request with what should become of it, and ask the policy, in the way
 that the proxy would. Nothing is started, and nobody is asked who it is: a case says it.
 A case expects allow, deny (403), challenge (401) or refuse (no route, a bad path, ...), and may
-name the reason, the route and the rule. docs/policy.md has the form of the files.
-Exit codes: 0 all as expected, 1 some are not, 2 a file cannot be read.`,
+name the reason, the route and the rule. docs/policy.md has the form of the files.`,
 		Example: `  sluice policy test policy-tests.yaml
   sluice policy test --policy policy/ tests/*.yaml`,
 		Args: cobra.MinimumNArgs(1),
@@ -69,7 +68,7 @@ Exit codes: 0 all as expected, 1 some are not, 2 a file cannot be read.`,
 	}
 	c.Flags().StringSliceVar(&paths, "policy", nil, "directory or files of the policy; else what the cases name")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the results as JSON")
-	return c
+	return teach(c, exits{exitOK: "all as expected", exitFailed: "some are not", exitUsage: "a file cannot be read"}, "policy explain", "policy diff", "docs/policy.md")
 }
 
 func (j *judge) test(books []*casebook.Book, now time.Time) (*testReport, error) {
@@ -100,7 +99,7 @@ func (j *judge) test(books []*casebook.Book, now time.Time) (*testReport, error)
 	return r, nil
 }
 
-func differences(c *casebook.Case, v verdict) (out []string) {
+func differences(c *casebook.Case, v ruling) (out []string) {
 	if c.Expect != v.Outcome {
 		out = append(out, fmt.Sprintf("expected %s, got %s", c.Expect, v))
 	}

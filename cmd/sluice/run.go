@@ -27,9 +27,7 @@ func newRun() *cobra.Command {
   SIGUSR2         upgrades, as sluice upgrade does
 
 Listening sockets that systemd passes (LISTEN_FDS) are used where their names are those of
-listeners, or "probes" or "admin".
-
-Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`,
+listeners, or "probes" or "admin".`,
 		Example: `  sluice run --listen :8080 --to 127.0.0.1:9000 --public
   sluice run --listen :8080 --to 127.0.0.1:9000 --policy ./policy
   sluice run --config sluice.yaml --drain-timeout 20s`,
@@ -77,9 +75,10 @@ Exit codes: 0 drained, 1 failed, 2 usage or configuration, 3 something was cut.`
 			return nil
 		},
 	}
-	o.bind(c.Flags(), true)
+	o.bind(c, true)
 	c.Flags().StringVar(&receipt, "receipt", "", "write the receipt of the drain to this file (drain.receipt)")
-	return c
+	return teach(c, exits{exitOK: "drained", exitFailed: "failed", exitUsage: "usage or configuration; every fault is printed", exitCut: "drained, and something was cut: the receipt names it"},
+		"validate", "status", "drain", "docs/config.md", "docs/operations.md")
 }
 
 // whence reads what the process was started with. It comes before everything that opens a

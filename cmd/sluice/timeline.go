@@ -13,11 +13,17 @@ import (
 // timelineWidth is the length of the whole budget, in characters.
 const timelineWidth = 40
 
-// printTimeline is `sluice config show --timeline`. Durations are in nanoseconds in JSON.
+// timelineReport is what `sluice config show --timeline --json` prints. Durations are in nanoseconds.
+type timelineReport struct {
+	StopTimeout time.Duration `json:"stop_timeout"`
+	Spans       []config.Span `json:"spans"`
+}
+
+// printTimeline is `sluice config show --timeline`.
 func printTimeline(out io.Writer, cfg *config.Config, asJSON bool) error {
 	spans, total := cfg.Timeline(), cfg.Platform.StopTimeout
 	if asJSON {
-		return printJSON(out, map[string]any{"stop_timeout": total, "spans": spans})
+		return printJSON(out, timelineReport{total, spans})
 	}
 	fmt.Fprintf(out, "platform.stop_timeout %s; the longest stop takes %s of it\n\n", total, cfg.StopBudget())
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

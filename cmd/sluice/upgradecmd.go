@@ -26,8 +26,10 @@ If the successor fails (upgrade.ready_timeout), or fails, ends or hangs soon aft
 Where the new configuration has another admin.address, --admin-address is the one of the process
 that runs.
 
-Waits until the upgrade is confirmed. Exit codes: 0 confirmed, 1 failed or refused; the reason
-is printed.`,
+Use it to change the program or the configuration without closing a port. Waits until the upgrade is
+confirmed.`,
+		Example: `  install -m 0755 sluice-new /usr/local/bin/sluice && sluice upgrade -c /etc/sluice/sluice.yaml
+  sluice status -c /etc/sluice/sluice.yaml --generations   # who serves, and who drains`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := t.client()
 			if err != nil {
@@ -48,7 +50,8 @@ is printed.`,
 		},
 	}
 	t.bind(c.Flags())
-	return c
+	return teach(c, exits{exitOK: "confirmed", exitFailed: "failed, refused or taken back; the reason is printed, and the old process serves", exitUsage: "usage or configuration"},
+		"status", "reload", "docs/operations.md")
 }
 
 // failed is the exit of the command.

@@ -23,7 +23,10 @@ func newValidate() *cobra.Command {
 		Use:   "validate",
 		Short: "Check configuration, policy, keys and certificates without starting anything",
 		Long: `Check the configuration, the policy, the key file and the certificates that it names, and report
-every fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
+every fault with file, line and column. Run it before a start, a reload and a rollout, and in CI.
+It needs what a start needs: the files that are named, but no port.`,
+		Example: `  sluice validate -c sluice.yaml
+  sluice validate -c sluice.yaml --json | jq '.faults[]'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.file == "" {
@@ -46,9 +49,9 @@ every fault with file, line and column. Exit codes: 0 fine, 2 faults.`,
 			return err
 		},
 	}
-	o.bind(c.Flags(), false)
+	o.bind(c, false)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the faults as JSON")
-	return c
+	return teach(c, exits{exitOK: "fine", exitUsage: "faults, each printed with its place"}, "policy check", "config show", "doctor", "docs/config.md")
 }
 
 // validateRest checks what the configuration points at.
@@ -89,12 +92,15 @@ func validateRest(cfg *config.Config) (errs []error) {
 	return errs
 }
 
+// faultReport is what is wrong, for tools.
+type faultReport struct {
+	OK     bool  `json:"ok"`
+	Faults []any `json:"faults"` // of files, all that one file or policy has; and errors without a place
+}
+
 // printFaults prints errors that can be JSON as such, and the others as text.
 func printFaults(cmd *cobra.Command, errs []error) error {
-	out := struct {
-		OK     bool  `json:"ok"`
-		Faults []any `json:"faults"`
-	}{OK: len(errs) == 0, Faults: []any{}}
+	out := faultReport{OK: len(errs) == 0, Faults: []any{}}
 	for _, err := range errs {
 		var m json.Marshaler
 		if errors.As(err, &m) {
@@ -103,9 +109,7 @@ func printFaults(cmd *cobra.Command, errs []error) error {
 			out.Faults = append(out.Faults, map[string]string{"message": strings.TrimSpace(err.Error())})
 		}
 	}
-	enc := json.NewEncoder(cmd.OutOrStdout())
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(out); err != nil {
+	if err := printJSON(cmd.OutOrStdout(), out); err != nil {
 		return err
 	}
 	if !out.OK {

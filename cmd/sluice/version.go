@@ -30,6 +30,8 @@ func newVersion() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Long:    "Print the version of this program, the revision that it was built from, and the Go that built it.",
+		Example: "  sluice version --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := buildVersion()
 			if asJSON {
@@ -40,5 +42,5 @@ func newVersion() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return c
+	return teach(c, exits{exitOK: "printed"}, "status")
 }

@@ -141,8 +141,8 @@ func (w *watcher) draw(v admin.Watch) error {
 	return err
 }
 
-// isTerminalWriter reports whether somebody looks at w.
+// isTerminalWriter reports whether somebody looks at w, and it can be drawn on.
 func isTerminalWriter(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && isTerminal(f)
+	return ok && isTerminal(f) && draws()
 }

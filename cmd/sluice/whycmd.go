@@ -32,8 +32,7 @@ func newWhy() *cobra.Command {
 		Long: `Ask a running proxy for a request that its routes or rules refused (401, 403, 404, 405), by the ID in the
 answer (X-Request-ID) and in the access log; then explain it by the policy in the files: what each
 criterion saw, and which rule would have allowed it with the least difference.
-The last 512 refusals of each event loop are kept, without their query.
-Exit codes: 0 explained, 1 not known or no answer, 2 a fault.`,
+The last 512 refusals of each event loop are kept, without their query.`,
 		Example: `  sluice why 1188878ca01d066aa372d5f546e6af2e -c sluice.yaml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -70,7 +69,7 @@ Exit codes: 0 explained, 1 not known or no answer, 2 a fault.`,
 	}
 	t.bind(c.Flags())
 	c.Flags().StringSliceVar(&paths, "policy", nil, "directory or files of the policy; else that of the configuration")
-	return c
+	return teach(c, exits{exitOK: "explained", exitFailed: "not known, or no answer", exitUsage: "a fault"}, "policy explain", "explain", "docs/policy.md")
 }
 
 func whose(r *admin.Refusal) string {
@@ -119,7 +118,7 @@ func (a *answerWhy) explain(paths []string, text *strings.Builder) error {
 	}
 	v, got := j.of(c, r.Time)
 	t := j.trace(c, &got)
-	a.Now = explain(v, t)
+	a.Now = explainDecision(v, t)
 	credential := r.Reason == "credential_invalid" // before rules were asked
 	a.Changed = !credential && (v.Reason != r.Reason || v.Status != r.Status)
 	switch {

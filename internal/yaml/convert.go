@@ -24,7 +24,11 @@ func (c *converter) restart() {
 }
 
 func (c *converter) fault(pos Pos, format string, args ...any) {
-	c.faults.Add(c.doc.FaultAt(pos, "", format, args...))
+	c.faultOf(Syntax, pos, format, args...)
+}
+
+func (c *converter) faultOf(code Code, pos Pos, format string, args ...any) {
+	c.faults.Add(c.doc.FaultAt(pos, "", format, args...).Of(code))
 }
 
 // convert converts one value at a depth.
@@ -186,7 +190,7 @@ func (c *converter) outside(value Node) {
 const notIndented = "this is not indented more than what it belongs to"
 
 func (c *converter) twice(key, first Node) {
-	c.fault(key.Pos(), "key %q is given twice; first in line %d", clip(key.text), first.line)
+	c.faultOf(DuplicateKey, key.Pos(), "key %q is given twice; first in line %d", clip(key.text), first.line)
 }
 
 func (c *converter) merge(out *Node, seen map[string]Node, from Node) {

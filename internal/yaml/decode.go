@@ -38,7 +38,7 @@ func (r *Reader) decode(n Node, v reflect.Value, enum string) {
 		v.Addr().Interface().(Unmarshaler).UnmarshalYAML(n, r)
 		return
 	case n.kind == Null:
-		r.Fault(n, "a value is missing; give one or leave the key out")
+		r.FaultOf(WrongType, n, "a value is missing; give one or leave the key out")
 		return
 	case t == durationType:
 		r.duration(n, v)
@@ -106,7 +106,7 @@ func (r *Reader) structure(n Node, v reflect.Value) {
 	}
 	for i := range t.NumField() {
 		if name, options, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); options == "required" && !seen[i] {
-			r.Fault(n, "%q is required", name)
+			r.FaultOf(Required, n, "%q is required", name)
 		}
 	}
 }
@@ -177,7 +177,7 @@ func (r *Reader) text(n Node, v reflect.Value, enum string) {
 // NotOneOf reports a string that is not among those allowed.
 func (r *Reader) NotOneOf(n Node, allowed []string) {
 	path := r.Path()
-	r.faults.Add(r.doc.FaultAt(n.Pos(), path, "%s: %s is not one of: %s", path, n.describe(), strings.Join(allowed, ", ")))
+	r.faults.Add(r.doc.FaultAt(n.Pos(), path, "%s: %s is not one of: %s", path, n.describe(), strings.Join(allowed, ", ")).Of(NotOneOf))
 }
 
 func (r *Reader) number(n Node, v reflect.Value) {
@@ -209,6 +209,6 @@ func (r *Reader) number(n Node, v reflect.Value) {
 			what = "a decimal number"
 		}
 		v.SetZero()
-		r.Fault(n, "%s is out of range or not %s", n.describe(), what)
+		r.FaultOf(OutOfRange, n, "%s is out of range or not %s", n.describe(), what)
 	}
 }

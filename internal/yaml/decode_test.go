@@ -103,17 +103,17 @@ listeners:
     protocol: htpp
     drain_timeout: 30
 `)
-	want := `edge.yaml:4:5  error  unknown key "drain_timout" in listeners[0]; did you mean "drain_timeout"?
+	want := `edge.yaml:4:5  error [unknown-key] unknown key "drain_timout" in listeners[0]; did you mean "drain_timeout"?
    2 | listeners:
    3 |   - address: :8080
 >  4 |     drain_timout: 30s
            ^
-edge.yaml:6:15 error  listeners[1].protocol: "htpp" is not one of: http, tcp
+edge.yaml:6:15 error [not-one-of] listeners[1].protocol: "htpp" is not one of: http, tcp
    4 |     drain_timout: 30s
    5 |   - address: :8081
 >  6 |     protocol: htpp
                      ^
-edge.yaml:7:20 error  listeners[1].drain_timeout: number 30 needs a unit, for example "30s"
+edge.yaml:7:20 error [needs-unit] listeners[1].drain_timeout: number 30 needs a unit, for example "30s"
    5 |   - address: :8081
    6 |     protocol: htpp
 >  7 |     drain_timeout: 30
@@ -127,7 +127,7 @@ edge.yaml:7:20 error  listeners[1].drain_timeout: number 30 needs a unit, for ex
 func TestFaultsAsJSON(t *testing.T) {
 	_, err := decode(t, "versoin: 1\n")
 	got, _ := json.Marshal(err)
-	want := `{"errors":[{"file":"edge.yaml","line":1,"col":1,"message":"unknown key \"versoin\"","suggestion":"version"}],"total":1}`
+	want := `{"errors":[{"file":"edge.yaml","line":1,"col":1,"code":"unknown-key","message":"unknown key \"versoin\"","suggestion":"version"}],"total":1}`
 	if string(got) != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -63,7 +63,7 @@ func step(n Node, path string) (next Node, rest string, ok bool) {
 	return n.items[best+1], strings.TrimPrefix(path[len(n.items[best].text):], "."), true
 }
 
-// Fault makes a fault about the value at a path, for Faults.Add.
+// Fault makes a fault about the value at a path, for Faults.Add: a BadValue, until another code is set.
 func (d *Document) Fault(path, format string, args ...any) Fault {
 	pos, _ := d.At(path)
 	return d.FaultAt(pos, path, format, args...)
@@ -72,7 +72,7 @@ func (d *Document) Fault(path, format string, args ...any) Fault {
 // FaultAt makes a fault about a place that is known.
 func (d *Document) FaultAt(pos Pos, path, format string, args ...any) Fault {
 	return Fault{
-		File: d.file.name, Line: pos.Line, Col: pos.Col, Path: path,
+		File: d.file.name, Line: pos.Line, Col: pos.Col, Path: path, Code: BadValue,
 		Message: fmt.Sprintf(format, args...), source: d.file,
 	}
 }

@@ -20,7 +20,7 @@ func Example() {
 	pos, _ := doc.At("listen")
 	fmt.Println(cfg.Listen, pos)
 	// Output:
-	// sluice.yaml:2:1 error  unknown key "tiemout"; did you mean "timeout"?
+	// sluice.yaml:2:1 error [unknown-key] unknown key "tiemout"; did you mean "timeout"?
 	//    1 | listen: :8080
 	// >  2 | tiemout: 30s
 	//        ^

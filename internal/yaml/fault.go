@@ -17,6 +17,7 @@ type Fault struct {
 	Line       int    `json:"line"`                 // from 1; 0 if the file as a whole is meant
 	Col        int    `json:"col"`                  // from 1, in characters
 	Path       string `json:"path,omitempty"`       // "listeners[0].timeout"; empty for the root
+	Code       Code   `json:"code"`                 // what kind of fault
 	Message    string `json:"message"`              // complete in itself, names the path where it helps
 	Suggestion string `json:"suggestion,omitempty"` // what was probably meant: "drain_timeout"
 
@@ -26,6 +27,12 @@ type Fault struct {
 // Error returns the fault on one line: "f.yaml:8:20: listen: ...".
 func (f Fault) Error() string {
 	return fmt.Sprintf("%s: %s", f.where(), f.text())
+}
+
+// Of returns the fault with another code.
+func (f Fault) Of(code Code) Fault {
+	f.Code = code
+	return f
 }
 
 func (f Fault) where() string {
@@ -65,7 +72,7 @@ func (f *Faults) AddError(file string, err error) {
 		f.Add(more.list...)
 		f.dropped += more.dropped
 	default:
-		f.Add(Fault{File: file, Message: err.Error()})
+		f.Add(Fault{File: file, Code: Unreadable, Message: err.Error()})
 	}
 }
 
@@ -113,10 +120,10 @@ func (p Place) File() string {
 	return p.file.name
 }
 
-// Fault makes a fault about the place.
+// Fault makes a fault about the place: a BadValue, until another code is set.
 func (p Place) Fault(format string, args ...any) Fault {
 	return Fault{
-		File: p.File(), Line: int(p.line), Col: int(p.col), Path: p.path,
+		File: p.File(), Line: int(p.line), Col: int(p.col), Path: p.path, Code: BadValue,
 		Message: fmt.Sprintf(format, args...), source: p.file,
 	}
 }

@@ -69,7 +69,7 @@ func notText(r rune) bool {
 
 func wholeFile(name, format string, args ...any) error {
 	f := &Faults{}
-	f.Add(Fault{File: name, Message: fmt.Sprintf(format, args...)})
+	f.Add(Fault{File: name, Code: Unreadable, Message: fmt.Sprintf(format, args...)})
 	return f
 }
 

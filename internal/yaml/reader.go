@@ -53,14 +53,17 @@ func (r *Reader) Index(i int) *Reader {
 	return &Reader{r.doc, r.faults, &crumb{r.path, "", i}}
 }
 
-// Fault reports a fault about n: "path: message".
-func (r *Reader) Fault(n Node, format string, args ...any) {
+// Fault reports a BadValue about n: "path: message".
+func (r *Reader) Fault(n Node, format string, args ...any) { r.FaultOf(BadValue, n, format, args...) }
+
+// FaultOf is Fault with another code.
+func (r *Reader) FaultOf(code Code, n Node, format string, args ...any) {
 	path := r.Path()
 	if path != "" {
 		format = "%s: " + format
 		args = slices.Insert(args, 0, any(path))
 	}
-	r.faults.Add(r.doc.FaultAt(n.Pos(), path, format, args...))
+	r.faults.Add(r.doc.FaultAt(n.Pos(), path, format, args...).Of(code))
 }
 
 // Unknown reports a word that is not among those known here, with the nearest of them:
@@ -72,7 +75,10 @@ func (r *Reader) Unknown(what string, n Node, known []string) {
 		in = " in " + path
 	}
 	f := r.doc.FaultAt(n.Pos(), path, "unknown %s %q%s", what, clip(n.text), in)
-	f.Suggestion = Nearest(n.text, known)
+	f.Code, f.Suggestion = UnknownWord, Nearest(n.text, known)
+	if what == "key" {
+		f.Code = UnknownKey
+	}
 	r.faults.Add(f)
 }
 
@@ -85,9 +91,9 @@ func (r *Reader) Expect(n Node, kind Kind) bool {
 		return true
 	}
 	if kind == String && (n.kind == Number || n.kind == Bool) {
-		r.Fault(n, "%s where a string is expected; write %q", n.describe(), n.text)
+		r.FaultOf(WrongType, n, "%s where a string is expected; write %q", n.describe(), n.text)
 		return false
 	}
-	r.Fault(n, "%s where a %s is expected", n.describe(), kind)
+	r.FaultOf(WrongType, n, "%s where a %s is expected", n.describe(), kind)
 	return false
 }

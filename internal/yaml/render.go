@@ -43,10 +43,10 @@ func (s *source) line(n int) (string, bool) {
 	return strings.TrimSuffix(s.text[s.lines[n-1]:end], "\r"), true
 }
 
-// Error returns the full report: each fault with its place, and the first of them
+// Error returns the full report: each fault with its place and code, and the first of them
 // with an excerpt and a caret.
 //
-//	edge.yaml:4:5 error  unknown key "drain_timout" in listeners[0]; did you mean "drain_timeout"?
+//	edge.yaml:4:5 error [unknown-key] unknown key "drain_timout" in listeners[0]; did you mean "drain_timeout"?
 //	   3 |   - address: :8080
 //	>  4 |     drain_timout: 30s
 //	           ^
@@ -59,7 +59,7 @@ func (f *Faults) Error() string {
 		width = max(width, len(x.where()))
 	}
 	for i, x := range list {
-		fmt.Fprintf(&b, "%-*s error  %s\n", width, x.where(), x.text())
+		fmt.Fprintf(&b, "%-*s error [%s] %s\n", width, x.where(), x.Code, x.text())
 		if i < maxExcerpts {
 			x.excerpt(&b)
 		}

@@ -16,7 +16,7 @@ func (r *Reader) duration(n Node, v reflect.Value) {
 		v.SetInt(0)
 		return
 	case n.kind == Number:
-		r.Fault(n, "number %s needs a unit, for example \"%ss\"", n.text, n.text)
+		r.FaultOf(NeedsUnit, n, "number %s needs a unit, for example \"%ss\"", n.text, n.text)
 		return
 	case !r.Expect(n, String):
 		return
@@ -26,9 +26,9 @@ func (r *Reader) duration(n Node, v reflect.Value) {
 	case err == nil && d >= 0:
 		v.SetInt(int64(d))
 	case err == nil:
-		r.Fault(n, "%s is negative", n.describe())
+		r.FaultOf(OutOfRange, n, "%s is negative", n.describe())
 	case onlyDigits(n.text):
-		r.Fault(n, "number %s needs a unit, for example \"%ss\"", n.text, n.text)
+		r.FaultOf(NeedsUnit, n, "number %s needs a unit, for example \"%ss\"", n.text, n.text)
 	default:
 		r.Fault(n, "%s is not a duration such as \"30s\", \"1m30s\" or \"250ms\"", n.describe())
 	}
@@ -62,7 +62,7 @@ func (r *Reader) size(n Node, v reflect.Value) {
 		v.SetInt(0)
 		return
 	case n.kind == Number:
-		r.Fault(n, "number %s needs a unit, for example \"%sMiB\"", n.text, n.text)
+		r.FaultOf(NeedsUnit, n, "number %s needs a unit, for example \"%sMiB\"", n.text, n.text)
 		return
 	case !r.Expect(n, String):
 		return
@@ -72,7 +72,7 @@ func (r *Reader) size(n Node, v reflect.Value) {
 		return
 	}
 	if onlyDigits(n.text) {
-		r.Fault(n, "number %s needs a unit, for example \"%sMiB\"", n.text, n.text)
+		r.FaultOf(NeedsUnit, n, "number %s needs a unit, for example \"%sMiB\"", n.text, n.text)
 		return
 	}
 	r.Fault(n, "%s is not a size such as \"64KiB\" or \"10MiB\"", n.describe())

@@ -20,6 +20,9 @@ func Reasons() []string {
 	return names
 }
 
+// Errors lists the closed set itself, for documentation. They are not to be changed.
+func Errors() []*Error { return append([]*Error(nil), allErrors[:]...) }
+
 // The errors. A response parser reports the same ones with Status 502 (see badResponse).
 var (
 	errRequestLine    = &Error{400, "request_line", "the request line is not: method, one space, target, one space, version"}
