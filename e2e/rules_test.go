@@ -123,6 +123,29 @@ func TestMetricsPassPromtool(t *testing.T) {
 	}
 }
 
+// TestLingerAfterACut: what a drain cut is known when its time is over, and the last scrape has time of its own.
+func TestLingerAfterACut(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := serve(t, up, setup{drain: "{timeout: 1s, idle_close: 300ms, linger: 20s}", extra: "platform: {stop_timeout: 45s}"})
+	begin(t, s.web, get("/slow?d=60s"))
+	eventually(t, "the request is upstream", func() bool { return len(up.log("/slow")) == 1 })
+	s.signal(t, syscall.SIGTERM)
+	var last string
+	eventually(t, "a scrape that sees the end of the drain", func() bool {
+		_, last = s.probe(t, "/metrics")
+		return strings.Contains(last, `sluice_drain_duration_seconds_count{outcome="cut"} 1`)
+	})
+	for _, want := range []string{"sluice_drain_requests_interrupted_total 1", `sluice_drain_connections_closed_total{outcome="cut"} 1`} {
+		if !strings.Contains(last, "\n"+want) {
+			t.Errorf("the last scrape does not say %s", want)
+		}
+	}
+	if code := s.exit(t, patience); code != 3 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestLinger: with drain.linger the probes listener waits for one scrape, which sees the final
 // numbers, and no longer.
 func TestLinger(t *testing.T) {
