@@ -30,6 +30,7 @@ func (s *Server) pages(still func(*http.Request) bool) http.Handler {
 	m.HandleFunc("GET /drain/watch", s.getWatch)
 	m.HandleFunc("GET /drain/forecast", s.getForecast)
 	m.HandleFunc("GET /policy", s.getPolicy)
+	m.HandleFunc("GET /refusals/{id}", s.getRefusal)
 	m.HandleFunc("GET /receipt", s.getReceipt)
 	m.HandleFunc("POST /reload", s.postReload)
 	m.HandleFunc("POST /upgrade", s.postUpgrade)
@@ -58,6 +59,7 @@ POST /drain/ack     balancers have stopped sending: end the lame duck
 GET  /drain/watch   both of the above (?max=100, ?peers=1)
 GET  /drain/forecast  what a drain would cut (?at=10s,30s,60s)
 GET  /policy        version in force, and the one kept out
+GET  /refusals/ID   a request that routes or rules refused lately (?peers=1)
 GET  /receipt       the account of the last drain (?peers=1)
 POST /upgrade       start a successor from the program's file; GET says how it goes
 GET  /generations   this process, and those that drain still

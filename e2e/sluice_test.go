@@ -36,6 +36,7 @@ type setup struct {
 	ofWeb    string // more keys of the listener web: ", max_connections: 3"
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	doors    string // more listeners, a line each
+	known    string // more of authenticate: ", jwt: [...]"
 	env      []string
 	access   bool // the access log is read
 	confined confinement
@@ -66,7 +67,7 @@ func prepare(t *testing.T, c setup) string {
 	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q%s}\n- {name: raw, address: %q, protocol: tcp%s}\n%s",
 		cmp.Or(c.web, "127.0.0.1:0"), c.ofWeb, cmp.Or(c.raw, "127.0.0.1:0"), c.ofRaw, c.doors)
 	fmt.Fprintf(&b, "policy: {dir: %q, poll: %s}\n", filepath.Join(dir, "policy"), cmp.Or(c.poll, "1s"))
-	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}}\n", filepath.Join(dir, "keys.yaml"))
+	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}%s}\n", filepath.Join(dir, "keys.yaml"), c.known)
 	for _, section := range []struct{ name, value, usual string }{
 		{"lame_duck", c.lameDuck, shortDuck}, {"drain", c.drain, shortDrain},
 	} {

@@ -75,7 +75,7 @@ without losing one request, and says in a receipt what became of each.
 		SilenceErrors: true,
 	}
 	runGroup(root)
-	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newDrain(), newReload(), newUpgrade(), newListenExec(), newDoctor(),
+	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newWhy(), newDrain(), newReload(), newUpgrade(), newListenExec(), newDoctor(),
 		newPolicy(), newVersion())
 	return root
 }

@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"proxy":                       {"proxy/...", "authz", "authz/policy", "drain", "internal/synshed"},
 	"proxy/engine/...":            {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
 	"authz/...":                   {"authz", "internal/yaml"},
+	"authz/policy":                {"authz", "authz/policy/celexpr", "internal/yaml"},
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
