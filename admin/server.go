@@ -27,8 +27,8 @@ type Config struct {
 	// Address is a loopback host:port or unix:/path (default "127.0.0.1:9901"). Any
 	// other address is refused without TokenFile.
 	Address string
-	// TokenFile holds the token that every request must then carry. It is read again
-	// when it changes. Empty: reading needs none; anything else is refused, except on a
+	// TokenFile holds the token that every request must then carry, but for the files of
+	// the dashboard, which hold nothing. It is read again when it changes. Empty: reading needs none; anything else is refused, except on a
 	// unix socket, whose file mode (0600) protects it.
 	TokenFile string
 	// Build says what runs.

@@ -188,7 +188,7 @@ type Probes struct {
 // Admin is the private listener.
 type Admin struct {
 	Address   string `yaml:"address"`    // loopback host:port, or unix:/path (mode 0600)
-	TokenFile string `yaml:"token_file"` // token for every request; without it a loopback address only reads, and any other but a unix socket is refused
+	TokenFile string `yaml:"token_file"` // token for every request but for the files of the dashboard; without it a loopback address only reads, and any other but a unix socket is refused
 }
 
 // Engine is what moves the bytes.

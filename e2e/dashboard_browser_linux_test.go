@@ -74,14 +74,24 @@ func TestDashboardInABrowser(t *testing.T) {
 	d.await("document.querySelector('#word').textContent", "Serving")
 	d.await("document.querySelector('#said').textContent", "The drain is taken back.")
 
+	var crowd []net.Conn
+	for range 60 {
+		crowd = append(crowd, dial(t, s.web))
+	}
 	s.signal(t, syscall.SIGTERM)
 	d.await("document.querySelector('#word').textContent", "Lame duck")
 	d.act("ack", "End the lame duck?")
 	d.await("document.querySelector('#word').textContent", "Draining")
 	stopLoad()
+	d.holds("those first that are waited for, and how many more there are", "document.querySelectorAll('#holder-rows tr').length === 8 && document.querySelector('#board-rest').textContent === 'and 55 more: 55 handshake'")
+	d.holds("idle ones are closed sooner", "[...document.querySelectorAll('#holder-rows tr')].at(-1).textContent.includes('closed as idle within')")
+	d.visible("said", false) // for a while only
+	d.looks("crowd", 320, 1280)
+	for _, w := range crowd {
+		_ = w.Close()
+	}
 	d.holds("the board says who holds it", "document.querySelector('#h-board').textContent === 'Who holds the drain' && document.querySelectorAll('#holder-rows tr').length === 3")
 	d.holds("there is a bar for the deadline", "document.querySelector('#bar-deadline')?.value > 0 && document.querySelector('#bar-gone')?.max >= 3")
-	d.visible("said", false) // for a while only
 	d.looks("draining", 320, 1280, 3840)
 	if got := d.eval("document.title"); !strings.HasPrefix(got, "Draining 3 connections") {
 		t.Errorf("the title is %q", got)

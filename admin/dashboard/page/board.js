@@ -6,22 +6,33 @@ import {leftOf} from "./state.js";
 
 const stopping = ["lame_duck", "draining"];
 
-// while nothing stops, only what a drain would wait for long is worth a line.
+// While nothing stops, only what a drain would wait for long is worth a line; and of what is
+// idle, which a rule will close, a few are enough.
 const longAlready = 1000; // ms
+const maxIdle = 5, maxBefore = 10;
+
+const busy = c => c.class === "active" || c.class === "tunnel";
+
+function choose(all, stops) {
+  if (!stops) return all.filter(c => busy(c) && c.class_ms >= longAlready).slice(0, maxBefore);
+  let idle = 0;
+  return all.filter(c => busy(c) || ++idle <= maxIdle);
+}
 
 export function drawBoard(look, close) {
   const d = look.status.drain, stops = stopping.includes(d.state), h = look.holders;
   const all = h.connections || [];
-  const shown = stops ? all : all.filter(c => (c.class === "active" || c.class === "tunnel") && c.class_ms >= longAlready).slice(0, 10);
+  const shown = choose(all, stops);
   text($("h-board"), d.state === "draining" ? "Who holds the drain" : "Who would hold a drain");
   text($("board-text"), sentence(d.state, h.total, shown.length));
   show($("holders"), shown.length > 0);
   const held = document.activeElement?.closest?.("#holder-rows tr");
   keyed($("holder-rows"), shown, c => c.id, c => line(c, close), (tr, c) => fill(tr, c, look));
   if (held && !held.isConnected) $("h-board").focus({preventScroll: true}); // it is gone, and with it the button
-  const rest = total(h.total) - shown.length;
-  show($("board-rest"), stops && rest > 0);
-  text($("board-rest"), "and " + plural(rest, "connection") + " more");
+  const rest = {...h.total};
+  for (const c of shown) rest[c.class] = Math.max(0, rest[c.class] - 1);
+  show($("board-rest"), stops && total(rest) > 0);
+  text($("board-rest"), "and " + plural(total(rest), "more", "more") + ": " + classes(rest));
 }
 
 function sentence(state, n, shown) {
