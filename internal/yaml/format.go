@@ -9,27 +9,51 @@ import (
 // one space behind ':', '-' and ',', none inside brackets, no more than one empty line together, none
 // at the ends, no space at the end of a line, LF. Words, quotes, order and comments stay as they are,
 // and so do the lines of texts and brackets that take several. What it returns says the same as src:
-// both are read and compared, and where they differ, or where src is written in a way that
-// it does not know (a key behind "?", a lone CR), the error says so. Formatting again changes nothing.
+// both are read and compared, and differ in white space alone. Where they would not, or where src is written in a way that
+// it does not know (a key behind "?", a lone CR), the error says so. Formatting again changes nothing: that is tried, too.
 // The error is a *Faults, also where src is not readable.
 func Format(name string, src []byte, limits Limits) ([]byte, error) {
 	before, err := Parse(name, src, limits)
 	if err != nil {
 		return nil, err
 	}
-	text, ended := strings.CutSuffix(strings.ReplaceAll(before.file.text, "\r\n", "\n"), "\n")
-	f := &layout{}
-	for i, line := range strings.Split(text, "\n") {
-		if strings.Contains(line, "\r") || !f.line(line) {
-			return nil, unknownLayout(before, i+1)
-		}
+	out, line := lay(before.file.text)
+	if line > 0 {
+		return nil, unknownLayout(before, line)
 	}
-	out := []byte(f.finish(ended))
-	after, err := Parse(name, out, limits)
+	after, err := Parse(name, []byte(out), limits)
 	if err != nil || !same(before.root, after.root) {
 		return nil, unknownLayout(before, 1)
 	}
-	return out, nil
+	if again, line := lay(out); line > 0 || again != out || !onlySpace(before.file.text, out) {
+		return nil, unknownLayout(before, 1)
+	}
+	return []byte(out), nil
+}
+
+// lay lays a text out, or returns the number of the first line that it does not know.
+func lay(text string) (out string, unknown int) {
+	text, ended := strings.CutSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+	f := &layout{}
+	for i, line := range strings.Split(text, "\n") {
+		if strings.Contains(line, "\r") || !f.line(line) {
+			return "", i + 1
+		}
+	}
+	return f.finish(ended), 0
+}
+
+// onlySpace reports whether two texts differ in white space alone: no comment was lost.
+func onlySpace(a, b string) bool {
+	bare := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if strings.ContainsRune(" \t\r\n", r) {
+				return -1
+			}
+			return r
+		}, s)
+	}
+	return bare(a) == bare(b)
 }
 
 func unknownLayout(d *Document, line int) error {

@@ -67,6 +67,9 @@ func formatted(t *testing.T, src string) {
 	if !same(before.root, after.root) {
 		t.Fatalf("it says something else:\n%s", once)
 	}
+	if !onlySpace(before.file.text, string(once)) {
+		t.Fatalf("more than white space was changed:\n%s", once)
+	}
 	twice, err := Format("f", once, limits)
 	if err != nil || !bytes.Equal(once, twice) {
 		t.Fatalf("once:\n%s\ntwice (%v):\n%s", once, err, twice)
@@ -80,6 +83,9 @@ func TestFormatRefuses(t *testing.T) {
 		if err == nil || out != nil || !strings.Contains(err.Error(), "f.yaml:") {
 			t.Errorf("%q: %q, %v", src, out, err)
 		}
+	}
+	if onlySpace("a # b", "a") || !onlySpace("a:   b # c", "a: b\n# c") {
+		t.Error("a comment may be lost")
 	}
 	if same(Node{kind: String, text: "1"}, Node{kind: Number, text: "1"}) || same(Node{kind: List, items: make([]Node, 1)}, Node{kind: List}) {
 		t.Error("the comparison takes anything for the same")
