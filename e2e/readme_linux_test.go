@@ -39,7 +39,7 @@ func TestReadmeIsTrue(t *testing.T) {
 	blocks := blocksOf("README.md", read(t, "../README.md"))
 	keys := blocksOf("docs/policy.md", read(t, "../docs/policy.md"))
 	for _, b := range append(blocks, keys...) {
-		r.file(b)
+		putFile(t, r.dir, b)
 	}
 	played := 0
 	for _, b := range blocks {
@@ -81,27 +81,6 @@ func newReader(t *testing.T) *reader {
 	r.env = append(os.Environ(), "PATH="+filepath.Join(r.dir, "bin")+":"+os.Getenv("PATH"), "SLUICE_LAME_DUCK_MIN=200ms", "SLUICE_LAME_DUCK_MAX=400ms",
 		"SLUICE_LAME_DUCK_QUIET=100ms", "SLUICE_UPGRADE_TAKE_BACK=300ms")
 	return r
-}
-
-// Files that a page shows are named by their first line: "# policy/app.yaml".
-var named = regexp.MustCompile(`^# (\S+\.yaml)\n`)
-
-// file writes a file that a page shows. Keys are those that README says to be in docs/policy.md.
-func (r *reader) file(b block) {
-	name := ""
-	if m := named.FindStringSubmatch(b.text); m != nil {
-		name = m[1]
-	} else if strings.HasPrefix(b.text, "keys:\n") {
-		name = "keys.yaml"
-	}
-	if b.lang != "yaml" || name == "" {
-		return
-	}
-	name = filepath.Join(r.dir, name)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		r.t.Fatal(err)
-	}
-	write(r.t, name, strings.ReplaceAll(b.text, "unix:/tmp/", "unix:"+r.dir+"/"))
 }
 
 // play runs one command. Servers run on while the commands behind them ask.
