@@ -102,11 +102,16 @@ func (c *collector) collectLastDrain(e emitter) {
 	}
 	e.value(lastDrainResidue, float64(residue))
 	if k := r.Kernel; k != nil {
-		for event, n := range map[string]uint64{
-			"out_rsts": k.OutRsts, "abort_on_close": k.AbortOnClose, "abort_on_data": k.AbortOnData,
-			"listen_overflows": k.ListenOverflows, "listen_drops": k.ListenDrops, "syncookies_sent": k.SyncookiesSent,
-		} {
+		for event, n := range kernelEvents(*k) {
 			e.value(lastDrainKernel, float64(n), event)
 		}
+	}
+}
+
+// kernelEvents gives the counts their labels.
+func kernelEvents(k drain.Witness) map[string]uint64 {
+	return map[string]uint64{
+		"out_rsts": k.OutRsts, "abort_on_close": k.AbortOnClose, "abort_on_data": k.AbortOnData,
+		"listen_overflows": k.ListenOverflows, "listen_drops": k.ListenDrops, "syncookies_sent": k.SyncookiesSent,
 	}
 }

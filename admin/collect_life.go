@@ -13,7 +13,7 @@ func (c *collector) collectLife(e emitter) {
 	}
 	e.flag(ready, c.s.Health != nil && s.Verdict(health.Ready).OK)
 	for _, check := range s.Checks {
-		for _, status := range []health.Status{health.Starting, health.Running, health.Degraded, health.Terminating, health.Failed} {
+		for _, status := range statuses() {
 			e.flag(checkStatus, status == check.Status, check.Name, statusLabel(status))
 		}
 		e.value(checkSince, unix(check.Since), check.Name)
@@ -22,6 +22,11 @@ func (c *collector) collectLife(e emitter) {
 	for edge, n := range c.edges.counts {
 		e.value(lifecycleTransitions, float64(n), edge.from.Label(), edge.to.Label())
 	}
+}
+
+// statuses are the values of the label status.
+func statuses() []health.Status {
+	return []health.Status{health.Starting, health.Running, health.Degraded, health.Terminating, health.Failed}
 }
 
 // statusLabel is a status as the lifecycle's labels are written: in snake_case.

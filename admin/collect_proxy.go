@@ -120,7 +120,7 @@ func (c *collector) collectRequests(e emitter, requests []proxy.RequestStats) {
 	sums := make(map[requestLabels]*proxy.RequestStats)
 	for i := range requests {
 		r := &requests[i]
-		k := requestLabels{r.Method, other, "_none"}
+		k := requestLabels{r.Method, other, noRoute}
 		if r.Status != 0 {
 			k.status = strconv.Itoa(r.Status)
 		}

@@ -32,7 +32,7 @@ func NewControl(s *Server) *Control {
 	c := &Control{server: s, name: "@sluice-control-" + rand.Text(), secret: rand.Text()}
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /final", c.final)
-	pages.Handle("/", s.pages())
+	pages.Handle("/", s.pages(nil)) // who knows the secret knows it for good
 	c.web = newWeb("control", c.guarded(pages), DefaultMaxConnections, s.cfg.Failed, s.cfg.Log)
 	return c
 }
@@ -95,8 +95,11 @@ func (c *Control) LameDuck() {}
 // Drain implements lifecycle.Service: it answers on until Close.
 func (c *Control) Drain(context.Context) error { return nil }
 
-// Close ends it. The final account has half a second to get out.
-func (c *Control) Close() error { return c.web.close() }
+// Close ends it. The final account has half a second to get out; dashboards end at once.
+func (c *Control) Close() error {
+	c.server.streams.Close()
+	return c.web.close()
+}
 
 // jsonRequest makes a request; in is nil for none.
 func jsonRequest(ctx context.Context, method, url string, in any) (*http.Request, error) {

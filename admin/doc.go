@@ -1,7 +1,8 @@
 // Package admin is the two listeners that are not traffic.
 //
 // [Probes] is open and read-only: probes and /metrics, no peer and no identity.
-// [Server] is private: status, connections, drain, policy, reload, the receipt, pprof.
+// [Server] is private: status, connections, drain, policy, reload, the receipt, pprof, and
+// the dashboard that shows them.
 // [Client] talks to a Server.
 //
 //	registry := health.NewRegistry(health.Config{})
@@ -21,7 +22,9 @@
 // The private server denies by default: who is not on its unix socket needs the token for
 // anything but reading, and for reading too where one is configured or the address is
 // not loopback. Requests from web pages are refused (an Origin, a cross-site fetch, a
-// Host that is not this one), so that a page in the operator's browser cannot drain.
+// Host that is not this one), so that a page in the operator's browser cannot drain; but
+// for our own, the dashboard, whose Origin is the Host that it asks. Its files need no
+// token, because they hold nothing; its events do.
 //
 // Metrics are read from Stats at scrape time, never counted twice; every name is a stable
 // contract, listed in docs/metrics.md. Labels come from closed sets, or from

@@ -40,14 +40,19 @@ func (s *Server) connections(w http.ResponseWriter, r *http.Request) (c Connecti
 			return c, false
 		}
 	}
+	return s.holders(r.Context(), n, showPeers(r)), true
+}
+
+// holders looks at the first n. The hook must be there.
+func (s *Server) holders(ctx context.Context, n int, peers bool) Connections {
 	v := s.cfg.Hooks.View(n)
-	s.addDetail(r.Context(), v.Holders)
-	c = Connections{At: v.At, Total: v.Total, Groups: v.Groups, Holders: v.Holders}
-	if !showPeers(r) {
+	s.addDetail(ctx, v.Holders)
+	c := Connections{At: v.At, Total: v.Total, Groups: v.Groups, Holders: v.Holders}
+	if !peers {
 		c.Holders = drain.Receipt{Cut: c.Holders}.PeersHashed(s.key).Cut
 		c.PeersHashed = true
 	}
-	return c, true
+	return c
 }
 
 // detailTimeout bounds the wait for loops that are busy: a look must answer at once, with

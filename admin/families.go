@@ -1,14 +1,7 @@
 package admin
 
-import (
-	"fmt"
-	"strings"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
-
 // The names, types and labels of metrics are a stable contract: what stands here changes
-// only with a line in the changelog. docs/metrics.md is generated from it.
+// only with a line in the changelog. docs/metrics.md is generated from it (reference.go).
 
 // family is the description of one metric.
 type family struct {
@@ -225,98 +218,4 @@ var families = [numFamilies]family{
 	reloadOK:   {"sluice_config_last_reload_successful", gauge, "Whether the last reload was successful; 1 before the first.", nil},
 	logLost:    {"sluice_log_lines_lost_total", counter, "Lines of a log that were lost: its reader was too slow, or a write failed.", []string{"log", "reason"}},
 	reloadTime: {"sluice_config_last_reload_success_timestamp_seconds", gauge, "Unix time of the last successful reload; 0 before the first.", nil},
-}
-
-// emitter sends the values of one scrape.
-type emitter struct {
-	ch    chan<- prometheus.Metric
-	descs *[numFamilies]*prometheus.Desc
-}
-
-// value sends a gauge or counter.
-func (e emitter) value(f id, v float64, labels ...string) {
-	typ := prometheus.GaugeValue
-	if families[f].kind == counter {
-		typ = prometheus.CounterValue
-	}
-	m, err := prometheus.NewConstMetric(e.descs[f], typ, v, valid(labels)...)
-	e.send(f, m, err)
-}
-
-// flag sends 1 or 0.
-func (e emitter) flag(f id, b bool, labels ...string) {
-	v := 0.0
-	if b {
-		v = 1
-	}
-	e.value(f, v, labels...)
-}
-
-// observed sends a histogram.
-func (e emitter) observed(f id, h tally, labels ...string) {
-	cumulative := make(map[float64]uint64, len(h.bounds))
-	n := uint64(0)
-	for i, bound := range h.bounds {
-		n += h.counts[i]
-		cumulative[bound] = n
-	}
-	n += h.counts[len(h.bounds)]
-	m, err := prometheus.NewConstHistogram(e.descs[f], n, h.sum, cumulative, valid(labels)...)
-	e.send(f, m, err)
-}
-
-func (e emitter) send(f id, m prometheus.Metric, err error) {
-	if err != nil { // the scrape goes on without it, and says so
-		m = prometheus.NewInvalidMetric(e.descs[f], err)
-	}
-	e.ch <- m
-}
-
-// valid makes label values UTF-8: one that is not would spoil the whole scrape.
-func valid(labels []string) []string {
-	for i, l := range labels {
-		labels[i] = strings.ToValidUTF8(l, "?")
-	}
-	return labels
-}
-
-// tally is a histogram in the making. counts has one more than bounds: what is above.
-type tally struct {
-	bounds []float64
-	counts []uint64
-	sum    float64
-}
-
-func newTally(bounds []float64) tally {
-	return tally{bounds: bounds, counts: make([]uint64, len(bounds)+1)}
-}
-
-// observe counts one value.
-func (h *tally) observe(v float64) {
-	i := 0
-	for i < len(h.bounds) && v > h.bounds[i] {
-		i++
-	}
-	h.counts[i]++
-	h.sum += v
-}
-
-// document renders the contract for docs/metrics.md.
-func document() string {
-	var b strings.Builder
-	b.WriteString("# Metrics\n\n" +
-		"Served as `/metrics` by the probes listener until the process ends. Names, types and labels are a stable contract;\n" +
-		"this page is generated from the code (`go test ./admin -run Golden -update`). The metrics of the Go runtime (`go_*`)\n" +
-		"and of the process (`process_*`) are there as well.\n\n" +
-		fmt.Sprintf("No label ever carries a host, path, user or address. Routes and clusters carry their names from the policy; beyond\n"+
-			"%d of them the rest is `_other`. Requests that matched no route are `_none`.\n\n", maxNames) +
-		"| name | type | labels | meaning |\n|---|---|---|---|\n")
-	for _, f := range families {
-		labels := "-"
-		if len(f.labels) > 0 {
-			labels = "`" + strings.Join(f.labels, "` `") + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | %v | %s | %s |\n", f.name, f.kind, labels, f.help)
-	}
-	return b.String()
 }

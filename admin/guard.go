@@ -27,16 +27,34 @@ func (g guard) check(r *http.Request) *refusal {
 	if why := g.fromAPage(r); why != "" {
 		return &refusal{http.StatusForbidden, why}
 	}
-	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
+	case !g.lets(r.Method):
+		return &refusal{http.StatusForbidden, "this takes a token, or a unix socket; set admin.token_file or admin.address"}
 	case g.token != nil:
 		return g.checkToken(r)
-	case g.place.unix != "": // the mode of the file says who may
-		return nil
-	case reading && g.place.loopback():
+	}
+	return nil
+}
+
+// lets reports whether anybody may do that here, with the token if there is one.
+func (g guard) lets(method string) bool {
+	if g.token != nil || g.place.unix != "" { // the mode of the socket's file says who may
+		return true
+	}
+	return (method == http.MethodGet || method == http.MethodHead) && g.place.loopback()
+}
+
+// checkFile returns why a file of the dashboard is not given; nil: it is. These hold
+// nothing, so that no token is asked for, and a link to them may stand anywhere; but only
+// to be followed, not to be loaded into somebody's page.
+func (g guard) checkFile(r *http.Request) *refusal {
+	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document" && g.isHere(r.Host) {
 		return nil
 	}
-	return &refusal{http.StatusForbidden, "this takes a token, or a unix socket; set admin.token_file or admin.address"}
+	if why := g.fromAPage(r); why != "" {
+		return &refusal{http.StatusForbidden, why}
+	}
+	return nil
 }
 
 // checkToken asks for the bearer token (RFC 6750 section 2.1).
@@ -57,10 +75,11 @@ func (g guard) checkToken(r *http.Request) *refusal {
 	return nil
 }
 
-// fromAPage says why a request may come from a web page in somebody's browser. Reading is
-// refused as well: a page that rebinds its name to this address could read the answer.
+// fromAPage says why a request may come from a web page in somebody's browser that is not
+// ours. Reading is refused as well: a page that rebinds its name to this address could read
+// the answer.
 func (g guard) fromAPage(r *http.Request) string {
-	if len(r.Header.Values("Origin")) > 0 {
+	if len(r.Header.Values("Origin")) > 0 && !g.ownPage(r) {
 		return "requests of web pages are refused (Origin)"
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {
@@ -68,11 +87,26 @@ func (g guard) fromAPage(r *http.Request) string {
 	default:
 		return "requests of web pages are refused (Sec-Fetch-Site)"
 	}
-	if g.place.unix == "" && !g.isThis(r.Host) {
+	if !g.isHere(r.Host) {
 		return "the Host of the request is not this server (see admin.address)"
 	}
 	return ""
 }
+
+// ownPage reports whether a request comes from a page that this server gave out, the
+// dashboard: its origin (RFC 6454 section 6.2) is the Host that is asked, and that names
+// this server, also where a unix socket is forwarded to a port. A name that was rebound
+// names nobody.
+func (g guard) ownPage(r *http.Request) bool {
+	origin := r.Header.Values("Origin")
+	if len(origin) != 1 || !g.isThis(r.Host) {
+		return false
+	}
+	return origin[0] == "http://"+r.Host || origin[0] == "https://"+r.Host
+}
+
+// isHere reports whether a Host may be asked for here: a unix socket has no name.
+func (g guard) isHere(host string) bool { return g.place.unix != "" || g.isThis(host) }
 
 // isThis reports whether a Host names this server: an address of loopback, localhost, or
 // the host of admin.address. The port may differ, as behind a forwarded one.

@@ -152,8 +152,12 @@ func unix(t time.Time) float64 {
 // maxNames bounds the values of a label that configuration chooses.
 const maxNames = 1000
 
-// other is the value of such a label for everything beyond the bound.
-const other = "_other"
+// other is the value of such a label for everything beyond the bound, and noRoute that of
+// http_route for requests that matched none.
+const (
+	other   = "_other"
+	noRoute = "_none"
+)
 
 // names gives each of the first maxNames names a label of its own, for good: a counter
 // that moved to another label would go back. The zero value is empty.

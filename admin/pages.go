@@ -16,9 +16,11 @@ const (
 	maxProfile    = 20               // seconds; less than writeTimeout for the same reason
 )
 
-// pages routes to what there is.
-func (s *Server) pages() http.Handler {
+// pages routes to what there is. still says whether a caller who was let in once may go on
+// looking; nil: always.
+func (s *Server) pages(still func(*http.Request) bool) http.Handler {
 	m := http.NewServeMux()
+	m.HandleFunc("GET /dashboard/events", s.events(still))
 	m.HandleFunc("GET /{$}", index)
 	m.HandleFunc("GET /status", s.getStatus)
 	m.HandleFunc("GET /connections", s.getConnections)
@@ -28,6 +30,7 @@ func (s *Server) pages() http.Handler {
 	m.HandleFunc("GET /drain/watch", s.getWatch)
 	m.HandleFunc("GET /drain/forecast", s.getForecast)
 	m.HandleFunc("GET /policy", s.getPolicy)
+	m.HandleFunc("GET /refusals/{id}", s.getRefusal)
 	m.HandleFunc("GET /receipt", s.getReceipt)
 	m.HandleFunc("POST /reload", s.postReload)
 	m.HandleFunc("POST /upgrade", s.postUpgrade)
@@ -46,6 +49,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, `sluice admin
 
+GET  /dashboard/    all of this in a browser
 GET  /status        state, checks, policy, drain, counts
 GET  /connections   who holds the drain, or would (?max=100, ?peers=1)
 GET  /drain         how the drain goes
@@ -55,6 +59,7 @@ POST /drain/ack     balancers have stopped sending: end the lame duck
 GET  /drain/watch   both of the above (?max=100, ?peers=1)
 GET  /drain/forecast  what a drain would cut (?at=10s,30s,60s)
 GET  /policy        version in force, and the one kept out
+GET  /refusals/ID   a request that routes or rules refused lately (?peers=1)
 GET  /receipt       the account of the last drain (?peers=1)
 POST /upgrade       start a successor from the program's file; GET says how it goes
 GET  /generations   this process, and those that drain still
@@ -69,7 +74,7 @@ func (s *Server) getStatus(w http.ResponseWriter, _ *http.Request) {
 		missing(w)
 		return
 	}
-	reply(w, http.StatusOK, s.status())
+	reply(w, http.StatusOK, s.status(read(s.cfg.Hooks.Proxy)))
 }
 
 func (s *Server) getPolicy(w http.ResponseWriter, _ *http.Request) {

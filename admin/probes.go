@@ -246,10 +246,15 @@ func (p *Probes) Admit() error { return nil }
 // LameDuck implements lifecycle.Service.
 func (p *Probes) LameDuck() {}
 
+// Linger implements lifecycle.Lingerer: the last scrape has time of its own. Of what the drain was given nothing may be
+// left, and then above all somebody should see what it cut.
+func (p *Probes) Linger() time.Duration { return max(0, p.cfg.Linger) }
+
 // Drain closes nothing. With Linger it waits for a scrape that sees the final numbers:
-// it is the last to drain, so they are final. ctx ends that as well.
+// it is the last to drain, so they are final. ctx ends that as well. Where a successor
+// answers at this address no scrape can come.
 func (p *Probes) Drain(ctx context.Context) error {
-	if p.cfg.Linger <= 0 || ctx.Err() != nil {
+	if p.cfg.Linger <= 0 || ctx.Err() != nil || p.isYielded() {
 		return nil
 	}
 	p.mu.Lock()

@@ -132,16 +132,19 @@ func TestLinger(t *testing.T) {
 		linger   time.Duration
 		scrapeAt time.Duration // 0: never
 		budget   time.Duration
+		yielded  bool
 		want     time.Duration
 	}{
-		{"none", 0, 0, time.Minute, 0},
-		{"nobody scrapes", 5 * time.Second, 0, time.Minute, 5 * time.Second},
-		{"a scrape ends it", 5 * time.Second, 2 * time.Second, time.Minute, 2 * time.Second},
-		{"the budget ends it", 5 * time.Second, 0, time.Second, time.Second},
-		{"no budget is left", 5 * time.Second, 0, -time.Second, 0},
+		{"none", 0, 0, time.Minute, false, 0},
+		{"nobody scrapes", 5 * time.Second, 0, time.Minute, false, 5 * time.Second},
+		{"a scrape ends it", 5 * time.Second, 2 * time.Second, time.Minute, false, 2 * time.Second},
+		{"the budget ends it", 5 * time.Second, 0, time.Second, false, time.Second},
+		{"no budget is left", 5 * time.Second, 0, -time.Second, false, 0},
+		{"a successor is scraped", 5 * time.Second, 0, time.Minute, true, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := NewProbes(ProbesConfig{Health: health.NewRegistry(health.Config{}), Metrics: metrics, Linger: w.linger})
+			p.setYielded(w.yielded)
 			h := p.handler()
 			h.ServeHTTP(nil, &http.Request{Method: "GET", URL: mustURL("/metrics")}) // earlier ones do not count
 			if w.scrapeAt > 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"github.com/sluiceproxy/sluice/admin/dashboard"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -26,8 +27,8 @@ type Config struct {
 	// Address is a loopback host:port or unix:/path (default "127.0.0.1:9901"). Any
 	// other address is refused without TokenFile.
 	Address string
-	// TokenFile holds the token that every request must then carry. It is read again
-	// when it changes. Empty: reading needs none; anything else is refused, except on a
+	// TokenFile holds the token that every request must then carry, but for the files of
+	// the dashboard, which hold nothing. It is read again when it changes. Empty: reading needs none; anything else is refused, except on a
 	// unix socket, whose file mode (0600) protects it.
 	TokenFile string
 	// Build says what runs.
@@ -54,6 +55,7 @@ type Hooks struct {
 	Tracker      func() drain.Stats                                               // drain.Tracker.Stats
 	View         func(max int) drain.View                                         // drain.Tracker.View
 	Detail       func(ctx context.Context, refs []uint64) map[uint64]proxy.Detail // proxy.Core.Look; nil: none
+	Refusal      func(ctx context.Context, id string) *proxy.Refusal              // proxy.Core.Refusal
 	Forecast     func(budgets []time.Duration) drain.Forecast                     // drain.Tracker.Forecast
 	Evict        func(id uint64) (found bool)                                     // drain.Tracker.Evict
 	Receipt      func() (r drain.Receipt, ok bool)                                // the last one; false: there is none yet
@@ -82,6 +84,9 @@ type Server struct {
 	guard guard
 	web   *web
 	key   []byte // of hashed peers: the same client is the same word while we live
+
+	files   *dashboard.Files
+	streams *dashboard.Streams
 
 	mu      sync.Mutex // guards address
 	address net.Addr
@@ -115,16 +120,27 @@ func NewServer(cfg Config) (*Server, error) {
 	if _, err := rand.Read(s.key); err != nil {
 		panic("BUG: crypto/rand never fails: " + err.Error())
 	}
+	s.files, s.streams = dashboard.NewFiles(g.token != nil), dashboard.NewStreams(dashboard.Config{Look: s.look})
 	s.web = newWeb("admin", s.handler(), DefaultMaxConnections, cfg.Failed, cfg.Log)
 	return s, nil
 }
 
-// handler guards every page.
+// handler guards every page. The files of the dashboard hold nothing, and a browser has no
+// token when it asks for them.
 func (s *Server) handler() http.Handler {
-	pages := s.pages()
+	pages := s.pages(func(r *http.Request) bool { return s.guard.check(r) == nil })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if no := s.guard.check(r); no != nil {
+		isFile := s.files.Has(r)
+		check := s.guard.check
+		if isFile {
+			check = s.guard.checkFile
+		}
+		if no := check(r); no != nil {
 			refuse(w, no.code, no.text)
+			return
+		}
+		if isFile {
+			s.files.ServeHTTP(w, r)
 			return
 		}
 		pages.ServeHTTP(w, r)
@@ -182,8 +198,11 @@ func (s *Server) Place() string {
 func (s *Server) Admit() error { return nil }
 
 // Yield says that somebody else answers at this address now: connections end with the
-// answer under way. Resume undoes that.
-func (s *Server) Yield() { s.web.yield(true) }
+// answer under way, and dashboards at once. Resume undoes that.
+func (s *Server) Yield() {
+	s.web.yield(true)
+	s.streams.End(dashboard.HandedOver)
+}
 
 // Resume undoes Yield.
 func (s *Server) Resume() { s.web.yield(false) }
@@ -191,14 +210,21 @@ func (s *Server) Resume() { s.web.yield(false) }
 // LameDuck implements lifecycle.Service.
 func (s *Server) LameDuck() {}
 
-// Drain implements lifecycle.Service: it answers on until Close.
-func (s *Server) Drain(context.Context) error { return nil }
+// Drain implements lifecycle.Service: it answers on until Close. The traffic is over, and
+// dashboards are told so.
+func (s *Server) Drain(context.Context) error {
+	s.streams.End(dashboard.Drained)
+	return nil
+}
 
-// Close ends it, profiles under way included.
-func (s *Server) Close() error { return s.web.close() }
+// Close ends it, profiles and dashboards under way included.
+func (s *Server) Close() error {
+	s.streams.Close()
+	return s.web.close()
+}
 
-// status gathers /status.
-func (s *Server) status() Status {
+// status gathers /status; traffic is what the proxy says.
+func (s *Server) status(traffic proxy.Stats) Status {
 	h := s.cfg.Hooks
 	st := Status{Build: s.cfg.Build, PID: os.Getpid(), Generation: h.Generation}
 	if h.Health != nil {
@@ -208,7 +234,7 @@ func (s *Server) status() Status {
 		st.Report = snapshot.Report(h.Names)
 	}
 	st.Policy = read(h.Policy)
-	st.Upstreams = upstreamsOf(read(h.Proxy))
+	st.Upstreams = upstreamsOf(traffic)
 	st.Drain = s.progress()
 	t := read(h.Tracker)
 	st.Connections, st.Tracked, st.Exchanges = t.Connections, t.Tracked, t.Exchanges

@@ -174,8 +174,19 @@ func TestPagesAreRefused(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "unix:/x/y"} {
 		h := newServer(t, Config{Address: address, Hooks: c.hooks()}).handler()
 		for name, spoil := range map[string]func(*http.Request){
-			"origin":       func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
-			"own origin":   func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:9901") },
+			"origin":      func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
+			"other port":  func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:9902") },
+			"no scheme":   func(r *http.Request) { r.Header.Set("Origin", "127.0.0.1:9901") },
+			"a file":      func(r *http.Request) { r.Header.Set("Origin", "null") },
+			"two origins": func(r *http.Request) { r.Header["Origin"] = []string{"http://127.0.0.1:9901", "https://evil.example"} },
+			"own, framed": func(r *http.Request) {
+				r.Header.Set("Origin", "http://127.0.0.1:9901")
+				r.Header.Set("Sec-Fetch-Site", "cross-site")
+			},
+			"rebound name": func(r *http.Request) {
+				r.Host = "evil.example:9901"
+				r.Header.Set("Origin", "http://evil.example:9901")
+			},
 			"empty origin": func(r *http.Request) { r.Header.Set("Origin", "") },
 			"cross site":   func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 			"same site":    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },

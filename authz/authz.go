@@ -2,6 +2,7 @@ package authz
 
 import (
 	"net/netip"
+	"time"
 )
 
 // Fields gives read access to the header fields of a request without copying.
@@ -20,6 +21,7 @@ type Request struct {
 	Host   []byte     // lower case, without port or trailing dot
 	Path   []byte     // the one normalised form that was routed and will be forwarded
 	Query  []byte     // raw, without '?'
+	Time   time.Time  // of the decision, by the wall clock
 	Source netip.Addr // the client, behind trusted hops; 4-in-6 unmapped
 	Fields Fields     // nil for TCP
 	// Certificate is the client's own, verified; nil: its connection has shown none.

@@ -118,7 +118,20 @@ type Policy struct {
 // Authenticate configures the authenticators that routes may name.
 type Authenticate struct {
 	APIKey            APIKey            `yaml:"api_key"`
+	JWT               []JWT             `yaml:"jwt"`
 	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+}
+
+// JWT is authentication by the tokens of an issuer.
+type JWT struct {
+	Issuer     string   `yaml:"issuer"`     // "iss" of its tokens, byte by byte
+	Audience   []string `yaml:"audience"`   // one of them has to be in "aud": who the tokens are for
+	JWKSURL    string   `yaml:"jwks_url"`   // of its keys: https, or http to this host; fetched every 10m, and for a key that is not known
+	JWKSFile   string   `yaml:"jwks_file"`  // of its keys, instead
+	Algorithms []string `yaml:"algorithms"` // of signatures; empty: RS256, ES256, EdDSA. Also RS384 RS512 PS256 PS384 PS512 ES384 ES512
+	User       string   `yaml:"user"`       // claim that is the user; empty: sub. A path has / between its names
+	Email      string   `yaml:"email"`      // claim that is the email address; empty: email. None if email_verified is false
+	Groups     string   `yaml:"groups"`     // claim with the groups; empty: groups
 }
 
 // ClientCertificate is authentication by the certificate of the TLS handshake.
@@ -175,7 +188,7 @@ type Probes struct {
 // Admin is the private listener.
 type Admin struct {
 	Address   string `yaml:"address"`    // loopback host:port, or unix:/path (mode 0600)
-	TokenFile string `yaml:"token_file"` // token for every request; without it a loopback address only reads, and any other but a unix socket is refused
+	TokenFile string `yaml:"token_file"` // token for every request but for the files of the dashboard; without it a loopback address only reads, and any other but a unix socket is refused
 }
 
 // Engine is what moves the bytes.

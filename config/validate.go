@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/internal/yaml"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -48,6 +49,7 @@ func (l *loader) validate() {
 	}
 	l.listeners()
 	l.certificateUsers()
+	l.issuers()
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()
@@ -119,6 +121,39 @@ func (l *loader) certificateUsers() {
 	asks := func(ln Listener) bool { return ln.TLS.Clients.On() }
 	if l.cfg.Authenticate.ClientCertificate.On() && !slices.ContainsFunc(l.cfg.Listeners, asks) {
 		l.fault(yaml.Conflict, "authenticate.client_certificate.user", "no listener asks for certificates (listeners[].tls.client_certificates)")
+	}
+}
+
+// issuers: whose tokens are believed, and by which keys.
+func (l *loader) issuers() {
+	first := map[string]int{}
+	for i, in := range l.cfg.Authenticate.JWT {
+		at := fmt.Sprintf("authenticate.jwt[%d]", i)
+		j, taken := first[in.Issuer]
+		switch {
+		case in.Issuer == "":
+			l.fault(yaml.Required, at+".issuer", "is required: \"iss\" of its tokens")
+		case taken:
+			l.fault(yaml.DuplicateName, at+".issuer", "%q is authenticate.jwt[%d] too", in.Issuer, j)
+		default:
+			first[in.Issuer] = i
+		}
+		if len(in.Audience) == 0 || slices.Contains(in.Audience, "") {
+			l.fault(yaml.Unsafe, at+".audience", "is required: without one a token for anybody else would do")
+		}
+		switch {
+		case (in.JWKSURL == "") == (in.JWKSFile == ""):
+			l.fault(yaml.Conflict, at, "needs its keys: jwks_url or jwks_file")
+		case in.JWKSURL != "":
+			if err := jwt.CheckURL(in.JWKSURL); err != nil {
+				l.fault(yaml.Unsafe, at+".jwks_url", "%v", err)
+			}
+		}
+		for j, alg := range in.Algorithms {
+			if !slices.Contains(jwt.Algorithms(), alg) {
+				l.fault(yaml.Unsafe, fmt.Sprintf("%s.algorithms[%d]", at, j), "%q is not one of: %s", alg, strings.Join(jwt.Algorithms(), ", "))
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@
 //	E2E_STOPS=100 E2E_HEAVY=1 go test -timeout 60m ./...
 //	E2E_LOSSLESS=20 go test -run TestLossless .   # restarts, each in a network namespace (make lossless)
 //	E2E_RACE=1 go test ./...         # the binary under the race detector
+//	E2E_HEAVY=1 E2E_SHOTS=/tmp go test -run TestDashboard .   # the dashboard in Chromium, with pictures to look at
 //
 // One file per guarantee, named after it: g1 nothing is forwarded before the policy, g2
 // the order of a stop, g3 nothing is lost, g4 everything is bounded, g5 the story is told
@@ -18,7 +19,7 @@
 // three cheats (folder cheat) show that it can say no.
 //
 // HTTP/2 is played by Go's two transports, curl, h2load, h2spec and grpc-go, in the heavy set by grpcurl and Chromium as
-// well, WebSockets also by ws from npm. What is written in Go and is not a tool of the machine's is a module of its own
+// well, WebSockets also by ws from npm, and the dashboard is looked at by axe-core from there. What is written in Go and is not a tool of the machine's is a module of its own
 // (folders h2spec, grpc and grpcurl), which the tests build, so that what it needs is needed by nobody else.
 //
 // Every process listens on ports that the kernel picks, in a directory of its own, and

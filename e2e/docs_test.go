@@ -76,16 +76,22 @@ func TestBlocksSayWhatTheyAre(t *testing.T) {
 
 // A command that a page shows and that cannot run here: its first words, and why.
 var elsewhere = map[string]string{
-	"make":      "the targets of the Makefile are the tests themselves; here it is only looked whether there is such a target",
-	"go":        "benchmarks take minutes",
-	"kubectl":   "needs a cluster",
-	"aws":       "needs an account",
-	"docker":    "needs a Docker engine",
-	"install":   "writes outside of this directory",
-	"systemctl": "needs systemd as PID 1",
-	"jq":        "may not be installed; what it reads has a schema that is checked",
-	"patch":     "e2e/cli_test.go applies a patch of the doctor",
-	"grep":      "filters what a command of ours prints",
+	"make":       "the targets of the Makefile are the tests themselves; here it is only looked whether there is such a target",
+	"go":         "benchmarks take minutes",
+	"kubectl":    "needs a cluster",
+	"aws":        "needs an account",
+	"docker":     "needs a Docker engine",
+	"install":    "writes outside of this directory",
+	"systemctl":  "needs systemd as PID 1",
+	"jq":         "may not be installed; what it reads has a schema that is checked",
+	"patch":      "e2e/cli_test.go applies a patch of the doctor",
+	"grep":       "filters what a command of ours prints",
+	"promtool":   "needs a Prometheus; that every query is valid and has data is tested with the rules and with the dashboard",
+	"journalctl": "needs journald",
+	"curl":       "names a replica; the probes that it asks have tests of their own",
+	"df":         "asks this machine, not us",
+	"openssl":    "names a certificate that only its reader has",
+	"git":        "needs a checkout with another policy",
 }
 
 // TestCommandsOfDocs: whatever is ours exists, with these flags, and what is not is known to be
@@ -323,6 +329,11 @@ func TestYAMLOfDocs(t *testing.T) {
 			}
 			write(t, file, text)
 			out, code = command(t, "config", "show", "-c", file)
+		case has("cases"):
+			write(t, file, text)
+			if out, code = command(t, "policy", "test", "--policy", policyFile(t), file); code == 1 { // of another policy: only the form is looked at
+				code = 0
+			}
 		default:
 			t.Errorf("%s: neither a configuration nor a policy nor keys; if it is a part of one, say of what in fragments", b.at(0))
 			continue
@@ -375,4 +386,12 @@ func TestGoOfDocs(t *testing.T) {
 	if n == 0 {
 		t.Error("no page shows a program: the test looks at the wrong places")
 	}
+}
+
+// policyFile is a policy for cases.
+func policyFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "policy.yaml")
+	write(t, name, policyFor("127.0.0.1:9", "127.0.0.1:9", "v1"))
+	return name
 }

@@ -37,6 +37,7 @@ func TestG5LastDrainOfAPredecessor(t *testing.T) {
 		t.Error("the predecessor drains still, and there is an account of it")
 	}
 	_, scraped := h.probe(t, "/metrics")
+	readReference(t).labelsAreClosed(t, scraped)
 	rulesNameWhatIsThere(t, scraped, func(name string) bool { return strings.HasPrefix(name, "sluice_generation_") })
 	h.drains(t, 0, "--generation", "1", "--deadline", "0s")
 	eventually(t, "the account of the predecessor", func() bool {

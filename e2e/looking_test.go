@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,7 +34,7 @@ func TestLookingDoesNotStallTraffic(t *testing.T) {
 	eventually(t, "all are there", func() bool { return s.look(t).Holders.Total.Handshake >= crowd })
 
 	// One that comes first and last, so that what both share (caches, a busy machine) is even.
-	var plain, looked, greedy []time.Duration
+	var plain, looked, greedy, screens []time.Duration
 	for range rounds {
 		plain = append(plain, s.latencies(t, time.Second)...)
 		looks := s.watching(t, crowd) // as an operator would
@@ -44,6 +47,11 @@ func TestLookingDoesNotStallTraffic(t *testing.T) {
 		if n := looks(); n < 2 {
 			t.Errorf("only %d looks in a second", n)
 		}
+		if heavy() {
+			stop := s.dashboards(t, 8)
+			screens = append(screens, s.latencies(t, time.Second)...)
+			stop()
+		}
 	}
 	var once []time.Duration
 	for range 10 {
@@ -51,8 +59,8 @@ func TestLookingDoesNotStallTraffic(t *testing.T) {
 		s.look(t)
 		once = append(once, time.Since(began))
 	}
-	t.Logf("%d idle connections; exchanges of 8 clients: without looks %s; watched %s; with a look at 1,000 each 50 ms %s; a look from the command's start to its end: %s",
-		crowd, tails(plain), tails(looked), tails(greedy), tails(once))
+	t.Logf("%d idle connections; exchanges of 8 clients: without looks %s; watched %s; with a look at 1,000 each 50 ms %s; with 8 dashboards %s; a look from the command's start to its end: %s",
+		crowd, tails(plain), tails(looked), tails(greedy), tails(screens), tails(once))
 }
 
 // latencies asks in a closed loop on 8 connections for that long.
@@ -119,6 +127,34 @@ func (s *sluice) watching(t *testing.T, crowd int, more ...string) func() int {
 		n := <-looks
 		_ = cmd.Wait()
 		return n
+	}
+}
+
+// dashboards opens the streams of n; the function that it returns ends them.
+func (s *sluice) dashboards(t *testing.T, n int) (stop func()) {
+	t.Helper()
+	var running sync.WaitGroup
+	var open []net.Conn
+	for range n {
+		c, err := net.DialTimeout("unix", s.file("admin.sock"), patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+		if _, err := io.WriteString(c, "GET /dashboard/events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		in := bufio.NewReader(c)
+		if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
+			t.Fatalf("a dashboard: %q %v", line, err)
+		}
+		running.Go(func() { _, _ = io.Copy(io.Discard, in) }) // ends with the connection
+	}
+	return func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+		running.Wait()
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // losslessCounts is how often each mode is played, with the short lame duck of the tests
 // and at the shipped defaults.
 func losslessCounts() (short, defaults int) {
-	short = 8 // of both drivers in turns, so one run of the suite is enough
+	short = 20 // of both drivers in turns, so one run of the suite is enough
 	if os.Getenv("E2E_DRIVER") != "" {
 		short = 1
 	}
@@ -90,7 +90,7 @@ func losslessLanes() int {
 	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS_LANES")); err == nil {
 		return n
 	}
-	return 3
+	return 4
 }
 
 // playRestarts plays n restarts, on both drivers in turns, and fails the test for each that

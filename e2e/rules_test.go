@@ -43,23 +43,6 @@ func TestRulesPassPromtool(t *testing.T) {
 	promtool(t, "test", "rules", "rules_test.yml")
 }
 
-// TestEachAlertIsTestedAndExplained: it fires in a unit test, and operations.md says what to do.
-func TestEachAlertIsTestedAndExplained(t *testing.T) {
-	tests, docs := read(t, "../deploy/prometheus/rules_test.yml"), read(t, "../docs/operations.md")
-	alerts := regexp.MustCompile(`(?m)^  - alert: (\w+)$`).FindAllStringSubmatch(read(t, rulesFile), -1)
-	if len(alerts) < 10 {
-		t.Fatalf("found %d alerts: the test looks at the wrong place", len(alerts))
-	}
-	for _, a := range alerts {
-		if !regexp.MustCompile(`alertname: ` + a[1] + `\n +eval_time: \S+\n +exp_alerts: \[\{exp_labels`).MatchString(tests) {
-			t.Errorf("no unit test in which %s fires", a[1])
-		}
-		if !strings.Contains(docs, "`"+a[1]+"`") {
-			t.Errorf("docs/operations.md does not say what to do about %s", a[1])
-		}
-	}
-}
-
 // selectors are the metrics that the rules name, with the labels and values they ask for.
 var (
 	selectorPattern = regexp.MustCompile(`\b((?:sluice|http_server)_[a-z0-9_]+)(\{[^}]*\})?`)
@@ -82,6 +65,7 @@ func TestRulesNameWhatIsThere(t *testing.T) {
 		t.Fatalf("GET: %d %v", a.status, err)
 	}
 	_, scraped := s.probe(t, "/metrics")
+	readReference(t).labelsAreClosed(t, scraped)
 	rulesNameWhatIsThere(t, scraped, func(name string) bool { return !strings.HasPrefix(name, "sluice_generation_") })
 }
 
@@ -136,6 +120,29 @@ func TestMetricsPassPromtool(t *testing.T) {
 	cmd.Stdin = in
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// TestLingerAfterACut: what a drain cut is known when its time is over, and the last scrape has time of its own.
+func TestLingerAfterACut(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := serve(t, up, setup{drain: "{timeout: 1s, idle_close: 300ms, linger: 20s}", extra: "platform: {stop_timeout: 45s}"})
+	begin(t, s.web, get("/slow?d=60s"))
+	eventually(t, "the request is upstream", func() bool { return len(up.log("/slow")) == 1 })
+	s.signal(t, syscall.SIGTERM)
+	var last string
+	eventually(t, "a scrape that sees the end of the drain", func() bool {
+		_, last = s.probe(t, "/metrics")
+		return strings.Contains(last, `sluice_drain_duration_seconds_count{outcome="cut"} 1`)
+	})
+	for _, want := range []string{"sluice_drain_requests_interrupted_total 1", `sluice_drain_connections_closed_total{outcome="cut"} 1`} {
+		if !strings.Contains(last, "\n"+want) {
+			t.Errorf("the last scrape does not say %s", want)
+		}
+	}
+	if code := s.exit(t, patience); code != 3 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

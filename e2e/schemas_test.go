@@ -89,6 +89,8 @@ func TestJSONOfCommandsWithoutAProxy(t *testing.T) {
 	t.Parallel()
 	dir := prepare(t, setup{policy: policyFor("127.0.0.1:9", "127.0.0.1:9", "v1")})
 	file, broken, policy := filepath.Join(dir, "sluice.yaml"), filepath.Join(dir, "broken.yaml"), filepath.Join(dir, "policy")
+	cases := filepath.Join(dir, "cases.yaml")
+	write(t, cases, "cases: [{name: a, request: {host: app.example.com, path: /secret}, identity: {user: u}, expect: allow}]\n")
 	write(t, broken, "version: 1\nlistenrs: []\ndrain: {timeout: soon}\n")
 	for _, c := range []struct {
 		schema string
@@ -105,6 +107,9 @@ func TestJSONOfCommandsWithoutAProxy(t *testing.T) {
 		{"faults", 2, []string{"validate", "-c", filepath.Join(dir, "none.yaml")}},
 		{"faults", 0, []string{"policy", "check", policy}},
 		{"faults", 2, []string{"policy", "check", broken}},
+		{"policy-test", 1, []string{"policy", "test", "--policy", policy, cases}},
+		{"policy-explain", 1, []string{"policy", "explain", "--policy", policy, "--host", "app.example.com", "--path", "/secret", "--user", "u"}},
+		{"policy-diff", 0, []string{"policy", "diff", policy, policy, cases}},
 		{"doctor", 1, []string{"doctor", "testdata/doctor"}},
 		{"doctor", 0, []string{"doctor", "../deploy"}},
 		{"rules", 0, []string{"doctor", "--rules"}},
@@ -142,6 +147,8 @@ func TestJSONOfCommandsWithAProxy(t *testing.T) {
 	ask("generations", 0, "status", "--generations", "-c", file)
 	ask("health", 0, "health", "--probes-address", s.probes)
 	ask("reload", 0, "reload", "-c", file)
+	denied := <-begin(t, s.web, get("/private"))
+	ask("why", 0, "why", denied.answer.head.Get("X-Request-Id"), "-c", file)
 	ask("forecast", 0, "drain", "--dry-run", "-c", file)
 	ask("watch", 0, "drain", "--watch", "--once", "-c", file)
 	ask("progress", 0, "drain", "-c", file)

@@ -10,7 +10,7 @@ command -v curl   >/dev/null 2>&1 || need+=(curl ca-certificates)
 command -v gcc    >/dev/null 2>&1 || need+=(gcc libc6-dev)
 if [ "${1:-}" = browser ]; then # for make heavy: 80 MB and more
   command -v chromium >/dev/null 2>&1 || need+=(chromium)
-  command -v npm >/dev/null 2>&1 || need+=(nodejs npm) # for ws
+  command -v npm >/dev/null 2>&1 || need+=(nodejs npm) # for ws and axe-core
 fi
 if [ "${1:-}" = peers ]; then # the other proxies of make score-peers; one that cannot be had is left out
   command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || need+=(haproxy)
@@ -21,10 +21,14 @@ if [ "${1:-}" = peers ]; then # the other proxies of make score-peers; one that 
   fi
 fi
 bin=$(cd "$(dirname "$0")/.." && pwd)/bin
-[ -x "$bin/promtool" ] || command -v promtool >/dev/null 2>&1 || promtool=missing
+wanted=(promtool)
+[ "${1:-}" != prometheus ] || wanted+=(prometheus) # for make heavy: 110 MB
+for name in "${wanted[@]}"; do
+  [ -x "$bin/$name" ] || command -v "$name" >/dev/null 2>&1 || promtool=missing
+done
 [ ${#need[@]} -gt 0 ] || [ "${promtool:-}" = missing ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "setup: please install: ${need[*]} ${promtool:+promtool}" >&2
+  echo "setup: please install: ${need[*]} ${promtool:+${wanted[*]}}" >&2
   exit 1
 fi
 sudo=""
@@ -32,10 +36,10 @@ sudo=""
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
 [ ${#need[@]} -eq 0 ] || $sudo apt-get install -y -qq --no-install-recommends "${need[@]}"
-if [ "${promtool:-}" = missing ]; then # only the tool: the package would start a server
+if [ "${promtool:-}" = missing ]; then # only the programs: the package would start a server
   dir=$(mktemp -d)
   trap 'rm -rf "$dir"' EXIT
   (cd "$dir" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb x)
   mkdir -p "$bin"
-  cp "$dir/x/usr/bin/promtool" "$bin/"
+  for name in "${wanted[@]}"; do cp "$dir/x/usr/bin/$name" "$bin/"; done
 fi

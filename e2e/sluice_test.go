@@ -29,12 +29,14 @@ type setup struct {
 	policy   string // text of policy/main.yaml; empty: the file does not exist
 	lameDuck string // value of lame_duck; "default" leaves it out
 	drain    string // value of drain; "default" leaves it out
+	admin    string // value of admin; empty: a unix socket
 	extra    string // more top-level lines
 	poll     string // policy.poll; empty: 1s
 	ofRaw    string // the same of the listener raw
 	ofWeb    string // more keys of the listener web: ", max_connections: 3"
 	web, raw string // addresses of the listeners; empty: 127.0.0.1 and a free port
 	doors    string // more listeners, a line each
+	known    string // more of authenticate: ", jwt: [...]"
 	env      []string
 	access   bool // the access log is read
 	confined confinement
@@ -65,7 +67,7 @@ func prepare(t *testing.T, c setup) string {
 	fmt.Fprintf(&b, "version: 1\nlisteners:\n- {name: web, address: %q%s}\n- {name: raw, address: %q, protocol: tcp%s}\n%s",
 		cmp.Or(c.web, "127.0.0.1:0"), c.ofWeb, cmp.Or(c.raw, "127.0.0.1:0"), c.ofRaw, c.doors)
 	fmt.Fprintf(&b, "policy: {dir: %q, poll: %s}\n", filepath.Join(dir, "policy"), cmp.Or(c.poll, "1s"))
-	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}}\n", filepath.Join(dir, "keys.yaml"))
+	fmt.Fprintf(&b, "authenticate: {api_key: {file: %q}%s}\n", filepath.Join(dir, "keys.yaml"), c.known)
 	for _, section := range []struct{ name, value, usual string }{
 		{"lame_duck", c.lameDuck, shortDuck}, {"drain", c.drain, shortDrain},
 	} {
@@ -77,7 +79,8 @@ func prepare(t *testing.T, c setup) string {
 			fmt.Fprintf(&b, "%s: %s\n", section.name, section.value)
 		}
 	}
-	fmt.Fprintf(&b, "probes: {address: \"127.0.0.1:0\"}\nadmin: {address: \"unix:%s\"}\n%s\n", filepath.Join(dir, "admin.sock"), c.extra)
+	fmt.Fprintf(&b, "probes: {address: \"127.0.0.1:0\"}\nadmin: %s\n%s\n",
+		cmp.Or(c.admin, fmt.Sprintf("{address: \"unix:%s\"}", filepath.Join(dir, "admin.sock"))), c.extra)
 	write(t, filepath.Join(dir, "sluice.yaml"), b.String())
 	write(t, filepath.Join(dir, "keys.yaml"), keyFile(goodKey))
 	if err := os.Mkdir(filepath.Join(dir, "policy"), 0o755); err != nil {

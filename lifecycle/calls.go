@@ -14,6 +14,7 @@ type call struct {
 	seq     int
 	began   time.Time
 	giveUp  time.Time // zero: never
+	until   time.Time // of Drain: the deadline of its context
 }
 
 // pump makes the next call of the plan, or goes on if the plan is done.
@@ -38,8 +39,9 @@ func (m *Machine) pump(now time.Time) {
 		case VerbLameDuck:
 			c.giveUp = now.Add(m.cfg.Grace)
 		case VerbDrain:
-			action.Deadline = m.drainBy
-			c.giveUp = later(now, m.drainBy).Add(m.cfg.Grace)
+			c.until = m.drainUntil(now, c.service)
+			action.Deadline = c.until
+			c.giveUp = later(now, c.until).Add(m.cfg.Grace)
 		case VerbClose:
 			// A drain that ended early leaves time. On a busy machine releasing an inotify
 			// instance alone was seen to take more than a second.
@@ -48,6 +50,19 @@ func (m *Machine) pump(now time.Time) {
 		m.out = &c
 		m.pending = append(m.pending, action)
 	}
+}
+
+// drainUntil is when the Drain of a service that is called now has to be over. Who lingers has time of its own, which begins
+// when the others have used theirs: what a drain cut is known only then.
+func (m *Machine) drainUntil(now time.Time, s *member) time.Time {
+	if s.lingers == 0 || m.signals >= 3 {
+		return m.drainBy
+	}
+	until := now.Add(s.lingers)
+	if !m.budgetBy.IsZero() {
+		until = earlier(until, m.budgetBy.Add(-m.cfg.Grace))
+	}
+	return later(until, m.drainBy)
 }
 
 // planDone goes on after the last call of a plan. It reports whether anything changed.

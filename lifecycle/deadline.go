@@ -71,8 +71,9 @@ func (m *Machine) moveDeadline(now, at time.Time) {
 		m.budgetBy = earlier(m.budgetBy, m.killAt)
 	}
 	if m.out != nil && m.out.verb == VerbDrain && !m.cfg.Faults.DeadlineStays {
-		m.out.giveUp = later(now, at).Add(m.cfg.Grace)
-		m.pending = append(m.pending, Action{Kind: Move, Seq: m.out.seq, Service: m.out.service.name, Deadline: at})
+		m.out.until = m.drainUntil(now, m.out.service)
+		m.out.giveUp = later(now, m.out.until).Add(m.cfg.Grace)
+		m.pending = append(m.pending, Action{Kind: Move, Seq: m.out.seq, Service: m.out.service.name, Deadline: m.out.until})
 	}
 }
 

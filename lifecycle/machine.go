@@ -56,7 +56,8 @@ type Machine struct {
 // member is a registered service.
 type member struct {
 	name    string
-	started bool // Start returned nil
+	started bool          // Start returned nil
+	lingers time.Duration // how much longer than the budget of the drain its Drain may take
 }
 
 // target is an init target.
@@ -109,6 +110,16 @@ func (m *Machine) Register(name string) {
 		panic("BUG: lifecycle: two services are called " + name)
 	}
 	m.services = append(m.services, &member{name: name})
+}
+
+// Linger lets the Drain of a service that is registered take so much longer than the others, from its call on, within
+// the budget of the stop. A third signal ends that time too.
+func (m *Machine) Linger(name string, d time.Duration) {
+	for _, s := range m.services {
+		if s.name == name {
+			s.lingers = max(0, d)
+		}
+	}
 }
 
 // State is the state of the process.

@@ -50,6 +50,9 @@ func (m *Manager) Register(s Service) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.machine.Register(s.Name())
+	if l, ok := s.(Lingerer); ok {
+		m.machine.Linger(s.Name(), l.Linger())
+	}
 	m.services[s.Name()] = s
 }
 

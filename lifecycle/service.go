@@ -30,6 +30,14 @@ type Service interface {
 	Close() error
 }
 
+// Lingerer is a Service whose Drain waits for something that comes only when the others are drained, like a last look at
+// what became of it. That takes at most Linger, from its call on, beyond the budget of the drain and within that of the stop.
+// Linger is asked once, at Register; 0 is a Service like any other.
+type Lingerer interface {
+	Service
+	Linger() time.Duration
+}
+
 // Verb is a method of Service.
 type Verb int
 

@@ -234,12 +234,13 @@ func (m *Machine) hurry(now time.Time) {
 	}
 }
 
-// cut ends the time of the drain.
+// cut ends the time of the drain, and that of who lingers.
 func (m *Machine) cut(now time.Time) {
-	if !now.Before(m.drainBy) {
+	lingering := m.out != nil && m.out.verb == VerbDrain && now.Before(m.out.until)
+	if !now.Before(m.drainBy) && !lingering {
 		return
 	}
-	m.drainBy = now
+	m.drainBy = earlier(m.drainBy, now)
 	if m.out != nil {
 		m.out.giveUp = now.Add(m.cfg.Grace)
 		m.pending = append(m.pending, Action{Kind: Cancel, Seq: m.out.seq, Cause: errCutNow})

@@ -61,20 +61,23 @@ func (x *exchange) locate() {
 	}
 	switch {
 	case outcome == route.MethodNotAllowed:
+		x.remember(405, authz.Decision{Reason: "method", Rule: -1}, name, host, path)
 		x.reply(response{status: 405, reason: "method", text: "no route of this path takes that method",
 			fields: []h1.Header{{Name: "Allow", Value: x.snap.table.Allow(i)}}})
 		return
 	case outcome != route.Found:
+		x.remember(404, authz.Decision{Reason: "no_route", Rule: -1}, name, host, path)
 		x.reply(response{status: 404, reason: "no_route", text: "no route matches this host and path"})
 		return
 	}
 	x.route = &x.snap.routes[i]
-	if bytes.IndexByte(path, ';') >= 0 && !x.parametersMatch(host, path, name, i) {
+	if !x.snap.allowsParameters(host, path, name, i) {
+		x.remember(400, authz.Decision{Reason: "path", Rule: -1}, name, host, path)
 		x.reply(response{status: 400, reason: "path", text: "the path holds path parameters (;), which this route does not allow", close: true})
 		return
 	}
 	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path, Query: r.Query,
-		Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
+		Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
 	l.port, x.stage = port, 0
 	x.c.located()
 	x.authenticate()
@@ -87,20 +90,23 @@ func (x *exchange) relocate() {
 	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	l.areq = authz.Request{Route: x.route.Name, Method: x.method.name(r.Method), Host: host, Path: path,
-		Query: r.Query, Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
+		Query: r.Query, Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
 	l.port = port
 }
 
-// parametersMatch reports whether a path may keep its parameters: its route allows them,
+// allowsParameters reports whether a path has no parameters, or may keep them: its route allows them,
 // and a server that cuts them off finds a path of the same route ("/admin;x" is its "/admin").
-func (x *exchange) parametersMatch(host, path []byte, method string, found int) bool {
-	if !x.route.PathParameters {
+func (s *Snapshot) allowsParameters(host, path []byte, method string, found int) bool {
+	if bytes.IndexByte(path, ';') < 0 {
+		return true
+	}
+	if !s.routes[found].PathParameters {
 		return false
 	}
 	bare, err := route.Normalize(nil, route.WithoutParameters(path), route.PathOptions{})
 	if err != nil {
 		return false
 	}
-	i, outcome := x.snap.table.Match(host, bare, method)
+	i, outcome := s.table.Match(host, bare, method)
 	return outcome == route.Found && i == found
 }

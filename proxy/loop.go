@@ -49,7 +49,9 @@ type loop struct {
 	stats loopStats
 	log   accessLog
 	date  dateField
-	rnd   *rand.ChaCha8
+
+	turnedAway refusalRing
+	rnd        *rand.ChaCha8
 
 	// Of Progressing: asked for, and given.
 	pinged, ponged atomic.Uint64
@@ -215,6 +217,8 @@ func (l *loop) Notice(v any) {
 		l.giveUp(v.cluster)
 	case checkNote:
 		v.ck.due()
+	case refusalNote:
+		v.out <- l.turnedAway.find(v.id)
 	case lookNote:
 		l.look(v)
 	case patrolNote:

@@ -42,6 +42,7 @@ func (x *exchange) authenticated(a authz.Authenticator, id *authz.Identity, v au
 	case authz.Deny:
 		return false
 	case authz.Challenge:
+		x.rememberDecision(authz.Decision{Verdict: authz.Challenge, Reason: "credential_invalid", Rule: -1})
 		x.challenge("credential_invalid", "the credential is not valid")
 		return true
 	case authz.Unavailable, authz.Pending:
@@ -125,6 +126,9 @@ func (x *exchange) authorize() {
 		l.site = inWalk
 	}
 	l.stats.decided(d)
+	if d.Verdict != authz.Allow {
+		x.rememberDecision(d)
+	}
 	switch d.Verdict {
 	case authz.Allow:
 		x.forward()
@@ -135,6 +139,20 @@ func (x *exchange) authorize() {
 	case authz.Deny, authz.Pending:
 		x.reply(response{status: 403, reason: d.Reason, text: "the policy does not allow this request"})
 	}
+}
+
+// rememberDecision keeps a decision of a stage: see refusalRing.
+func (x *exchange) rememberDecision(d authz.Decision) {
+	status := 403
+	switch d.Verdict {
+	case authz.Challenge:
+		status = 401
+	case authz.Unavailable:
+		status = 503
+	case authz.Deny, authz.Allow, authz.Pending:
+	}
+	a := &x.l.areq
+	x.remember(status, d, a.Method, a.Host, a.Path)
 }
 
 func (x *exchange) challenge(reason, text string) {

@@ -76,7 +76,7 @@ func (c *tcpConn) admitted() {
 	}
 	c.handle.Describe(&r.Name, nil)
 	c.handle.SetTerms(r.terms)
-	l.areq = authz.Request{Route: r.Name, Source: c.ends.remote.Addr(), Certificate: c.proof.certificate()}
+	l.areq = authz.Request{Route: r.Name, Time: l.now(), Source: c.ends.remote.Addr(), Certificate: c.proof.certificate()}
 	l.site = inAuthorize
 	l.trip(c.id)
 	d := r.Authorizer.Authorize(nil, &l.areq)

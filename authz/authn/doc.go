@@ -1,5 +1,5 @@
-// Package authn finds out who sent a request. In this release there is one way, the API
-// key; the proxy asks those of a route in the order of its list.
+// Package authn finds out who sent a request: by API key or by the certificate of the connection; package jwt does by token. The
+// proxy asks those of a route in the order of its list.
 //
 //	keys := authn.NewAPIKeys(authn.APIKeyConfig{File: "/etc/sluice/keys.yaml"})
 //	if _, err := keys.Load(); err != nil { // and again whenever the file changed

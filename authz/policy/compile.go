@@ -40,6 +40,7 @@ type Facts struct {
 	SourceIP bool
 	Method   bool
 	Path     bool
+	Time     bool // when it was decided
 
 	Certificate bool
 }
@@ -72,11 +73,13 @@ type test struct {
 type form uint8
 
 const (
-	nothing  form = iota
-	single        // a value: see pool.value
-	list          // a few values: see pool.list
-	lookup        // many values: an index into pool.lookups
-	networks      // an index into pool.nets
+	nothing    form = iota
+	single          // a value: see pool.value
+	list            // a few values: see pool.list
+	lookup          // many values: an index into pool.lookups
+	networks        // an index into pool.nets
+	windows         // an index into pool.windows
+	expression      // an index into pool.exprs
 )
 
 // lookupFrom is the number of values from which a map beats a walk.
@@ -170,7 +173,7 @@ func (s *shape) add(c *compiler, list []Expr, rule int, args []uint32) []uint32 
 			t, word := c.test(&e.Test)
 			s.code[at].test = uint32(len(s.tests))
 			s.tests, args = append(s.tests, t), append(args, word)
-			s.facts.add(t.criterion)
+			s.facts.add(&e.Test)
 		} else {
 			args = s.add(c, e.List, rule, args)
 		}
@@ -179,9 +182,9 @@ func (s *shape) add(c *compiler, list []Expr, rule int, args []uint32) []uint32 
 	return args
 }
 
-func (f *Facts) add(c Criterion) {
-	f.Identity = f.Identity || c.needsIdentity()
-	switch c {
+func (f *Facts) add(t *Test) {
+	f.Identity = f.Identity || t.needsIdentity()
+	switch t.Criterion {
 	case Groups:
 		f.Groups = true
 	case Claim:
@@ -194,6 +197,12 @@ func (f *Facts) add(c Criterion) {
 		f.Path = true
 	case ClientCertificate:
 		f.Certificate = true
+	case Date, TimeOfDay, DayOfWeek:
+		f.Time = true
+	case CEL:
+		e := t.CEL.expr.Facts()
+		f.Groups, f.Claims, f.Time = f.Groups || e.Groups, f.Claims || e.Claims, f.Time || e.Time
+		f.SourceIP, f.Method, f.Path = f.SourceIP || e.SourceIP, f.Method || e.Method, f.Path || e.Path
 	case Accept, Reject, AuthenticatedUser, Email, Domain, User:
 	}
 }
@@ -211,6 +220,12 @@ func (c *compiler) test(t *Test) (out test, word uint32) {
 	switch {
 	case t.Matcher == Within:
 		out.form = networks
+	case t.Criterion == CEL:
+		out.form = expression
+		return out, c.expression(t.CEL)
+	case t.Matcher == During:
+		out.form = windows
+		return out, c.window(t.Window)
 	case t.Matcher == In || t.Matcher == NotIn:
 		out.form = list
 		if len(values) >= lookupFrom {

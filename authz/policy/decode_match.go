@@ -21,6 +21,12 @@ func readTest(test Test, kind matchKind, n yaml.Node, r *yaml.Reader) (Expr, boo
 		return Expr{Op: Leaf, Test: test}, ok
 	case matchCertificate:
 		return readCertificate(test, n, r)
+	case matchWindow:
+		return readWindow(test, n, r)
+	case matchCEL:
+		return readCEL(test, n, r)
+	case matchDays:
+		return readDays(test, n, r)
 	case matchString:
 		return readMatchers(test, stringMatchers, stringWords, Is, n, r)
 	}

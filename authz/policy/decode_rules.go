@@ -16,11 +16,12 @@ const (
 )
 
 var (
-	criterionNames = append(sortedKeys(criteria), "claim/", "and", "or", "not", "nor")
-	operators      = []string{"and", "or", "not", "nor"}
-	actions        = []string{"allow", "deny"}
-	stringWords    = sortedKeys(stringMatchers)
-	listWords      = sortedKeys(listMatchers)
+	criterionNames = append(append(sortedKeys(criteria), "claim/"), operators...)
+	// In the order of the constants; the last two are clearer words for not and nor.
+	operators   = []string{"and", "or", "not", "nor", "none_of", "not_all_of"}
+	actions     = []string{"allow", "deny"}
+	stringWords = sortedKeys(stringMatchers)
+	listWords   = sortedKeys(listMatchers)
 )
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -94,7 +95,7 @@ func (d *rulesDecoder) action(n yaml.Node, r *yaml.Reader) []Expr {
 		op, ok := operator(key.Text())
 		if !ok {
 			if _, known := criteria[key.Text()]; known || strings.HasPrefix(key.Text(), "claim/") {
-				r.Fault(key, "criterion %q must be in a list under and, or, not or nor", key.Text())
+				r.Fault(key, "criterion %q must be in a list under and, or, none_of or not_all_of", key.Text())
 			} else {
 				r.Unknown("operator", key, operators)
 			}
@@ -109,7 +110,10 @@ func (d *rulesDecoder) action(n yaml.Node, r *yaml.Reader) []Expr {
 
 func operator(word string) (Op, bool) {
 	i := slices.Index(operators, word)
-	return Op(max(i, 0)), i >= 0 // in the order of the constants
+	if i > int(Nor) {
+		i -= int(Nor) - int(Or) // none_of is not, not_all_of is nor
+	}
+	return Op(max(i, 0)), i >= 0
 }
 
 func (d *rulesDecoder) block(op Op, n yaml.Node, r *yaml.Reader, depth int) (Expr, bool) {

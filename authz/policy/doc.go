@@ -29,8 +29,8 @@
 //
 // Beware of the two negations, whose names are not what logicians expect:
 //
-//	not: [a, b]   is met if a is false AND b is false   (a logician's NOR)
-//	nor: [a, b]   is met if a is false OR  b is false   (a logician's NAND)
+//	not: [a, b]   is met if a is false AND b is false   (a logician's NOR); also none_of
+//	nor: [a, b]   is met if a is false OR  b is false   (a logician's NAND); also not_all_of
 //
 // # Three values, and a fourth
 //

@@ -41,7 +41,7 @@ type TCPRoute struct {
 	Name        string        `yaml:"name"` // zero: the listener's
 	Listener    string        `yaml:"listener,required"`
 	Cluster     string        `yaml:"cluster,required"`
-	Policy      *Rules        `yaml:"policy"` // only accept, reject, source_ip and client_certificate; nil refuses everything
+	Policy      *Rules        `yaml:"policy"` // only accept, reject, source_ip, client_certificate and times; nil refuses everything
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	Drain       *Drain        `yaml:"drain"` // without a notice: nobody can be told over raw bytes
 

@@ -18,6 +18,7 @@ func (d *Document) link(faults *yaml.Faults) {
 		c := &d.Clusters[i]
 		l.define("cluster", c.Name, l.clusters, c.Origin)
 	}
+	l.expressions(d)
 	for i := range d.Routes {
 		r := &d.Routes[i]
 		l.define("route", r.Name, l.routes, r.Origin)
@@ -38,8 +39,8 @@ func (d *Document) link(faults *yaml.Faults) {
 		}
 		l.define("TCP route of listener", r.Listener, l.listeners, r.Origin)
 		l.cluster(r.Name, r.Cluster, r.Origin)
-		if name, ok := r.Policy.find(func(c Criterion) bool { return !c.forTCP() }); ok {
-			l.fault(yaml.Conflict, r.Origin, "route %q: %s cannot be asked of a TCP connection, only accept, reject, source_ip and client_certificate", r.Name, name)
+		if name, ok := r.Policy.find(func(t *Test) bool { return !t.Criterion.forTCP() }); ok {
+			l.fault(yaml.Conflict, r.Origin, "route %q: %s cannot be asked of a TCP connection, only accept, reject, source_ip, client_certificate and times", r.Name, name)
 		}
 	}
 }
@@ -82,12 +83,15 @@ func (l *linker) authenticate(r *Route) {
 		if a == "" || seen[a] {
 			l.fault(yaml.DuplicateName, r.Origin, "route %q: authenticate names %q twice or not at all", r.Name, a)
 		}
+		if a == "jwt" && seen["api_key"] {
+			l.fault(yaml.Conflict, r.Origin, "route %q: authenticate names jwt behind api_key, which takes every bearer token for a key; write [jwt, api_key]", r.Name)
+		}
 		seen[a] = true
 	}
 	if len(r.Authenticate) > 0 {
 		return
 	}
-	if name, ok := r.Policy.find(Criterion.needsIdentity); ok {
+	if name, ok := r.Policy.find((*Test).needsIdentity); ok {
 		l.fault(yaml.Conflict, r.Origin, "route %q: the policy asks for %s, but authenticate names no way to know who it is", r.Name, name)
 	}
 }
@@ -110,7 +114,7 @@ func (d *Document) CheckAuthenticators(known []string) error {
 }
 
 // find returns the name of the first criterion that is like that.
-func (p *Rules) find(like func(Criterion) bool) (string, bool) {
+func (p *Rules) find(like func(*Test) bool) (string, bool) {
 	if p == nil {
 		return "", false
 	}
@@ -124,14 +128,14 @@ func (p *Rules) find(like func(Criterion) bool) (string, bool) {
 	return "", false
 }
 
-func findTest(list []Expr, like func(Criterion) bool) *Test {
+func findTest(list []Expr, like func(*Test) bool) *Test {
 	for i := range list {
 		e := &list[i]
 		if e.Op != Leaf {
 			if t := findTest(e.List, like); t != nil {
 				return t
 			}
-		} else if like(e.Test.Criterion) {
+		} else if like(&e.Test) {
 			return &e.Test
 		}
 	}

@@ -51,6 +51,14 @@ func (t arg) eval(q *query) (value, reason) {
 		return t.within(q.req), rSourceIP
 	case ClientCertificate:
 		return t.certificate(q.req.Certificate), rCertificate
+	case CEL:
+		return t.cel(q)
+	case Date:
+		return t.during(q.req), rDate
+	case TimeOfDay:
+		return t.during(q.req), rTimeOfDay
+	case DayOfWeek:
+		return t.during(q.req), rDayOfWeek
 	}
 	return failed, rError
 }
@@ -103,6 +111,10 @@ func (t arg) within(r *authz.Request) value {
 	return is(slices.ContainsFunc(t.pool.nets[t.word], func(n netip.Prefix) bool { return n.Contains(addr) }))
 }
 
+func (t arg) during(r *authz.Request) value {
+	return t.pool.windows[t.word].holds(t.criterion, r.Time)
+}
+
 // match matches one string. No conversion in it allocates: each is only compared,
 // or only a key that is looked up.
 func match[S string | []byte](t arg, s S) bool {
@@ -113,7 +125,7 @@ func match[S string | []byte](t arg, s S) bool {
 		return !has(t, s)
 	case Is, IsNot, StartsWith, EndsWith, Contains:
 		return compare(t.matcher, s, t.pool.value(t.word))
-	case None, Has, ListIs, Exclude, Within:
+	case None, Has, ListIs, Exclude, Within, During:
 	}
 	return false
 }
@@ -134,7 +146,7 @@ func compare[S string | []byte](m Matcher, s S, v []byte) bool {
 				return true
 			}
 		}
-	case None, In, NotIn, Has, ListIs, Exclude, Within:
+	case None, In, NotIn, Has, ListIs, Exclude, Within, During:
 	}
 	return false
 }
@@ -150,7 +162,7 @@ func matchAny(t arg, list []string) bool {
 		return has && len(list) == 1
 	case Exclude:
 		return !has
-	case None, Is, IsNot, In, NotIn, Contains, StartsWith, EndsWith, Within:
+	case None, Is, IsNot, In, NotIn, Contains, StartsWith, EndsWith, Within, During:
 	}
 	return false
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
 )
@@ -24,8 +25,9 @@ func (o oracle) list(list []Expr) truths {
 }
 
 type oracle struct {
-	id  *authz.Identity
-	req *authz.Request
+	id     *authz.Identity
+	req    *authz.Request
+	forced map[string]value // what tests are said to be, by their text
 }
 
 func negate(t truths) truths {
@@ -65,6 +67,9 @@ func disjunction(t truths) value {
 }
 
 func (o oracle) test(t *Test) value {
+	if v, ok := o.forced[t.String()]; ok {
+		return v
+	}
 	var subject []string
 	if slices.Contains([]Criterion{AuthenticatedUser, Email, Domain, User, Groups, Claim}, t.Criterion) && o.id == nil {
 		return unknown
@@ -98,6 +103,8 @@ func (o oracle) test(t *Test) value {
 		subject = []string{string(o.req.Path)}
 	case ClientCertificate:
 		return o.certificate(t)
+	case Date, TimeOfDay, DayOfWeek:
+		return o.time(t)
 	case SourceIP:
 		if !o.req.Source.IsValid() {
 			return failed
@@ -120,6 +127,25 @@ func (o oracle) test(t *Test) value {
 		Has: slices.Contains(subject, values[0]), Exclude: !slices.Contains(subject, values[0]),
 		ListIs: len(subject) == 1 && one == values[0],
 	}[t.Matcher])
+}
+
+// time reads windows as they are written: as text.
+func (o oracle) time(t *Test) value {
+	if o.req.Time.IsZero() {
+		return failed
+	}
+	now, w := o.req.Time.In(t.Window.Zone), t.Window
+	clock := func(s int64) string { return time.Unix(s, 0).UTC().Format(time.TimeOnly) }
+	switch at := now.Format(time.TimeOnly); {
+	case t.Criterion == Date:
+		return is(!now.Before(time.Unix(w.From, 0)) && now.Before(time.Unix(w.Before, 0)))
+	case t.Criterion == DayOfWeek:
+		return is(w.Days&(1<<slices.Index(dayWords, strings.ToLower(now.Format("Mon")))) != 0)
+	case w.From < w.Before:
+		return is(clock(w.From) <= at && at < clock(w.Before))
+	default:
+		return is(clock(w.From) <= at || at < clock(w.Before))
+	}
 }
 
 func (o oracle) certificate(t *Test) value {
@@ -184,9 +210,11 @@ func (d dice) expr(depth int) Expr {
 		}
 		return e
 	}
-	t := Test{Criterion: Criterion(d.IntN(int(ClientCertificate) + 1))}
+	t := Test{Criterion: Criterion(d.IntN(int(DayOfWeek) + 1))}
 	switch t.Criterion {
 	case Accept, Reject, AuthenticatedUser:
+	case Date, TimeOfDay, DayOfWeek:
+		return Expr{Op: Leaf, Test: t.at(d.window())}
 	case SourceIP:
 		t.Matcher = Within
 		t.Nets = []netip.Prefix{netip.MustParsePrefix(d.of("10.0.0.0/8", "0.0.0.0/0", "::/0", "10.1.2.3/32"))}
@@ -212,6 +240,12 @@ func (d dice) expr(depth int) Expr {
 	return Expr{Op: Leaf, Test: t}
 }
 
+func (d dice) window() Window {
+	hours := d.IntN(12)
+	zone := time.FixedZone(string(rune('a'+hours)), 3600*hours)
+	return Window{From: int64(d.IntN(86_400)), Before: int64(d.IntN(86_400)), Days: uint8(d.IntN(128)), Zone: zone}
+}
+
 func (d dice) rules() *Rules {
 	r := &Rules{}
 	for range 1 + d.IntN(3) {
@@ -229,6 +263,9 @@ func (d dice) rules() *Rules {
 
 func (d dice) query() (*authz.Identity, *authz.Request) {
 	req := &authz.Request{Method: d.of("GET", "a"), Path: []byte(d.of("/a", "/a/b", "/b"))}
+	if d.IntN(8) > 0 {
+		req.Time = time.Unix(d.Int64N(172_800), 0)
+	}
 	if d.IntN(4) > 0 {
 		req.Source = netip.MustParseAddr(d.of("10.1.2.3", "10.2.2.2", "192.168.1.1", "::1"))
 	}
@@ -250,7 +287,7 @@ func differ(t *testing.T, seed uint64, verdicts map[authz.Verdict]int) {
 	p := CompileRules(r)
 	for range 8 {
 		id, req := d.query()
-		got, want := p.Authorize(id, req), oracle{id, req}.verdict(r)
+		got, want := p.Authorize(id, req), oracle{id: id, req: req}.verdict(r)
 		if got.Verdict != want || !slices.Contains(reasons[:], got.Reason) {
 			t.Fatalf("seed %d: %+v, want %v\nrules %+v\nidentity %+v\nrequest %+v", seed, got, want, r, id, req)
 		}

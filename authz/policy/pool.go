@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+
+	"github.com/sluiceproxy/sluice/authz/policy/celexpr"
 )
 
 // pool holds what the programs of a document compare with. A test has a word, a number
@@ -14,6 +16,8 @@ type pool struct {
 	data    []byte
 	lookups []map[string]struct{}
 	nets    [][]netip.Prefix
+	windows []Window
+	exprs   []*celexpr.Expr
 }
 
 const wordSize = 4
@@ -92,7 +96,7 @@ func (c *compiler) newSet(f form, values []string, nets []netip.Prefix) (word ui
 			words = append(words, c.value(v))
 		}
 		return p.put(words...)
-	case nothing, single:
+	case nothing, single, windows, expression:
 	}
 	panic("BUG: a form without a set")
 }

@@ -31,7 +31,10 @@ func printExprs(b []byte, list []Expr) []byte {
 		t := &e.Test
 		b = append(b, byte(t.Criterion), byte(t.Matcher))
 		b = printString(b, t.Claim)
-		b = printSet(b, t.Values, t.Nets)
+		if t.CEL != nil {
+			b = printString(b, t.CEL.Text)
+		}
+		b = printWindow(printSet(b, t.Values, t.Nets), t.Window)
 	}
 	return b
 }

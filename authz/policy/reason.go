@@ -18,6 +18,10 @@ const (
 	ReasonPath            = "http-path-unauthorized"          // http_path
 	ReasonSourceIP        = "source-ip-unauthorized"          // source_ip
 	ReasonCertificate     = "client-certificate-unauthorized" // client_certificate
+	ReasonDate            = "date-unauthorized"               // date
+	ReasonTimeOfDay       = "time-of-day-unauthorized"        // time_of_day
+	ReasonDayOfWeek       = "day-of-week-unauthorized"        // day_of_week
+	ReasonCEL             = "cel-unauthorized"                // cel
 	ReasonError           = "evaluation-error"                // a criterion could not be evaluated
 	ReasonAuthenticated   = "user-authenticated"              // authenticated_user in a deny, or under not
 )
@@ -43,6 +47,10 @@ const (
 	rPath
 	rSourceIP
 	rCertificate
+	rDate
+	rTimeOfDay
+	rDayOfWeek
+	rCEL
 	rError
 	rAuthenticated
 	reasonCount
@@ -52,5 +60,6 @@ var reasons = [reasonCount]string{
 	rOK: ReasonOK, rNoPolicy: ReasonNoPolicy, rNoRule: ReasonNoRule, rReject: ReasonReject,
 	rUnauthenticated: ReasonUnauthenticated, rEmail: ReasonEmail, rDomain: ReasonDomain, rUser: ReasonUser,
 	rGroups: ReasonGroups, rClaim: ReasonClaim, rMethod: ReasonMethod, rPath: ReasonPath,
-	rSourceIP: ReasonSourceIP, rCertificate: ReasonCertificate, rError: ReasonError, rAuthenticated: ReasonAuthenticated,
+	rSourceIP: ReasonSourceIP, rCertificate: ReasonCertificate,
+	rDate: ReasonDate, rTimeOfDay: ReasonTimeOfDay, rDayOfWeek: ReasonDayOfWeek, rCEL: ReasonCEL, rError: ReasonError, rAuthenticated: ReasonAuthenticated,
 }

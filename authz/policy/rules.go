@@ -48,13 +48,17 @@ const (
 	HTTPPath
 	SourceIP
 	ClientCertificate
+	Date
+	TimeOfDay
+	DayOfWeek
+	CEL
 )
 
 // Matcher is how a test compares.
 type Matcher uint8
 
-// The matchers: of strings, of lists, of addresses. Accept, Reject and
-// AuthenticatedUser have None.
+// The matchers: of strings, of lists, of addresses, of times. Accept, Reject,
+// AuthenticatedUser and CEL have None.
 const (
 	None Matcher = iota
 	Is
@@ -68,6 +72,7 @@ const (
 	ListIs  // the list has the value and no other
 	Exclude // the list does not have the value
 	Within  // the address is in one of the networks
+	During  // the time is in the window
 )
 
 // Test is one criterion with one matcher.
@@ -77,6 +82,8 @@ type Test struct {
 	Claim     string // path of a Claim; part of a ClientCertificate
 	Values    []string
 	Nets      []netip.Prefix
+	Window    *Window  // of During
+	CEL       *CELExpr // of CEL
 }
 
 // criteria says what each criterion's name stands for and what it may be matched with.
@@ -95,6 +102,10 @@ var criteria = map[string]struct {
 	"http_path":          {HTTPPath, matchString},
 	"source_ip":          {SourceIP, matchNets},
 	"client_certificate": {ClientCertificate, matchCertificate},
+	"date":               {Date, matchWindow},
+	"time_of_day":        {TimeOfDay, matchWindow},
+	"day_of_week":        {DayOfWeek, matchDays},
+	"cel":                {CEL, matchCEL},
 }
 
 type matchKind uint8
@@ -105,15 +116,14 @@ const (
 	matchList                    // a list of strings is looked at
 	matchNets
 	matchCertificate // see readCertificate
+	matchWindow      // see readWindow
+	matchDays        // see readDays
+	matchCEL         // see readCEL
 )
 
 // foreign are criteria that a policy from elsewhere may have. They are refused by name:
 // a rule that silently lost a criterion would be another rule.
 var foreign = map[string]string{
-	"cel":                        "not supported yet",
-	"date":                       "not supported yet",
-	"time_of_day":                "not supported yet",
-	"day_of_week":                "not supported yet",
 	"invalid_client_certificate": "not supported: one that is not valid ends the handshake",
 	"cors_preflight":             "not supported yet",
 	"device":                     "not supported at all",
@@ -133,7 +143,12 @@ var stringMatchers = map[string]Matcher{
 
 var listMatchers = map[string]Matcher{"has": Has, "is": ListIs, "exclude": Exclude}
 
-// needsIdentity says whether a criterion has no answer without an identity.
+// needsIdentity says whether a test has no answer without an identity.
+func (t *Test) needsIdentity() bool {
+	return t.Criterion.needsIdentity() || t.Criterion == CEL && t.CEL.expr != nil && t.CEL.expr.Facts().Identity
+}
+
+// needsIdentity says whether a criterion is about an identity alone.
 func (c Criterion) needsIdentity() bool {
 	switch c {
 	case AuthenticatedUser, Email, Domain, User, Groups, Claim:
@@ -144,5 +159,9 @@ func (c Criterion) needsIdentity() bool {
 
 // forTCP says whether a criterion can be asked of a raw TCP connection.
 func (c Criterion) forTCP() bool {
-	return c == Accept || c == Reject || c == SourceIP || c == ClientCertificate
+	switch c {
+	case Accept, Reject, SourceIP, ClientCertificate, Date, TimeOfDay, DayOfWeek:
+		return true
+	}
+	return false
 }

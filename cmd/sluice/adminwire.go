@@ -54,7 +54,7 @@ func (a *app) wireAdmin() error {
 // hooks are the process as the private listener sees it.
 func (a *app) hooks(names health.Naming) admin.Hooks {
 	return admin.Hooks{
-		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Forecast: a.tracker.Forecast, Evict: a.tracker.Evict,
+		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Refusal: a.server.Refusal, Forecast: a.tracker.Forecast, Evict: a.tracker.Evict,
 		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo, MoveDeadline: a.moveDeadline,
 		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
 		Cut:     func() { a.manager.Cut("told to cut what is left") },

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/admin"
-	"github.com/sluiceproxy/sluice/authz"
-	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/config"
@@ -38,7 +36,8 @@ type app struct {
 	server       *proxy.Server
 	witness      *witnessed         // of server
 	syncer       *policysync.Syncer // nil with --public
-	keys         *authn.APIKeys     // nil without authenticate.api_key
+	keySources   []*keySource       // of what authenticators need
+	keys         *keyLoader         // nil without sources
 	certificates []certificates     // of the listeners that speak TLS
 	outgoing     []outgoing         // profiles of connections to upstreams
 	notifier     *sdnotify.Notifier
@@ -89,11 +88,9 @@ func (a *app) wireManager() {
 
 func (a *app) wireProxy(accessTo io.Writer) error {
 	cfg := a.cfg.ProxyConfig()
-	if a.cfg.Authenticate.APIKey.File != "" {
-		a.keys = authn.NewAPIKeys(authn.APIKeyConfig{File: a.cfg.Authenticate.APIKey.File})
-		cfg.Authenticators = map[string]authz.Authenticator{a.keys.Name(): a.keys}
+	if err := a.addAuthenticators(&cfg); err != nil {
+		return err
 	}
-	a.addClientCertificates(&cfg)
 	if a.cfg.Log.Access {
 		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access
@@ -111,16 +108,6 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 	driver = a.secure(driver)
 	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Doors: a.hand.doors, Log: a.log})
 	return nil
-}
-
-// wireKeys makes the key file an init target: a proxy that cannot read its keys would
-// refuse everybody who has one.
-func (a *app) wireKeys() {
-	if a.keys == nil {
-		return
-	}
-	target := a.manager.Target(health.AuthenticateService)
-	a.manager.Register(&keyLoader{keys: a.keys, target: target, registry: a.registry, log: a.log})
 }
 
 func (a *app) wirePolicy() {
@@ -187,9 +174,7 @@ func (a *app) reload(ctx context.Context) error {
 	var errs []error
 	err := a.notifier.Reload(func() error {
 		if a.keys != nil {
-			if _, err := a.keys.Load(); err != nil {
-				errs = append(errs, err)
-			}
+			errs = append(errs, a.keys.load())
 		}
 		if err := a.reloadCertificates(); err != nil {
 			errs = append(errs, err)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"maps"
-
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -17,11 +15,14 @@ func (a *app) addClientCertificates(cfg *proxy.Config) {
 	if err != nil {
 		panic("BUG: authenticate.client_certificate.user passed the parser: " + err.Error())
 	}
-	all := maps.Clone(cfg.Authenticators)
-	if all == nil {
-		all = map[string]authz.Authenticator{}
-	}
 	certs := authn.NewClientCertificates(from)
-	all[certs.Name()] = certs
-	cfg.Authenticators = all
+	authenticators(cfg)[certs.Name()] = certs
+}
+
+// authenticators are those of a configuration, to add to.
+func authenticators(cfg *proxy.Config) map[string]authz.Authenticator {
+	if cfg.Authenticators == nil {
+		cfg.Authenticators = map[string]authz.Authenticator{}
+	}
+	return cfg.Authenticators
 }

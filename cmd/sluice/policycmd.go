@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/drain"
@@ -55,7 +56,8 @@ profiles of TLS) is taken for true; "sluice validate" checks that too.`,
 		},
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print the faults as JSON")
-	c.AddCommand(teach(check, exits{exitOK: "fine", exitUsage: "faults, each printed with its place"}, "validate", "config fmt", "docs/policy.md"))
+	c.AddCommand(teach(check, exits{exitOK: "fine", exitUsage: "faults, each printed with its place"}, "validate", "config fmt", "docs/policy.md"),
+		newPolicyTest(), newPolicyExplain(), newPolicyDiff())
 	return teach(c, exits{exitOK: "done", exitUsage: "usage, or faults in a policy"}, "validate", "docs/policy.md")
 }
 
@@ -85,11 +87,16 @@ func readPolicy(paths []string) (*policy.Document, error) {
 	return policy.ParseFiles(files)
 }
 
-// compilePolicy does what a start does with a policy. Without a configuration every
-// authenticator there is counts as configured, and every TCP listener and profile as existing.
+// compilePolicy does what a start does with a policy.
 func compilePolicy(doc *policy.Document, cfg *config.Config) error {
-	keys, certs := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI)
-	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs}}
+	return policyCore(doc, cfg).Apply(context.Background(), "check", doc)
+}
+
+// policyCore is a core that carries nothing. Without a configuration every authenticator there is
+// counts as configured, and every TCP listener and profile as existing.
+func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
+	keys, certs, tokens := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI), &jwt.Authenticator{}
+	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs, tokens.Name(): tokens}}
 	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
 	if cfg != nil {
 		for _, u := range cfg.UpstreamTLS {
@@ -99,6 +106,9 @@ func compilePolicy(doc *policy.Document, cfg *config.Config) error {
 		pc.Listeners, pc.DrainTimeout, pc.LameDuckMax = full.Listeners, full.DrainTimeout, full.LameDuckMax
 		if cfg.Authenticate.APIKey.File == "" {
 			delete(pc.Authenticators, keys.Name())
+		}
+		if len(cfg.Authenticate.JWT) == 0 {
+			delete(pc.Authenticators, tokens.Name())
 		}
 		if !cfg.Authenticate.ClientCertificate.On() {
 			delete(pc.Authenticators, certs.Name())
@@ -113,8 +123,7 @@ func compilePolicy(doc *policy.Document, cfg *config.Config) error {
 			pc.Listeners = append(pc.Listeners, proxy.ListenerConfig{Name: doc.TCPRoutes[i].Listener, Protocol: proxy.TCP})
 		}
 	}
-	core := proxy.NewCore(pc, drain.New(drain.Config{}), func(int, any) {})
-	return core.Apply(context.Background(), "check", doc)
+	return proxy.NewCore(pc, drain.New(drain.Config{}), func(int, any) {})
 }
 
 func checkPolicyDir(dir string, cfg *config.Config) error {

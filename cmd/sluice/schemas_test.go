@@ -36,6 +36,10 @@ var printed = []struct {
 	{"timeline", "sluice config show --timeline", reflect.TypeFor[timelineReport]()},
 	{"environment", "sluice config env", reflect.TypeFor[[]envLine]()},
 	{"faults", "sluice validate, sluice policy check", reflect.TypeFor[faultReport]()},
+	{"policy-test", "sluice policy test", reflect.TypeFor[testReport]()},
+	{"policy-explain", "sluice policy explain", reflect.TypeFor[explanation]()},
+	{"policy-diff", "sluice policy diff", reflect.TypeFor[diffReport]()},
+	{"why", "sluice why", reflect.TypeFor[answerWhy]()},
 	{"doctor", "sluice doctor", reflect.TypeFor[doctor.Report]()},
 	{"rules", "sluice doctor --rules", reflect.TypeFor[[]ruleLine]()},
 	{"explain", "sluice explain", reflect.TypeFor[[]explained]()},
@@ -67,7 +71,7 @@ type message struct {
 // The published schemas are what the types say. That real output obeys them is tested end to end
 // (e2e/schemas_test.go).
 func TestReferenceSchemasAreCurrent(t *testing.T) {
-	words, err := schema.Comments(".", "../../admin", "../../drain", "../../health", "../../lifecycle/handover", "../../config", "../../internal/doctor", "../../internal/yaml")
+	words, err := schema.Comments(".", "../../admin", "../../drain", "../../health", "../../lifecycle/handover", "../../config", "../../authz/casebook", "../../internal/doctor", "../../internal/yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

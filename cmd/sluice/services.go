@@ -5,78 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
-	"time"
 
-	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
-	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
 )
-
-// keyLoader reads the API keys at start and again when the file changes.
-type keyLoader struct {
-	keys     *authn.APIKeys
-	target   *lifecycle.Target
-	registry *health.Registry
-	log      *slog.Logger
-
-	cancel context.CancelFunc
-	done   chan struct{} // closed by watch
-}
-
-// keyPoll is how often the key file is looked at.
-const keyPoll = 5 * time.Second
-
-func (k *keyLoader) Name() string { return "api_keys" }
-
-func (k *keyLoader) Start(context.Context) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	k.cancel, k.done = cancel, make(chan struct{})
-	k.load()
-	go k.watch(ctx) // ends with Close
-	return nil
-}
-
-func (k *keyLoader) load() {
-	changed, err := k.keys.Load()
-	if err != nil {
-		k.target.Waiting(err)
-		k.registry.Set(health.AuthenticateService, health.Degraded, err)
-		return
-	}
-	k.target.Ready()
-	k.registry.Set(health.AuthenticateService, health.Running, nil)
-	if changed {
-		k.log.Info("api keys in force", "keys", k.keys.Status().Keys)
-	}
-}
-
-func (k *keyLoader) watch(ctx context.Context) {
-	defer close(k.done)
-	t := time.NewTicker(keyPoll)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			k.load()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (k *keyLoader) Admit() error                { return nil }
-func (k *keyLoader) LameDuck()                   {}
-func (k *keyLoader) Drain(context.Context) error { return nil }
-
-func (k *keyLoader) Close() error {
-	k.cancel()
-	<-k.done
-	return nil
-}
 
 // publicPolicy puts the one route of `run --to X --public` in force.
 type publicPolicy struct {

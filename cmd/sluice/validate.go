@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/proxy/edgetls"
 )
@@ -58,6 +59,14 @@ func validateRest(cfg *config.Config) (errs []error) {
 	if name := cfg.Authenticate.APIKey.File; name != "" {
 		if err := authn.CheckFile(name); err != nil {
 			errs = append(errs, err)
+		}
+	}
+	for i, in := range cfg.Authenticate.JWT {
+		if in.JWKSFile == "" {
+			continue
+		}
+		if err := jwt.CheckFile(in.JWKSFile); err != nil {
+			errs = append(errs, fmt.Errorf("authenticate.jwt[%d].jwks_file: %w", i, err))
 		}
 	}
 	for i, ln := range cfg.Listeners {

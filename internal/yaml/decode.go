@@ -117,17 +117,20 @@ const maxFields = 64
 func field(t reflect.Type, key string) (index int, enum string, ok bool) {
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag
-		if name, _, _ := strings.Cut(tag.Get("yaml"), ","); name != "" && name == key {
+		if name, _, _ := strings.Cut(tag.Get("yaml"), ","); name == key && named(name) {
 			return i, tag.Get("enum"), true
 		}
 	}
 	return 0, "", false
 }
 
+// named reports whether a field has that name in files, and not none.
+func named(name string) bool { return name != "" && name != "-" }
+
 func fieldNames(t reflect.Type) []string {
 	names := []string{}
 	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); named(name) {
 			names = append(names, name)
 		}
 	}

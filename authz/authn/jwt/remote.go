@@ -1,0 +1,204 @@
+package jwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// RemoteConfig says where an issuer publishes its keys. The zero values of all but URL are defaults.
+type RemoteConfig struct {
+	URL         string            // https, or http to this host
+	Refresh     time.Duration     // between two fetches; default 10m
+	MinInterval time.Duration     // between two, whoever asks; default 30s
+	Timeout     time.Duration     // of one; default 10s
+	Transport   http.RoundTripper // default: one of its own
+	Changed     func(*KeySet)     // called by Run after other keys have come into force; may be nil
+}
+
+// Remote has the keys of an issuer from a URL (RFC 7517). Run fetches them.
+type Remote struct {
+	config RemoteConfig
+	client *http.Client
+	keys   atomic.Pointer[KeySet]
+	want   chan struct{} // somebody waits for a fetch
+
+	mu    sync.Mutex
+	ended time.Time     // of the last fetch; zero: none was made yet
+	pause time.Duration // after it, before the next that somebody asks for
+	err   error         // of the last fetch
+	done  chan struct{} // closed by the next fetch that ends
+}
+
+var _ Keys = (*Remote)(nil)
+
+// NewRemote returns keys that are not fetched yet.
+func NewRemote(c RemoteConfig) (*Remote, error) {
+	if err := CheckURL(c.URL); err != nil {
+		return nil, err
+	}
+	if c.Refresh == 0 {
+		c.Refresh = 10 * time.Minute
+	}
+	if c.MinInterval == 0 {
+		c.MinInterval = 30 * time.Second
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Transport == nil {
+		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: c.Timeout, IdleConnTimeout: time.Minute, MaxIdleConns: 1}
+	}
+	noRedirect := func(*http.Request, []*http.Request) error {
+		return errors.New("the address of the keys redirects; name the one that has them")
+	}
+	return &Remote{config: c, client: &http.Client{Transport: c.Transport, Timeout: c.Timeout, CheckRedirect: noRedirect},
+		want: make(chan struct{}, 1), done: make(chan struct{})}, nil
+}
+
+// CheckURL says what is wrong with the address of keys: whoever can change them on their way can say who anybody is.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return err
+	}
+	if u.Host == "" || u.User != nil || u.Fragment != "" {
+		return fmt.Errorf("%q is no address of keys: https://HOST/PATH", text)
+	}
+	ip := net.ParseIP(u.Hostname())
+	switch {
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()):
+		return nil
+	}
+	return fmt.Errorf("%q: keys come by https only, or by http from this host", text)
+}
+
+// URL is where the keys are.
+func (r *Remote) URL() string { return r.config.URL }
+
+// Current returns the keys of the last good fetch.
+func (r *Remote) Current() *KeySet { return r.keys.Load() }
+
+// Err is what went wrong in the last fetch; nil: nothing, or none was made yet.
+func (r *Remote) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// Run fetches the keys at once, from time to time, and when they are asked for, until ctx ends. It is
+// called once.
+func (r *Remote) Run(ctx context.Context) {
+	defer r.client.CloseIdleConnections()
+	next := time.Now()
+	for failures := 0; ; {
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-r.want:
+			timer.Stop()
+			if !r.due() {
+				continue
+			}
+		}
+		wait := r.config.Refresh
+		if r.fetch(ctx, failures) {
+			failures = 0
+		} else {
+			wait = min(r.pauseAfter(failures), wait)
+			failures++
+		}
+		next = time.Now().Add(wait + time.Duration(rand.Int64N(int64(wait)/10+1)))
+	}
+}
+
+func (r *Remote) due() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended.IsZero() || time.Since(r.ended) >= r.pause
+}
+
+// pauseAfter is how long no fetch is made after one, of which so many failed before. While no keys are known yet it is short at first.
+func (r *Remote) pauseAfter(failures int) time.Duration {
+	if r.keys.Load() == nil {
+		return min(time.Second<<min(failures, 10), r.config.MinInterval)
+	}
+	return min(r.config.MinInterval<<min(failures, 10), r.config.Refresh)
+}
+
+func (r *Remote) fetch(ctx context.Context, failures int) (good bool) {
+	set, err := r.get(ctx)
+	old := r.keys.Load()
+	changed := err == nil && (old == nil || old.text != set.text)
+	if changed {
+		r.keys.Store(set)
+	}
+	r.mu.Lock()
+	r.ended, r.err, r.pause = time.Now(), err, min(r.pauseAfter(failures), r.config.MinInterval)
+	close(r.done)
+	r.done = make(chan struct{})
+	r.mu.Unlock()
+	if changed && r.config.Changed != nil {
+		r.config.Changed(set)
+	}
+	return err == nil
+}
+
+func (r *Remote) get(ctx context.Context) (*KeySet, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.URL, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", r.config.URL, resp.Status)
+	}
+	src, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet+1))
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", r.config.URL, err)
+	}
+	set, err := ParseKeySet(src)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", r.config.URL, err)
+	}
+	return set, nil
+}
+
+// Refetch has Run fetch the keys, unless it did within MinInterval, and waits for it.
+func (r *Remote) Refetch(ctx context.Context) bool {
+	r.mu.Lock()
+	done, lately := r.done, !r.ended.IsZero() && time.Since(r.ended) < r.pause
+	good := r.err == nil
+	r.mu.Unlock()
+	if lately {
+		return good
+	}
+	select {
+	case r.want <- struct{}{}:
+	default: // somebody has asked already
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return false
+	}
+	return r.Err() == nil
+}
