@@ -105,8 +105,18 @@ func (g guard) ownPage(r *http.Request) bool {
 	return origin[0] == "http://"+r.Host || origin[0] == "https://"+r.Host
 }
 
-// isHere reports whether a Host may be asked for here: a unix socket has no name.
-func (g guard) isHere(host string) bool { return g.place.unix != "" || g.isThis(host) }
+// isHere reports whether a Host may be asked for here. A unix socket has no name, so any word
+// will do; but where it is forwarded to a port a name of the DNS may have been rebound to it,
+// and browsers say nothing else of that.
+func (g guard) isHere(host string) bool {
+	if g.isThis(host) {
+		return true
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return g.place.unix != "" && !strings.Contains(host, ".")
+}
 
 // isThis reports whether a Host names this server: an address of loopback, localhost, or
 // the host of admin.address. The port may differ, as behind a forwarded one.

@@ -86,3 +86,21 @@ func TestFilesOfTheDashboard(t *testing.T) {
 		}
 	}
 }
+
+// A socket has no name, and is asked by any; but a name of the DNS may lead a browser to a port
+// that is forwarded to it, and a browser that reads its own origin shows no Origin.
+func TestNamesOfASocket(t *testing.T) {
+	s := newServer(t, Config{Address: "unix:/x/y", Hooks: (&calls{}).hooks()})
+	for host, want := range map[string]int{
+		"sluice": 200, "localhost": 200, "localhost:8888": 200, "": 200, "127.0.0.1:8888": 200, "[::1]:8888": 200,
+		"evil.example": 403, "evil.example:8888": 403, "evil.example.": 403,
+	} {
+		for _, path := range []string{"/status", "/dashboard/"} {
+			r := request("GET", path, "")
+			r.Host = host
+			if code, body := answer(s.handler(), r); code != want {
+				t.Errorf("%q %s: %d, want %d: %s", host, path, code, want, body)
+			}
+		}
+	}
+}

@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/netip"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/sluiceproxy/sluice/proxy/h1"
 )
@@ -55,17 +57,7 @@ func (x *exchange) appendRequestHead(dst []byte) []byte {
 	if id := x.identity; id != nil {
 		dst = appendIdentity(dst, fieldUser, id.User)
 		dst = appendIdentity(dst, fieldEmail, id.Email)
-		for i, g := range id.Groups {
-			if i == 0 {
-				dst = append(dst, fieldGroups+": "...)
-			} else {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, g...)
-		}
-		if len(id.Groups) > 0 {
-			dst = append(dst, "\r\n"...)
-		}
+		dst = appendGroups(dst, id.Groups)
 	}
 	if x.chunked {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
@@ -79,6 +71,27 @@ func (x *exchange) appendRequestHead(dst []byte) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	return h1.AppendEnd(dst)
+}
+
+// appendGroups writes those groups that are one element of a list for whoever splits it at commas and trims what
+// is between (RFC 9110 section 5.6.1): "a,admins" and " admins" must not become admins. Rules see all.
+func appendGroups(dst []byte, groups []string) []byte {
+	some := false
+	for _, g := range groups {
+		if g == "" || strings.TrimSpace(g) != g || strings.ContainsFunc(g, func(r rune) bool { return r == ',' || unicode.IsControl(r) }) {
+			continue
+		}
+		if some {
+			dst = append(dst, ',')
+		} else {
+			dst = append(dst, fieldGroups+": "...)
+		}
+		dst, some = append(dst, g...), true
+	}
+	if some {
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
 }
 
 func appendIdentity(dst []byte, name, value string) []byte {

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bytes"
+
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/proxy/engine"
+	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
 // The two stages of an exchange: who is it, and may they.
@@ -25,7 +28,22 @@ func (x *exchange) authenticate() {
 		}
 		return
 	}
+	if x.route.hidesCredentials && showsBearer(&l.req) {
+		x.rememberDecision(authz.Decision{Verdict: authz.Challenge, Reason: "credential_invalid", Rule: -1})
+		x.challenge("credential_invalid", "the credential is not valid")
+		return
+	}
 	x.authorize()
+}
+
+// showsBearer reports whether a request has a bearer token (RFC 6750 section 2.1), or several credentials. Where
+// authenticators look at fields, and none takes it, it is no token, and not an absent one.
+func showsBearer(r *h1.Request) bool {
+	const scheme = "bearer"
+	value, count := r.Field("authorization")
+	value = bytes.TrimLeft(value, " \t")
+	return count > 1 || len(value) >= len(scheme) && bytes.EqualFold(value[:len(scheme)], []byte(scheme)) &&
+		(len(value) == len(scheme) || value[len(scheme)] == ' ' || value[len(scheme)] == '\t')
 }
 
 // authenticated acts on the verdict of one authenticator; false: ask the next.

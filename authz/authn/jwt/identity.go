@@ -3,6 +3,7 @@ package jwt
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-jose/go-jose/v4/json"
 
@@ -23,14 +24,16 @@ var registered = []string{"iss", "aud", "exp", "nbf", "iat", "jti"}
 // identity makes an identity of the claims of a verified token.
 func (is *issuer) identity(c *claims) (*authz.Identity, error) {
 	user, _ := c.at(is.UserClaim).(string)
-	if user == "" || len(user) > maxUser || !printable(user) {
+	if user == "" || len(user) > maxUser || !plain(user) {
 		return nil, errUser
 	}
 	id := &authz.Identity{Method: "jwt", User: user}
-	if email, ok := c.at(is.EmailClaim).(string); ok && printable(email) {
+	if email, ok := c.at(is.EmailClaim).(string); ok && plain(email) {
 		id.Email = email
 	}
-	if verified, ok := c.all["email_verified"].(bool); ok && !verified {
+	switch c.all["email_verified"] { // some write it as text
+	case nil, true, "true":
+	default:
 		id.Email = ""
 	}
 	groups, ok := texts(c.at(is.GroupsClaim))
@@ -126,7 +129,8 @@ func flatten(to map[string][]string, path string, v any, depth int, left *int) b
 	return true
 }
 
-// printable says whether a value can stand in a field of a request (RFC 9110 section 5.5).
-func printable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
+// printable says whether a value can stand in a field of a request (RFC 9110 section 5.5), and on a terminal.
+func printable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
+
+// plain says whether a value is printable, and the same to a server that trims fields: " root" is not root.
+func plain(s string) bool { return printable(s) && strings.TrimSpace(s) == s }

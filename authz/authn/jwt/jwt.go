@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -58,7 +59,8 @@ var _ authz.Authenticator = (*Authenticator)(nil)
 
 type issuer struct {
 	Issuer
-	algs []jose.SignatureAlgorithm
+	algs    []jose.SignatureAlgorithm
+	waiting atomic.Int32 // tokens that wait for its keys
 }
 
 // New returns an authenticator, or what is wrong with its configuration.

@@ -318,8 +318,61 @@ func TestIdentity(t *testing.T) {
 	if v != authz.Allow || !reflect.DeepEqual(id, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v", v, id, want)
 	}
-	if id, _ := ask(a, "Bearer "+good(map[string]any{"email": "a@b.test", "email_verified": false}).text(t)); id == nil || id.Email != "" {
-		t.Errorf("an address that nobody verified: %+v", id)
+	for _, c := range []map[string]any{{"email": "a@b.test", "email_verified": false}, {"email": "a@b.test", "email_verified": "false"}, {"email": " a@b.test"}, {"email": "a@b.test\u0085"}} {
+		if id, _ := ask(a, "Bearer "+good(c).text(t)); id == nil || id.Email != "" {
+			t.Errorf("%q: an address that nobody verified, or that a server would trim: %+v", c, id)
+		}
+	}
+	if id, _ := ask(a, "Bearer "+good(map[string]any{"email": "a@b.test", "email_verified": "true"}).text(t)); id == nil || id.Email != "a@b.test" {
+		t.Errorf("an address that was verified: %+v", id)
+	}
+	for _, user := range []string{" root", "root ", "root\u00a0", "ro\u009b1mot"} {
+		if id, v := ask(a, "Bearer "+good(map[string]any{"sub": user}).text(t)); v != authz.Challenge {
+			t.Errorf("%q: %v %+v, and a server that trims has another", user, v, id)
+		}
+	}
+}
+
+// stuck is an issuer that does not answer.
+type stuck struct {
+	set     *KeySet
+	waiting chan struct{} // one for each that waits
+	release chan struct{}
+}
+
+func (s *stuck) Current() *KeySet { return s.set }
+func (s *stuck) Refetch(context.Context) bool {
+	s.waiting <- struct{}{}
+	<-s.release
+	return false
+}
+
+// Tokens with keys that nobody has do not fill all places: those beyond a bound do not wait.
+func TestFewWaitForKeys(t *testing.T) {
+	keys := &stuck{set: public(t), waiting: make(chan struct{}), release: make(chan struct{})}
+	a := authenticator(t, keys)
+	tk := good(nil)
+	tk.kid = "nobody's"
+	text := "Bearer " + tk.text(t)
+	verdicts := make(chan authz.Verdict, maxWaiting)
+	for range maxWaiting {
+		go func() { _, v := ask(a, text); verdicts <- v }()
+		<-keys.waiting
+	}
+	if _, v := ask(a, text); v != authz.Unavailable {
+		t.Errorf("one more: %v", v)
+	}
+	if _, v := ask(a, "Bearer "+good(nil).text(t)); v != authz.Allow {
+		t.Errorf("a good token meanwhile: %v", v)
+	}
+	close(keys.release)
+	for range maxWaiting {
+		if v := <-verdicts; v != authz.Unavailable {
+			t.Errorf("who waited: %v", v)
+		}
+	}
+	if n := a.issuers["https://idp.test"].waiting.Load(); n != 0 {
+		t.Errorf("%d wait still", n)
 	}
 }
 

@@ -29,8 +29,12 @@ var (
 	errUser      = errors.New("it names no user")
 )
 
-// refetchWait is how long one token waits for keys to be fetched.
-const refetchWait = 3 * time.Second
+// refetchWait is how long one token waits for keys to be fetched, and maxWaiting how many of an issuer do so at a time. Whoever
+// can write a header makes such tokens: they must not fill the places of all others.
+const (
+	refetchWait = 3 * time.Second
+	maxWaiting  = 32
+)
 
 // verified is a token that is believed.
 type verified struct {
@@ -104,6 +108,10 @@ func (is *issuer) key(h jose.Header) (*KeySet, *jose.JSONWebKey, error) {
 		if k := set.find(h.KeyID, h.Algorithm); k != nil {
 			return set, k, nil
 		}
+	}
+	defer is.waiting.Add(-1)
+	if is.waiting.Add(1) > maxWaiting {
+		return nil, nil, errNoKeys
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), refetchWait)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -25,7 +26,7 @@ import (
 // Limits of one expression.
 const (
 	MaxSize  = 4096   // characters
-	MaxCost  = 20_000 // steps as CEL counts them, each time: about a millisecond at most
+	MaxCost  = 20_000 // steps, each time: a few milliseconds at most
 	maxDepth = 32
 )
 
@@ -105,13 +106,17 @@ func Compile(text string) (*Expr, []Fault) {
 	if ast.OutputType() != cel.BoolType {
 		return whole("the expression gives %s, and has to give bool", cel.FormatCELType(ast.OutputType()))
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(MaxCost))
+	known, faults := inspect(ast)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(MaxCost), cel.CostTracking(known), cel.OptimizeRegex(known.optimizations()...))
 	if err != nil {
 		return whole("%v", err)
 	}
 	e := &Expr{program: program}
 	for _, ref := range ast.NativeRep().ReferenceMap() {
-		e.facts.add(ref.Name)
+		e.facts.add(strings.TrimPrefix(ref.Name, ".")) // ".user" is user
 	}
 	return e, nil
 }
