@@ -6,7 +6,7 @@
 // They are made and checked by tests of the packages that they tell of.
 package docs
 
-import _ "embed"
+import "embed"
 
 // ConfigSchema is the JSON Schema of the configuration file, config.schema.json.
 //
@@ -22,3 +22,8 @@ var Errors string
 //
 //go:embed doctor.md
 var Doctor string
+
+// Runbooks has a page for each alert, runbooks/NAME.md.
+//
+//go:embed runbooks/Sluice*.md
+var Runbooks embed.FS

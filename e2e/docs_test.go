@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -98,7 +99,8 @@ var elsewhere = map[string]string{
 func TestCommandsOfDocs(t *testing.T) {
 	lab := buildLab(t)
 	makefile := read(t, "../Makefile")
-	used, ours := map[string]bool{}, 0
+	desks := map[string]desk{"README.md": newDesk(t, "README.md"), "docs/policy.md": newDesk(t, "docs/policy.md")}
+	used, ours, ran := map[string]bool{}, 0, 0
 	for _, b := range documented(t) {
 		if b.lang != "sh" && b.lang != "console" {
 			continue
@@ -116,6 +118,11 @@ func TestCommandsOfDocs(t *testing.T) {
 				case name == "sluice":
 					ours++
 					takes(t, b.at(i), built.sluice, "sluice", words[1:])
+					where, own := desks[b.page]
+					if !own {
+						where = desks["README.md"]
+					}
+					ran += where.run(t, b.at(i), words[1:])
 				case name == "sluice-lab":
 					ours++
 					takes(t, b.at(i), lab, "sluice-lab", words[1:])
@@ -130,14 +137,86 @@ func TestCommandsOfDocs(t *testing.T) {
 			}
 		}
 	}
-	if ours < 40 {
-		t.Errorf("only %d commands of ours: the test looks at the wrong places", ours)
+	if ours < 40 || ran < 20 {
+		t.Errorf("only %d commands of ours, of which %d were run: the test looks at the wrong places", ours, ran)
 	}
 	for name, why := range elsewhere {
 		if !used[name] || why == "" {
 			t.Errorf("no page shows %q: take it out of the list", name)
 		}
 	}
+}
+
+// desk is a directory with the files that a page shows, and deploy.
+type desk string
+
+func newDesk(t *testing.T, page string) desk {
+	t.Helper()
+	dir := t.TempDir()
+	for _, b := range append(blocksOf(page, read(t, filepath.Join("..", page))), blocksOf("docs/policy.md", read(t, "../docs/policy.md"))...) {
+		putFile(t, dir, page, b)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS("../deploy")); err != nil {
+		t.Fatal(err)
+	}
+	return desk(dir)
+}
+
+// asksNobody are the commands that need no running proxy and change nothing but the files that they
+// are given: where those are there, they are run.
+var asksNobody = []string{"completion", "config", "doctor", "explain", "policy", "validate", "version"}
+
+// run runs a command if that is possible here, and says how many it ran.
+func (d desk) run(t *testing.T, at string, words []string) int {
+	t.Helper()
+	if len(words) == 0 || !slices.Contains(asksNobody, words[0]) {
+		return 0
+	}
+	var args []string
+	for i, w := range words {
+		names, err := filepath.Glob(filepath.Join(string(d), w))
+		isFile := i > 0 && words[0] != "explain" && !strings.HasPrefix(w, "-") && strings.ContainsAny(w, "./*")
+		switch {
+		case err != nil, w == "-", isFile && (len(names) == 0 || filepath.IsAbs(w)):
+			return 0 // of files that are nowhere
+		case isFile:
+			args = append(args, names...)
+		default:
+			args = append(args, w)
+		}
+	}
+	cmd := exec.Command(built.sluice, args...)
+	cmd.Dir = string(d)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: sluice %s: %v\n%s", at, strings.Join(words, " "), err, out)
+	}
+	return 1
+}
+
+// Files of a page are named by their first line: "# policy/app.yaml".
+var named = regexp.MustCompile(`^# (\S+\.yaml)\n`)
+
+// putFile writes a file that a page shows. Keys are those that README says to be in docs/policy.md; a policy
+// without a name is the only one of its page.
+func putFile(t *testing.T, dir, page string, b block) {
+	t.Helper()
+	name, own := "", b.page == page
+	switch m := named.FindStringSubmatch(b.text); {
+	case own && m != nil:
+		name = m[1]
+	case own && strings.HasPrefix(b.text, "clusters:\n"):
+		name = "policy/policy.yaml"
+	case strings.HasPrefix(b.text, "keys:\n"):
+		name = "keys.yaml"
+	}
+	if b.lang != "yaml" || name == "" {
+		return
+	}
+	name = filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, name, strings.ReplaceAll(b.text, "unix:/tmp/", "unix:"+dir+"/"))
 }
 
 // takes asks a program whether it has a command with these flags: with --help behind them it
@@ -237,6 +316,8 @@ func TestYAMLOfDocs(t *testing.T) {
 		var out string
 		var code int
 		switch {
+		case has("cases"): // TestCommandsOfDocs asks them
+			continue
 		case has("routes", "clusters", "tcp_routes"):
 			write(t, file, text)
 			out, code = command(t, "policy", "check", file)

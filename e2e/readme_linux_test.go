@@ -39,7 +39,7 @@ func TestReadmeIsTrue(t *testing.T) {
 	blocks := blocksOf("README.md", read(t, "../README.md"))
 	keys := blocksOf("docs/policy.md", read(t, "../docs/policy.md"))
 	for _, b := range append(blocks, keys...) {
-		r.file(b)
+		putFile(t, r.dir, "README.md", b)
 	}
 	played := 0
 	for _, b := range blocks {
@@ -77,31 +77,12 @@ func newReader(t *testing.T) *reader {
 	if err := os.CopyFS(filepath.Join(r.dir, "manifests"), os.DirFS("../deploy/kubernetes")); err != nil {
 		t.Fatal(err)
 	}
+	// README names this file, and docs/policy.md has its form.
+	write(t, filepath.Join(r.dir, "policy-tests.yaml"), "policy: policy\ncases:\n- {name: engineers may, request: {host: app.example.com}, identity: {user: u, groups: [engineers]}, expect: allow}\n")
 	// The times are shorter than the defaults: a reader waits, a test does not.
 	r.env = append(os.Environ(), "PATH="+filepath.Join(r.dir, "bin")+":"+os.Getenv("PATH"), "SLUICE_LAME_DUCK_MIN=200ms", "SLUICE_LAME_DUCK_MAX=400ms",
 		"SLUICE_LAME_DUCK_QUIET=100ms", "SLUICE_UPGRADE_TAKE_BACK=300ms")
 	return r
-}
-
-// Files that a page shows are named by their first line: "# policy/app.yaml".
-var named = regexp.MustCompile(`^# (\S+\.yaml)\n`)
-
-// file writes a file that a page shows. Keys are those that README says to be in docs/policy.md.
-func (r *reader) file(b block) {
-	name := ""
-	if m := named.FindStringSubmatch(b.text); m != nil {
-		name = m[1]
-	} else if strings.HasPrefix(b.text, "keys:\n") {
-		name = "keys.yaml"
-	}
-	if b.lang != "yaml" || name == "" {
-		return
-	}
-	name = filepath.Join(r.dir, name)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		r.t.Fatal(err)
-	}
-	write(r.t, name, strings.ReplaceAll(b.text, "unix:/tmp/", "unix:"+r.dir+"/"))
 }
 
 // play runs one command. Servers run on while the commands behind them ask.
@@ -111,6 +92,11 @@ func (r *reader) play(at, line string) int {
 		return 0 // make: the Makefile's targets are the tests
 	}
 	args := words[0][1:]
+	for i, a := range args {
+		if a == "REQUEST-ID" {
+			args[i] = r.refused()
+		}
+	}
 	r.t.Log("$ sluice ", strings.Join(args, " "))
 	if args[0] == "run" || args[0] == "demo" {
 		r.server = r.start(at, args)
@@ -126,6 +112,24 @@ func (r *reader) play(at, line string) int {
 		r.t.Errorf("%s: sluice %s: %v\n%s", at, strings.Join(args, " "), err, out)
 	}
 	return 1
+}
+
+// refused sends a request that README's policy refuses, and returns its ID.
+func (r *reader) refused() string {
+	req, err := http.NewRequest("GET", "http://127.0.0.1:8080/", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Host = "app.example.com"
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 401 {
+		r.t.Errorf("without a key the answer is %d, want 401", resp.StatusCode)
+	}
+	return resp.Header.Get("X-Request-ID")
 }
 
 // running is a server in the other terminal.

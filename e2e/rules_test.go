@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +125,36 @@ func TestMetricsPassPromtool(t *testing.T) {
 	}
 }
 
+// lastScrape scrapes until the process is gone, as Prometheus does, and returns the last answer, and when the first came that
+// has a sign of the end of the drain.
+func (s *sluice) lastScrape(t *testing.T, sign string) (last string, seen time.Time) {
+	t.Helper()
+	eventually(t, "the process is gone after its last scrape", func() bool {
+		select {
+		case <-s.exited:
+			return true
+		default:
+		}
+		resp, err := client().Get("http://" + s.probes + "/metrics")
+		if err != nil {
+			return false // it is about to exit
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			return false
+		}
+		if last = string(text); seen.IsZero() && strings.Contains(last, sign) {
+			seen = time.Now()
+		}
+		return false
+	})
+	if seen.IsZero() {
+		t.Errorf("no scrape has %s", sign)
+	}
+	return last, seen
+}
+
 // TestLingerAfterACut: what a drain cut is known when its time is over, and the last scrape has time of its own.
 func TestLingerAfterACut(t *testing.T) {
 	t.Parallel()
@@ -131,11 +163,7 @@ func TestLingerAfterACut(t *testing.T) {
 	begin(t, s.web, get("/slow?d=60s"))
 	eventually(t, "the request is upstream", func() bool { return len(up.log("/slow")) == 1 })
 	s.signal(t, syscall.SIGTERM)
-	var last string
-	eventually(t, "a scrape that sees the end of the drain", func() bool {
-		_, last = s.probe(t, "/metrics")
-		return strings.Contains(last, `sluice_drain_duration_seconds_count{outcome="cut"} 1`)
-	})
+	last, _ := s.lastScrape(t, `sluice_drain_duration_seconds_count{outcome="cut"} 1`)
 	for _, want := range []string{"sluice_drain_requests_interrupted_total 1", `sluice_drain_connections_closed_total{outcome="cut"} 1`} {
 		if !strings.Contains(last, "\n"+want) {
 			t.Errorf("the last scrape does not say %s", want)
@@ -158,12 +186,7 @@ func TestLinger(t *testing.T) {
 	if r := <-slow; r.err != nil || r.answer.status != 200 {
 		t.Errorf("the response: %d, %v", r.answer.status, r.err)
 	}
-	var last string
-	eventually(t, "a scrape that sees the end of the drain", func() bool {
-		_, last = s.probe(t, "/metrics")
-		return strings.Contains(last, `sluice_drain_duration_seconds_count{outcome="clean"} 1`)
-	})
-	seen := time.Now()
+	last, seen := s.lastScrape(t, `sluice_drain_duration_seconds_count{outcome="clean"} 1`)
 	if code := s.exit(t, patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -27,7 +27,7 @@ import (
 // The limits of a book.
 const (
 	MaxSize  = 16 << 20 // bytes
-	MaxCases = 100_000
+	MaxCases = 20_000
 )
 
 // Book is one file of cases.

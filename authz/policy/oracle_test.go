@@ -67,8 +67,10 @@ func disjunction(t truths) value {
 }
 
 func (o oracle) test(t *Test) value {
-	if v, ok := o.forced[t.String()]; ok {
-		return v
+	if o.forced != nil {
+		if v, ok := o.forced[t.String()]; ok {
+			return v
+		}
 	}
 	var subject []string
 	if slices.Contains([]Criterion{AuthenticatedUser, Email, Domain, User, Groups, Claim}, t.Criterion) && o.id == nil {

@@ -25,14 +25,15 @@ func newExplain() *cobra.Command {
 	var asJSON, list bool
 	c := &cobra.Command{
 		Use:   "explain WORD",
-		Short: "Say what the word of an error, an exit code, a rule of the doctor or a key means",
+		Short: "Say what the word of an error, an exit code, a rule, an alert or a key means",
 		Long: `Say what a word means, why it comes, and what to do: a reason of an answer (X-Sluice-Reason) or of the
 access log, a cause in a receipt, what stands in brackets behind "error" or a finding of the doctor, an exit
-code, a key of the configuration. Nothing is asked over the network.`,
+code, an alert (its runbook), a key of the configuration. Nothing is asked over the network.`,
 		Example: `  sluice explain connect_failed    # a reason
   sluice explain exit 3            # an exit code
   sluice explain unknown-key       # a fault in a file
   sluice explain stop-limit        # a rule of the doctor
+  sluice explain SluiceDrainCut    # an alert
   sluice explain drain.timeout     # a key
   sluice explain --list            # all there are`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -116,6 +117,7 @@ func explainable() (words []string) {
 		}
 	}
 	words = append(words, keys()...)
+	words = append(words, alerts()...)
 	slices.Sort(words)
 	return slices.Compact(words)
 }
@@ -135,10 +137,26 @@ func explain(word string) (found []explained) {
 		}
 		found = append(found, explained{word, p.name, strings.TrimSpace(after)})
 	}
+	if text, err := docs.Runbooks.ReadFile("runbooks/" + word + ".md"); err == nil {
+		_, after, _ := strings.Cut(string(text), "\n") // behind its title, which is the word
+		found = append(found, explained{word, "docs/runbooks/" + word + ".md", strings.TrimSpace(after)})
+	}
 	if text := explainKey(word); text != "" {
 		found = append(found, explained{word, "docs/config.md", text})
 	}
 	return found
+}
+
+// alerts are those that have a runbook.
+func alerts() (names []string) {
+	pages, err := docs.Runbooks.ReadDir("runbooks")
+	if err != nil {
+		panic("BUG: no runbooks: " + err.Error())
+	}
+	for _, p := range pages {
+		names = append(names, strings.TrimSuffix(p.Name(), ".md"))
+	}
+	return names
 }
 
 // property is what the schema says of a key.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,6 +83,19 @@ func TestRulesAndKeysAreExplained(t *testing.T) {
 	for _, r := range doctor.Rules() {
 		if len(explain(r.ID)) == 0 {
 			t.Errorf("nothing is said of the rule %s", r.ID)
+		}
+	}
+	rules, err := os.ReadFile("../../deploy/prometheus/rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`(?m)^ *- alert: (\S+)$`).FindAllStringSubmatch(string(rules), -1)
+	if len(named) < 10 {
+		t.Fatalf("%d alerts", len(named))
+	}
+	for _, m := range named {
+		if len(explain(m[1])) != 1 {
+			t.Errorf("nothing is said of the alert %s", m[1])
 		}
 	}
 	if n := len(keys()); n < 80 {

@@ -20,10 +20,12 @@ import (
 func newPolicy() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Check policies",
+		Short: "Check a policy, try it, and compare it with another",
 		Long: `A policy is a directory of YAML files: clusters, routes, and rules that say who may. A proxy
 reads it while it runs; these commands look at one where none runs.`,
-		Example: `  sluice policy check ./policy`,
+		Example: `  sluice policy check ./policy
+  sluice policy test policy-tests.yaml
+  sluice policy explain --policy ./policy --host app.example.com --path /admin --user u-1 --groups eng`,
 	}
 	runGroup(c)
 	var asJSON bool

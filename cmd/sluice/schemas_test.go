@@ -6,7 +6,10 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/drain"
@@ -18,11 +21,13 @@ import (
 
 const schemaDir = "../../docs/schemas"
 
-// printed is what commands print with --json: the file of its schema, which command, and the type.
-var printed = []struct {
+type printedJSON struct {
 	file, command string
 	of            reflect.Type
-}{
+}
+
+// printed is what commands print with --json: the file of its schema, which command, and the type.
+var printed = []printedJSON{
 	{"status", "sluice status", reflect.TypeFor[admin.Status]()},
 	{"generations", "sluice status --generations", reflect.TypeFor[[]admin.Generation]()},
 	{"progress", "sluice drain", reflect.TypeFor[admin.Progress]()},
@@ -56,6 +61,16 @@ type verdict struct {
 	Unknown   []string             `json:"unknown_excludes,omitempty"` // names given to --exclude that are no checks
 	Truncated bool                 `json:"truncated,omitempty"`
 	Error     string               `json:"error,omitempty"` // why there was no answer
+}
+
+// Every command that prints JSON has a schema.
+func TestEveryJSONHasASchema(t *testing.T) {
+	everyCommand(func(c *cobra.Command) {
+		has := slices.ContainsFunc(printed, func(p printedJSON) bool { return slices.Contains(strings.Split(p.command, ", "), c.CommandPath()) })
+		if c.Flags().Lookup("json") != nil && !has {
+			t.Errorf("what %s --json prints has no schema", c.CommandPath())
+		}
+	})
 }
 
 // faults is how *yaml.Faults writes itself, and message any other error.

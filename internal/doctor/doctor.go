@@ -215,6 +215,10 @@ func (w *world) document(src *source, text []byte) {
 		w.saw(src, "policy (see sluice policy check)", "")
 	case t.get("groups").ok, t.get("rule_files").ok:
 		w.saw(src, "rules of Prometheus (see promtool)", "")
+	case t.get("panels").ok && t.get("schemaVersion").ok:
+		w.saw(src, "Grafana dashboard", "")
+	case len(t.get("cases").items()) > 0:
+		w.saw(src, "cases (see sluice policy test)", "")
 	default:
 		w.report.Findings = append(w.report.Findings, Finding{Rule: unknownFile, Severity: Note, File: src.name, Message: "nothing that is looked at here",
 			Remedy: "leave it out, or see whether a key is misspelt: Kubernetes objects have apiVersion and kind, task definitions containerDefinitions, compose files services, configurations of Sluice version: 1 and listeners"})

@@ -21,10 +21,11 @@ type Generator struct {
 	Any   map[reflect.Type][]reflect.Type // interfaces, and what may be in them
 
 	definitions map[string]any
+	named       map[string]reflect.Type // whose definition has that name
 }
 
 // Form returns the schema of a type as JSON. It fails for a type that writes its JSON itself and is
-// not in Texts, and for an interface that is not in Any.
+// not in Texts, for an interface that is not in Any, and for two types of one name.
 func (g *Generator) Form(title string, t reflect.Type) (text []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -35,7 +36,7 @@ func (g *Generator) Form(title string, t reflect.Type) (text []byte, err error) 
 			err = fmt.Errorf("schema: say what %s looks like in JSON", unknown.Type)
 		}
 	}()
-	g.definitions = map[string]any{}
+	g.definitions, g.named = map[string]any{}, map[string]reflect.Type{}
 	var root map[string]any
 	if t.Kind() == reflect.Struct {
 		root = g.object(t)
@@ -119,7 +120,11 @@ func (g *Generator) of(t reflect.Type) map[string]any {
 			return g.object(t)
 		}
 		name = strings.ToUpper(name[:1]) + name[1:]
+		if g.named[name] != nil && g.named[name] != t {
+			panic(unknownType{t}) // two of one name
+		}
 		if g.definitions[name] == nil {
+			g.named[name] = t
 			g.definitions[name] = true // it may hold itself
 			g.definitions[name] = g.object(t)
 		}

@@ -157,6 +157,13 @@ func good(change map[string]any) token {
 
 func (tk token) with(change func(*token)) token { change(&tk); return tk }
 
+// another is a token with other bits where its signature has none.
+func another(token string) string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(digits, token[len(token)-1])
+	return token[:len(token)-1] + string(digits[last|1])
+}
+
 type fields map[string][]string
 
 func (f fields) Field(name string) ([]byte, int) {
@@ -227,23 +234,23 @@ func TestTokensThatAreNotBelieved(t *testing.T) {
 		groups[i] = fmt.Sprint("g", i)
 	}
 	for name, text := range map[string]string{
-		"alg none":                b64([]byte(`{"alg":"none"}`)) + "." + claims + ".",
-		"alg None":                b64([]byte(`{"alg":"None","kid":"rsa"}`)) + "." + claims + "." + parts[2],
-		"alg none, signed":        b64([]byte(`{"alg":"none","kid":"rsa"}`)) + "." + claims + "." + parts[2],
-		"HMAC by the public key":  hmac(der),
-		"no signature":            parts[0] + "." + claims + ".",
-		"another's signature":     parts[0] + "." + claims + "." + strings.Split(good(map[string]any{"sub": "u-2"}).text(t), ".")[2],
-		"other claims":            parts[0] + "." + b64([]byte(`{"iss":"https://idp.test","aud":"sluice","sub":"root","exp":99999999999}`)) + "." + parts[2],
-		"a padded signature":      whole[:len(whole)-1] + "_",
-		"an algorithm not listed": good(nil).with(func(tk *token) { tk.alg = "RS512" }).text(t),
-		"PS256":                   good(nil).with(func(tk *token) { tk.alg = "PS256" }).text(t),
-		"listed for another":      good(nil).with(func(tk *token) { tk.alg, tk.kid = "RS512", "only256" }).text(t),
-		"a key of another issuer": good(nil).with(func(tk *token) { tk.key = k.other }).text(t),
-		"iss of another":          good(map[string]any{"iss": "https://other.test"}).text(t),
-		"a key for encryption":    good(nil).with(func(tk *token) { tk.kid, tk.key = "enc", k.other }).text(t),
-		"an unknown kid":          good(nil).with(func(tk *token) { tk.kid = "../../rsa" }).text(t),
-		"no kid, two fit":         good(nil).with(func(tk *token) { tk.kid = "" }).text(t),
-		"kid of another kind":     good(nil).with(func(tk *token) { tk.kid = "ec" }).text(t),
+		"alg none":                    b64([]byte(`{"alg":"none"}`)) + "." + claims + ".",
+		"alg None":                    b64([]byte(`{"alg":"None","kid":"rsa"}`)) + "." + claims + "." + parts[2],
+		"alg none, signed":            b64([]byte(`{"alg":"none","kid":"rsa"}`)) + "." + claims + "." + parts[2],
+		"HMAC by the public key":      hmac(der),
+		"no signature":                parts[0] + "." + claims + ".",
+		"another's signature":         parts[0] + "." + claims + "." + strings.Split(good(map[string]any{"sub": "u-2"}).text(t), ".")[2],
+		"other claims":                parts[0] + "." + b64([]byte(`{"iss":"https://idp.test","aud":"sluice","sub":"root","exp":99999999999}`)) + "." + parts[2],
+		"the same, written otherwise": another(whole),
+		"an algorithm not listed":     good(nil).with(func(tk *token) { tk.alg = "RS512" }).text(t),
+		"PS256":                       good(nil).with(func(tk *token) { tk.alg = "PS256" }).text(t),
+		"listed for another":          good(nil).with(func(tk *token) { tk.alg, tk.kid = "RS512", "only256" }).text(t),
+		"a key of another issuer":     good(nil).with(func(tk *token) { tk.key = k.other }).text(t),
+		"iss of another":              good(map[string]any{"iss": "https://other.test"}).text(t),
+		"a key for encryption":        good(nil).with(func(tk *token) { tk.kid, tk.key = "enc", k.other }).text(t),
+		"an unknown kid":              good(nil).with(func(tk *token) { tk.kid = "../../rsa" }).text(t),
+		"no kid, two fit":             good(nil).with(func(tk *token) { tk.kid = "" }).text(t),
+		"kid of another kind":         good(nil).with(func(tk *token) { tk.kid = "ec" }).text(t),
 		"a key it brings along": good(nil).with(func(tk *token) {
 			tk.key, tk.header = k.other, map[string]any{"jwk": jose.JSONWebKey{Key: k.other.Public(), KeyID: "rsa"}}
 		}).text(t),

@@ -3,6 +3,7 @@ package jwt
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 var errNoKeys = errors.New("the issuer's keys are not known")
 
 var (
+	errEncoding  = errors.New("it is written in another way than the one that there is")
 	errIssuer    = errors.New("the issuer is not one of ours")
 	errAlgorithm = errors.New("the algorithm is not one of the issuer's")
 	errType      = errors.New("it is another kind of token")
@@ -45,6 +47,9 @@ type verified struct {
 }
 
 func (a *Authenticator) verify(token string) (*verified, error) {
+	if !canonical(token) {
+		return nil, errEncoding
+	}
 	jws, err := jose.ParseSignedCompact(token, a.algs)
 	if err != nil {
 		return nil, err
@@ -77,6 +82,17 @@ func (a *Authenticator) verify(token string) (*verified, error) {
 		return nil, err
 	}
 	return &verified{identity: id, until: until, keys: keys, from: is.Keys}, nil
+}
+
+// canonical reports whether each part is base64url in its one form: a decoder may pass over bits that are
+// left over, and then one token could be written in several ways.
+func canonical(token string) bool {
+	for part := range strings.SplitSeq(token, ".") {
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (is *issuer) checkHeader(h jose.Header) error {
