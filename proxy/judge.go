@@ -1,15 +1,17 @@
 package proxy
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/h1"
 	"github.com/sluiceproxy/sluice/proxy/route"
 )
 
 // Question is a request that nobody sent, or that somebody did a while ago: what would the policy in
-// force say of it? The zero value asks for the root of no host, by no method.
+// force say of it? Method and Path are needed, but for TCP.
 type Question struct {
 	Listener string // of a TCP listener: then only Source, Time and Certificate count besides
 	Method   string // as a client sends it
@@ -45,9 +47,12 @@ func (core *Core) Judge(q *Question) Judgement {
 	if q.Listener != "" {
 		return snap.judgeTCP(q)
 	}
+	if why := malformed(q); why != nil {
+		return refused(why.Status, why.Reason)
+	}
 	host, _, err := route.NormalizeHost(nil, []byte(q.Host))
 	if err != nil && q.Host != "" {
-		return refused(400, "host_invalid")
+		return refused(400, "host")
 	}
 	switch method := methodOf([]byte(q.Method)); {
 	case q.Method == "CONNECT":
@@ -72,6 +77,23 @@ func (core *Core) Judge(q *Question) Judgement {
 	}
 	r := &snap.routes[i]
 	return judge(r.Name, r.Authorizer, q, &authz.Request{Method: q.Method, Host: host, Path: path, Query: []byte(q.Query)})
+}
+
+// malformed says why no request like that is read at all; nil: it is.
+func malformed(q *Question) *h1.Error {
+	target, authority := q.Path, []byte(q.Host)
+	if q.Query != "" {
+		target += "?" + q.Query
+	}
+	if q.Host == "" { // HTTP/1.0 needs none
+		authority = []byte("none")
+	}
+	var r h1.Request
+	var why *h1.Error
+	if errors.As(r.Compose([]byte(q.Method), []byte(target), authority, false, h1.Limits{}), &why) {
+		return why
+	}
+	return nil
 }
 
 func (s *Snapshot) judgeTCP(q *Question) Judgement {

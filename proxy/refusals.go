@@ -33,6 +33,7 @@ type Refusal struct {
 
 const (
 	keptRefusals = 512  // of each loop: the last ones
+	keptMethod   = 64   // bytes
 	keptPath     = 1024 // bytes
 )
 
@@ -65,6 +66,7 @@ func (x *exchange) remember(status int, d authz.Decision, method string, host, p
 	}
 	r := &l.turnedAway.ring[l.turnedAway.next]
 	l.turnedAway.next = (l.turnedAway.next + 1) % keptRefusals
+	method = method[:min(len(method), keptMethod)]
 	text := append(append(r.text[:0], method...), host...)
 	*r = keptRefusal{id: x.id, at: l.now(), method: len(method), host: len(text), truncated: len(path) > keptPath,
 		source: x.source(), status: status, rule: d.Rule, reason: d.Reason, policy: x.snap.Version, identity: x.identity, certificate: x.d.proof.certificate()}

@@ -44,6 +44,14 @@ func TestRefusalsAreKept(t *testing.T) {
 	if r := find(ask("/far/" + strings.Repeat("x", 2*keptPath))); r == nil || !r.Truncated || len(r.Path) != keptPath {
 		t.Errorf("a long path: %+v", r)
 	}
+	c.got = ""
+	fmt.Fprintf(writer{c.Sock}, "%s /closed/m HTTP/1.1\r\nHost: A.test\r\n\r\n", strings.Repeat("M", 8000))
+	w.until("an answer", c.has("\r\n\r\n4"))
+	_, id, _ := strings.Cut(c.got, "X-Request-ID: ")
+	id, _, _ = strings.Cut(id, "\r\n")
+	if r := find(id); r == nil || r.Method != strings.Repeat("M", keptMethod) || r.Path != "/closed/m" {
+		t.Errorf("a long method: %+v", r)
+	}
 	if find("") != nil || find("none") != nil {
 		t.Error("what was never asked is found")
 	}

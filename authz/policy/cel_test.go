@@ -211,3 +211,22 @@ func celTest(t *Test) string {
 	}
 	return "unsaid"
 }
+
+// Rules of one shape share it, and not what their expressions look at.
+func TestFactsOfExpressionsAreTheirOwn(t *testing.T) {
+	texts := []string{`method == "GET"`, `user == "u"`, `query == ""`, `path == "/"`}
+	d := &Document{}
+	for _, text := range texts {
+		e, faults := celexpr.Compile(text)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		leaf := Expr{Op: Leaf, Test: Test{Criterion: CEL, CEL: &CELExpr{Text: text, expr: e}}}
+		d.Routes = append(d.Routes, Route{Policy: &Rules{List: []Rule{{Allow: []Expr{{Op: And, List: []Expr{leaf}}}}}}})
+	}
+	for i, want := range []Facts{{Method: true}, {Identity: true}, {Query: true}, {Path: true}} {
+		if got := Compile(d).Routes[i].Facts(); got != want {
+			t.Errorf("%s: %+v, want %+v", texts[i], got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/binary"
+	"strconv"
 	"strings"
 )
 
@@ -40,6 +41,7 @@ type Facts struct {
 	SourceIP bool
 	Method   bool
 	Path     bool
+	Query    bool
 	Time     bool // when it was decided
 
 	Certificate bool
@@ -156,6 +158,10 @@ func (c *compiler) shape(s *shape) *shape {
 	for _, t := range s.tests {
 		b = printString(append(b, byte(t.criterion), byte(t.matcher), byte(t.form)), t.claim)
 	}
+	f := &s.facts // expressions of one shape look at different things
+	for _, fact := range [...]bool{f.Identity, f.Groups, f.Claims, f.SourceIP, f.Method, f.Path, f.Query, f.Time, f.Certificate} {
+		b = strconv.AppendBool(b, fact)
+	}
 	c.buf = b
 	known, ok := c.shapes[string(b)]
 	if !ok {
@@ -202,7 +208,7 @@ func (f *Facts) add(t *Test) {
 	case CEL:
 		e := t.CEL.expr.Facts()
 		f.Groups, f.Claims, f.Time = f.Groups || e.Groups, f.Claims || e.Claims, f.Time || e.Time
-		f.SourceIP, f.Method, f.Path = f.SourceIP || e.SourceIP, f.Method || e.Method, f.Path || e.Path
+		f.SourceIP, f.Method, f.Path, f.Query = f.SourceIP || e.SourceIP, f.Method || e.Method, f.Path || e.Path, f.Query || e.Query
 	case Accept, Reject, AuthenticatedUser, Email, Domain, User:
 	}
 }

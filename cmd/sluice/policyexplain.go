@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -118,6 +120,20 @@ func printExplanation(out io.Writer, v ruling, t *policy.Trace) error {
 			return err
 		}
 	}
-	_, err := io.WriteString(out, b.String())
+	_, err := io.WriteString(out, visible(b.String()))
 	return err
+}
+
+// visible writes out what would not show, or would move a terminal: names come from tokens, certificates and
+// requests, and from whoever made them.
+func visible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
 }

@@ -113,6 +113,11 @@ func (j *judge) trace(c *casebook.Case, a *proxy.Judgement) *policy.Trace {
 	return policy.Explain(j.rules[a.Route], id, a.Request)
 }
 
+// looksAtQuery reports whether a rule of the route depends on the query of a request.
+func (j *judge) looksAtQuery(route string) bool {
+	return policy.CompileRules(j.rules[route]).Facts().Query
+}
+
 // readBooks reads files of cases, and which policy they are about: that of the flag, or the one that they all name.
 func readBooks(files, given []string) (books []*casebook.Book, paths []string, err error) {
 	paths = given

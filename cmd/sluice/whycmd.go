@@ -63,7 +63,7 @@ The last 512 refusals of each event loop are kept, without their query.`,
 			if t.asJSON {
 				return printJSON(cmd.OutOrStdout(), a)
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), text.String())
+			_, err = io.WriteString(cmd.OutOrStdout(), visible(text.String()))
 			return err
 		},
 	}
@@ -131,6 +131,9 @@ func (a *answerWhy) explain(paths []string, text *strings.Builder) error {
 	}
 	if r.Truncated {
 		fmt.Fprintln(text, "  (the path was longer than what is kept)")
+	}
+	if j.looksAtQuery(v.Route) {
+		fmt.Fprintln(text, "  (its query is not kept: an expression that looks at it has seen none here)")
 	}
 	return printExplanation(text, v, t)
 }

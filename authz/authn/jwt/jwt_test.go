@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -503,5 +504,37 @@ func BenchmarkTry(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		a.Try(req)
+	}
+}
+
+// What is remembered is bounded by its memory, too: a token may have a thousand groups.
+func TestMemoryOfTokens(t *testing.T) {
+	c := cache{limit: 10_000}
+	keys := &fixed{set: public(t)}
+	groups := make([]string, maxGroups)
+	for i := range groups {
+		groups[i] = fmt.Sprintf("group-%04d", i)
+	}
+	large := &authz.Identity{User: "u", Groups: groups, Claims: map[string][]string{"a": groups[:100]}}
+	put := func(i int, id *authz.Identity) {
+		c.put(sha256.Sum256(fmt.Append(nil, i)), &verified{identity: id, until: now.Add(time.Hour), keys: keys.set, from: keys}, now)
+	}
+	for i := range 2000 {
+		put(i, large)
+		put(i%7, large) // again: it counts once
+		if c.weight > maxRemembered || c.weight != len(c.tokens)*weigh(large) {
+			t.Fatalf("%d tokens weigh %d bytes, want %d each and at most %d", len(c.tokens), c.weight, weigh(large), maxRemembered)
+		}
+	}
+	if n := len(c.tokens); n < 100 {
+		t.Errorf("only %d are remembered", n)
+	}
+	small := &authz.Identity{User: "u-1", Email: "a@b.test", Groups: []string{"a", "b"}, Claims: map[string][]string{"sub": {"u-1"}, "email": {"a@b.test"}, "name": {"A B"}}}
+	c = cache{limit: 10_000}
+	for i := range 10_001 {
+		put(i, small)
+	}
+	if n := len(c.tokens); n != 10_000 {
+		t.Errorf("%d ordinary ones are remembered, want 10000", n)
 	}
 }

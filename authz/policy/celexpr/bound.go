@@ -39,16 +39,14 @@ func inspect(a *cel.Ast) (patterns, []Fault) {
 			faults = append(faults, Fault{max(at.Line(), 1), max(at.Column(), 0), fmt.Sprintf(format, args...)})
 		}
 		call := e.AsCall()
+		if err := misspelt(call); err != nil {
+			fault("%v", err)
+		}
 		switch name := call.FunctionName(); {
 		case unbounded[name]:
 			fault("%s is not offered: nothing bounds what it costs", name)
 		case name == "matches":
-			args := call.Args()
-			last := args[len(args)-1]
-			text, ok := "", false
-			if last.Kind() == ast.LiteralKind {
-				text, ok = last.AsLiteral().Value().(string)
-			}
+			text, ok := literal(call)
 			if !ok {
 				fault("the pattern of matches has to be written out")
 				return
@@ -131,11 +129,10 @@ func (p patterns) CallCost(function, _ string, args []ref.Val, result ref.Val) *
 		return length(5)
 	case "size":
 		return length(50)
-	case "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds":
-		if len(args) == 2 {
-			c := uint64(1000)
-			return &c
-		}
+	}
+	if zoned[function] && len(args) == 2 {
+		c := uint64(1000)
+		return &c
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func Variables() []Variable { return slices.Clone(variables) }
 
 // Facts is what an expression looks at.
 type Facts struct {
-	Identity, Groups, Claims, SourceIP, Method, Path, Time bool
+	Identity, Groups, Claims, SourceIP, Method, Path, Query, Time bool
 }
 
 // Expr is a compiled expression: immutable, safe for concurrent use.
@@ -136,6 +136,8 @@ func (f *Facts) add(name string) {
 		f.Method = true
 	case "path":
 		f.Path = true
+	case "query":
+		f.Query = true
 	case "now":
 		f.Time = true
 	}

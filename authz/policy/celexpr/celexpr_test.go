@@ -124,7 +124,7 @@ func TestFacts(t *testing.T) {
 		`"a" in groups`:  {Identity: true, Groups: true},
 		`"a" in claims`:  {Identity: true, Claims: true},
 		`source_ip == ip("::1") || now == timestamp("2026-01-01T00:00:00Z")`: {SourceIP: true, Time: true},
-		`host == query`: {},
+		`host == query`: {Query: true},
 	} {
 		e, faults := Compile(text)
 		if len(faults) > 0 || e.Facts() != want {
