@@ -21,10 +21,10 @@ type Refusal struct {
 	Route       string       `json:"route,omitempty"`     // none: none was found
 	Status      int          `json:"status"`
 	Reason      string       `json:"reason"`
-	Rule        *int         `json:"rule,omitempty"` // whose block decided
-	Policy      string       `json:"policy"`         // version
-	Identity    *Identity    `json:"identity,omitempty"`
-	Certificate *Certificate `json:"certificate,omitempty"`
+	Rule        *int         `json:"rule,omitempty"`        // whose block decided
+	Policy      string       `json:"policy"`                // version
+	Identity    *Identity    `json:"identity,omitempty"`    // with ?peers=1
+	Certificate *Certificate `json:"certificate,omitempty"` // with ?peers=1
 }
 
 // Identity is who asked.
@@ -55,7 +55,11 @@ func (s *Server) getRefusal(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), refusalTimeout)
 	defer cancel()
-	found := s.cfg.Hooks.Refusal(ctx, r.PathValue("id"))
+	found, err := s.cfg.Hooks.Refusal(ctx, r.PathValue("id"))
+	if found == nil && err != nil {
+		refuse(w, http.StatusServiceUnavailable, "not all loops have answered; ask again")
+		return
+	}
 	if found == nil {
 		refuse(w, http.StatusNotFound, "no request with that ID was refused by routes or rules lately; only the last few hundred are kept, and only here")
 		return
@@ -68,9 +72,10 @@ func refusalOf(f *proxy.Refusal, peers bool) Refusal {
 	if f.Rule >= 0 {
 		v.Rule = &f.Rule
 	}
-	if peers {
-		v.SourceIP = f.Source.String()
+	if !peers {
+		return v
 	}
+	v.SourceIP = f.Source.String()
 	if id := f.Identity; id != nil {
 		v.Identity = &Identity{Method: id.Method, User: id.User, Email: id.Email, Groups: id.Groups, Claims: id.Claims}
 	}

@@ -55,7 +55,7 @@ type Hooks struct {
 	Tracker      func() drain.Stats                                               // drain.Tracker.Stats
 	View         func(max int) drain.View                                         // drain.Tracker.View
 	Detail       func(ctx context.Context, refs []uint64) map[uint64]proxy.Detail // proxy.Core.Look; nil: none
-	Refusal      func(ctx context.Context, id string) *proxy.Refusal              // proxy.Core.Refusal
+	Refusal      func(ctx context.Context, id string) (*proxy.Refusal, error)     // proxy.Core.Refusal
 	Forecast     func(budgets []time.Duration) drain.Forecast                     // drain.Tracker.Forecast
 	Evict        func(id uint64) (found bool)                                     // drain.Tracker.Evict
 	Receipt      func() (r drain.Receipt, ok bool)                                // the last one; false: there is none yet

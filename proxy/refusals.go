@@ -95,9 +95,9 @@ func (r *refusalRing) find(id string) *Refusal {
 	return nil
 }
 
-// Refusal finds a request that was refused lately by its ID; nil: it is not among the last of its loop, or ctx
-// has ended. Any goroutine may call it.
-func (core *Core) Refusal(ctx context.Context, id string) *Refusal {
+// Refusal finds the last request with an ID that was refused lately; nil: it is not among the last of any loop. The error
+// is that of ctx, where it ended before all loops had answered. Any goroutine may call it.
+func (core *Core) Refusal(ctx context.Context, id string) (last *Refusal, err error) {
 	core.mu.Lock()
 	shards := len(core.loops)
 	core.mu.Unlock()
@@ -106,12 +106,12 @@ func (core *Core) Refusal(ctx context.Context, id string) *Refusal {
 		core.post(shard, refusalNote{id, out})
 		select {
 		case r := <-out:
-			if r != nil {
-				return r
+			if r != nil && (last == nil || r.Time.After(last.Time)) {
+				last = r
 			}
 		case <-ctx.Done(): // a loop that is over never answers
-			return nil
+			return last, ctx.Err()
 		}
 	}
-	return nil
+	return last, nil
 }

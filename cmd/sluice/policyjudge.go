@@ -197,6 +197,7 @@ func bindCase(cmd *cobra.Command, c *casebook.Case) (finish func() error) {
 	f.StringVar(&c.Request.Method, "method", "", "of the request (GET)")
 	f.StringVar(&c.Request.Host, "host", "", "that is asked for")
 	f.StringVar(&c.Request.Path, "path", "", "as a client sends it (/)")
+	f.StringVar(&c.Request.Query, "query", "", "of the request, without the question mark")
 	f.StringVar(&c.Request.Listener, "listener", "", "of a TCP route, instead of host, path and method")
 	f.StringVar(&source, "source-ip", "", "of the client (127.0.0.1)")
 	f.StringVar(&at, "time", "", "of the request, RFC 3339 (now)")
