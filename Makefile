@@ -1,7 +1,7 @@
 # `make help` lists what there is. Everything runs on loopback and needs no server.
 GO      ?= go
 SEEDS   ?= 20000
-LINES   ?= 2500
+LINES   ?= 2000
 STOPS   ?= 5
 FROM    ?= 20001
 FUZZ    ?= 60s
