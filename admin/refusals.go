@@ -23,6 +23,7 @@ type Refusal struct {
 	Reason      string       `json:"reason"`
 	Rule        *int         `json:"rule,omitempty"`        // whose block decided
 	Policy      string       `json:"policy"`                // version
+	Preflight   bool         `json:"preflight,omitempty"`   // it was a CORS-preflight request
 	Identity    *Identity    `json:"identity,omitempty"`    // with ?peers=1
 	Certificate *Certificate `json:"certificate,omitempty"` // with ?peers=1
 }
@@ -68,7 +69,7 @@ func (s *Server) getRefusal(w http.ResponseWriter, r *http.Request) {
 }
 
 func refusalOf(f *proxy.Refusal, peers bool) Refusal {
-	v := Refusal{ID: f.ID, Time: f.Time, Method: f.Method, Host: f.Host, Path: f.Path, Truncated: f.Truncated, Route: f.Route, Status: f.Status, Reason: f.Reason, Policy: f.Policy}
+	v := Refusal{ID: f.ID, Time: f.Time, Method: f.Method, Host: f.Host, Path: f.Path, Truncated: f.Truncated, Route: f.Route, Status: f.Status, Reason: f.Reason, Policy: f.Policy, Preflight: f.Preflight}
 	if f.Rule >= 0 {
 		v.Rule = &f.Rule
 	}

@@ -24,6 +24,10 @@ type Request struct {
 	Time   time.Time  // of the decision, by the wall clock
 	Source netip.Addr // the client, behind trusted hops; 4-in-6 unmapped
 	Fields Fields     // nil for TCP
+	// Preflight: a browser asks whether a page of another origin may send a request (an OPTIONS
+	// with one Origin and one Access-Control-Request-Method: the Fetch standard, CORS-preflight request).
+	// Such a question carries no credential.
+	Preflight bool
 	// Certificate is the client's own, verified; nil: its connection has shown none.
 	Certificate *ClientCertificate
 }

@@ -53,3 +53,28 @@ func TestWhy(t *testing.T) {
 	write(t, s.file("policy/main.yaml"), strings.Replace(policyFor(up.web, up.raw, "v1"), "path: {prefix: /secret}", "path: {prefix: /secrets}", 1))
 	why(secret, 0, "the policy in the files says otherwise")
 }
+
+// TestWhyOfAPreflight: a browser's question goes through where rules say so, and is remembered as what it
+// was where they do not.
+func TestWhyOfAPreflight(t *testing.T) {
+	t.Parallel()
+	up := newUpstream(t)
+	s := serve(t, up, setup{policy: strings.NewReplacer(
+		"{groups: {has: engineers}}", "{or: [{groups: {has: engineers}}, {cors_preflight: true}]}",
+		"[{allow: {and: [{groups: {has: admins}}]}}]", "[{allow: {and: [{accept: true}]}}, {deny: {or: [{cors_preflight: true}]}}]",
+	).Replace(policyFor(up.web, up.raw, "v1"))})
+	preflight := func(path string) reply {
+		return <-begin(t, s.web, strings.Replace(get(path, "Origin: https://b.test", "Access-Control-Request-Method: PUT"), "GET", "OPTIONS", 1))
+	}
+	if r := preflight("/private"); r.err != nil || r.answer.status != 200 {
+		t.Errorf("where it is allowed: %d %v", r.answer.status, r.err)
+	}
+	r := preflight("/secret")
+	if r.err != nil || r.answer.status != 403 {
+		t.Fatalf("where it is denied: %d %v", r.answer.status, r.err)
+	}
+	out, code := s.cli(t, "why", r.answer.head.Get("X-Request-Id"), "--config", s.file("sluice.yaml"))
+	if code != 0 || !strings.Contains(out, "403 cors-preflight-unauthorized") || !strings.Contains(out, "the policy in the files says the same") || !strings.Contains(out, "(a preflight)") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}

@@ -23,6 +23,7 @@ type Question struct {
 	Time        time.Time
 	Identity    *authz.Identity          // nil: anonymous
 	Certificate *authz.ClientCertificate // nil: none was shown
+	Preflight   bool                     // with Method OPTIONS: it has the fields of a CORS-preflight request
 }
 
 // Judgement is what becomes of a Question.
@@ -76,7 +77,7 @@ func (core *Core) Judge(q *Question) Judgement {
 		return refused(400, "path")
 	}
 	r := &snap.routes[i]
-	return judge(r.Name, r.Authorizer, q, &authz.Request{Method: q.Method, Host: host, Path: path, Query: []byte(q.Query)})
+	return judge(r.Name, r.Authorizer, q, &authz.Request{Method: q.Method, Host: host, Path: path, Query: []byte(q.Query), Preflight: q.Preflight && q.Method == "OPTIONS"})
 }
 
 // malformed says why no request like that is read at all; nil: it is.

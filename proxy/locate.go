@@ -77,7 +77,7 @@ func (x *exchange) locate() {
 		return
 	}
 	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path, Query: r.Query,
-		Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
+		Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate(), Preflight: isPreflight(name, r)}
 	l.port, x.stage = port, 0
 	x.c.located()
 	x.authenticate()
@@ -89,9 +89,20 @@ func (x *exchange) relocate() {
 	l, r := x.l, &x.l.req
 	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
-	l.areq = authz.Request{Route: x.route.Name, Method: x.method.name(r.Method), Host: host, Path: path,
-		Query: r.Query, Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate()}
+	name := x.method.name(r.Method)
+	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path,
+		Query: r.Query, Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate(), Preflight: isPreflight(name, r)}
 	l.port = port
+}
+
+// isPreflight reports whether a request is a CORS-preflight request of the Fetch standard.
+func isPreflight(method string, r *h1.Request) bool {
+	if method != "OPTIONS" {
+		return false
+	}
+	origin, origins := r.Field("origin")
+	wanted, methods := r.Field("access-control-request-method")
+	return origins == 1 && methods == 1 && len(origin) > 0 && len(wanted) > 0
 }
 
 // allowsParameters reports whether a path has no parameters, or may keep them: its route allows them,

@@ -26,6 +26,7 @@ type Refusal struct {
 	Reason    string
 	Rule      int    // whose block decided; -1: none
 	Policy    string // version
+	Preflight bool   // it was a CORS-preflight request
 	Identity  *authz.Identity
 	// Certificate is the client's own; nil: it has shown none.
 	Certificate *authz.ClientCertificate
@@ -49,6 +50,7 @@ type keptRefusal struct {
 	text         []byte // method, host and path, one behind the other
 	method, host int    // where they end
 	truncated    bool
+	preflight    bool
 	route        string
 	source       netip.Addr
 	status, rule int
@@ -68,7 +70,7 @@ func (x *exchange) remember(status int, d authz.Decision, method string, host, p
 	l.turnedAway.next = (l.turnedAway.next + 1) % keptRefusals
 	method = method[:min(len(method), keptMethod)]
 	text := append(append(r.text[:0], method...), host...)
-	*r = keptRefusal{id: x.id, at: l.now(), method: len(method), host: len(text), truncated: len(path) > keptPath,
+	*r = keptRefusal{id: x.id, at: l.now(), method: len(method), host: len(text), truncated: len(path) > keptPath, preflight: isPreflight(method, &l.req),
 		source: x.source(), status: status, rule: d.Rule, reason: d.Reason, policy: x.snap.Version, identity: x.identity, certificate: x.d.proof.certificate()}
 	r.text = append(text, path[:min(len(path), keptPath)]...)
 	if x.route != nil {
@@ -90,7 +92,7 @@ func (r *refusalRing) find(id string) *Refusal {
 			continue
 		}
 		return &Refusal{ID: id, Time: f.at, Method: string(f.text[:f.method]), Host: string(f.text[f.method:f.host]), Path: string(f.text[f.host:]), Truncated: f.truncated,
-			Source: f.source, Route: f.route, Status: f.status, Reason: f.reason, Rule: f.rule, Policy: f.policy, Identity: f.identity, Certificate: f.certificate}
+			Source: f.source, Route: f.route, Status: f.status, Reason: f.reason, Rule: f.rule, Policy: f.policy, Preflight: f.preflight, Identity: f.identity, Certificate: f.certificate}
 	}
 	return nil
 }

@@ -52,13 +52,14 @@ type Case struct {
 
 // Request is what is asked for. Zero values: a GET of / from 127.0.0.1, now.
 type Request struct {
-	Listener string     `yaml:"listener"` // of a TCP listener, to which only SourceIP and Time matter besides
-	Method   string     `yaml:"method"`
-	Host     string     `yaml:"host"`
-	Path     string     `yaml:"path"`
-	Query    string     `yaml:"query"`
-	SourceIP netip.Addr `yaml:"source_ip"`
-	Time     time.Time  `yaml:"time"`
+	Listener  string     `yaml:"listener"` // of a TCP listener, to which only SourceIP and Time matter besides
+	Method    string     `yaml:"method"`
+	Host      string     `yaml:"host"`
+	Path      string     `yaml:"path"`
+	Query     string     `yaml:"query"`
+	SourceIP  netip.Addr `yaml:"source_ip"`
+	Time      time.Time  `yaml:"time"`
+	Preflight bool       `yaml:"preflight"` // a browser asks for leave (CORS), with method OPTIONS
 }
 
 // Outcome is what becomes of a request.
@@ -112,6 +113,9 @@ func Read(name string, src []byte) (*Book, error) {
 func (c *Case) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 	type plain Case
 	r.Decode(n, (*plain)(c))
+	if c.Request.Preflight && c.Request.Method != "" && c.Request.Method != "OPTIONS" {
+		r.Fault(n, "a preflight has method OPTIONS")
+	}
 	c.Place = r.Place(n).String()
 	c.Request.Defaults()
 }
@@ -120,6 +124,9 @@ func (c *Case) UnmarshalYAML(n yaml.Node, r *yaml.Reader) {
 func (q *Request) Defaults() {
 	if q.Method == "" {
 		q.Method = "GET"
+		if q.Preflight {
+			q.Method = "OPTIONS"
+		}
 	}
 	if q.Path == "" {
 		q.Path = "/"

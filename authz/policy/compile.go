@@ -45,6 +45,7 @@ type Facts struct {
 	Time     bool // when it was decided
 
 	Certificate bool
+	Preflight   bool
 }
 
 // Facts returns what the program looks at.
@@ -203,6 +204,8 @@ func (f *Facts) add(t *Test) {
 		f.Path = true
 	case ClientCertificate:
 		f.Certificate = true
+	case CORSPreflight:
+		f.Preflight = true
 	case Date, TimeOfDay, DayOfWeek:
 		f.Time = true
 	case CEL:

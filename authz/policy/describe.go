@@ -116,6 +116,11 @@ func (t *Test) seen(q *query) string {
 		return q.req.Source.String()
 	case ClientCertificate:
 		return t.seenCertificate(q.req.Certificate)
+	case CORSPreflight:
+		if q.req.Preflight {
+			return "a preflight"
+		}
+		return q.req.Method + ", no preflight"
 	case Date, TimeOfDay, DayOfWeek:
 		return q.req.Time.In(t.Window.Zone).Format("Mon 2006-01-02 15:04:05 MST")
 	case Accept, Reject, CEL:

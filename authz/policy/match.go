@@ -51,6 +51,8 @@ func (t arg) eval(q *query) (value, reason) {
 		return t.within(q.req), rSourceIP
 	case ClientCertificate:
 		return t.certificate(q.req.Certificate), rCertificate
+	case CORSPreflight:
+		return is(q.req.Preflight), rCORSPreflight
 	case CEL:
 		return t.cel(q)
 	case Date:

@@ -82,6 +82,8 @@ func (o oracle) test(t *Test) value {
 		return yes
 	case Reject:
 		return no
+	case CORSPreflight:
+		return is(o.req.Preflight)
 	case Email, Domain:
 		s := strings.ToLower(o.id.Email)
 		if t.Criterion == Domain {
@@ -214,7 +216,7 @@ func (d dice) expr(depth int) Expr {
 	}
 	t := Test{Criterion: Criterion(d.IntN(int(DayOfWeek) + 1))}
 	switch t.Criterion {
-	case Accept, Reject, AuthenticatedUser:
+	case Accept, Reject, AuthenticatedUser, CORSPreflight:
 	case Date, TimeOfDay, DayOfWeek:
 		return Expr{Op: Leaf, Test: t.at(d.window())}
 	case SourceIP:
@@ -264,7 +266,7 @@ func (d dice) rules() *Rules {
 }
 
 func (d dice) query() (*authz.Identity, *authz.Request) {
-	req := &authz.Request{Method: d.of("GET", "a"), Path: []byte(d.of("/a", "/a/b", "/b"))}
+	req := &authz.Request{Method: d.of("GET", "a"), Path: []byte(d.of("/a", "/a/b", "/b")), Preflight: d.IntN(2) == 0}
 	if d.IntN(8) > 0 {
 		req.Time = time.Unix(d.Int64N(172_800), 0)
 	}

@@ -135,7 +135,7 @@ func TestFaults(t *testing.T) {
 		route("[{allow: {and: [{accept: yes}]}}]"):                           `3:36 routes[0].policy[0].allow.and[0].accept: the value must be true`,
 		route("[{allow: {and: [{accept: false}]}}]"):                         `3:36 routes[0].policy[0].allow.and[0].accept: the value must be true`,
 		route("[{deny: {or: [{reject: true}]}}]"):                            `3:26 routes[0].policy[0].deny.or[0]: reject is never true, so that this deny would never apply; write accept to deny everyone`,
-		route("[{allow: {and: [{cors_preflight: true}]}}]"):                  `3:28 routes[0].policy[0].allow.and[0]: criterion "cors_preflight" is not supported yet`,
+		route("[{allow: {and: [{cors_preflight: false}]}}]"):                 `3:44 routes[0].policy[0].allow.and[0].cors_preflight: the value must be true`,
 		route("[{allow: {and: [{client_certificate: {}}]}}]"):                `3:48 routes[0].policy[0].allow.and[0].client_certificate: nothing to compare; write true for any certificate, or one of: dns, email, fingerprint, spki_hash, uri`,
 		route("[{allow: {and: [{client_certificate: false}]}}]"):             `3:48 routes[0].policy[0].allow.and[0].client_certificate: the value must be true`,
 		route("[{allow: {and: [{client_certificate: {fingerprint: ab}}]}}]"): `3:62 routes[0].policy[0].allow.and[0].client_certificate.fingerprint: "ab" is not a SHA-256 in 64 hexadecimal digits (openssl x509 -noout -fingerprint -sha256)`,

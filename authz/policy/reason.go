@@ -18,6 +18,7 @@ const (
 	ReasonPath            = "http-path-unauthorized"          // http_path
 	ReasonSourceIP        = "source-ip-unauthorized"          // source_ip
 	ReasonCertificate     = "client-certificate-unauthorized" // client_certificate
+	ReasonCORSPreflight   = "cors-preflight-unauthorized"     // cors_preflight
 	ReasonDate            = "date-unauthorized"               // date
 	ReasonTimeOfDay       = "time-of-day-unauthorized"        // time_of_day
 	ReasonDayOfWeek       = "day-of-week-unauthorized"        // day_of_week
@@ -47,6 +48,7 @@ const (
 	rPath
 	rSourceIP
 	rCertificate
+	rCORSPreflight
 	rDate
 	rTimeOfDay
 	rDayOfWeek
@@ -60,6 +62,6 @@ var reasons = [reasonCount]string{
 	rOK: ReasonOK, rNoPolicy: ReasonNoPolicy, rNoRule: ReasonNoRule, rReject: ReasonReject,
 	rUnauthenticated: ReasonUnauthenticated, rEmail: ReasonEmail, rDomain: ReasonDomain, rUser: ReasonUser,
 	rGroups: ReasonGroups, rClaim: ReasonClaim, rMethod: ReasonMethod, rPath: ReasonPath,
-	rSourceIP: ReasonSourceIP, rCertificate: ReasonCertificate,
+	rSourceIP: ReasonSourceIP, rCertificate: ReasonCertificate, rCORSPreflight: ReasonCORSPreflight,
 	rDate: ReasonDate, rTimeOfDay: ReasonTimeOfDay, rDayOfWeek: ReasonDayOfWeek, rCEL: ReasonCEL, rError: ReasonError, rAuthenticated: ReasonAuthenticated,
 }

@@ -48,6 +48,7 @@ const (
 	HTTPPath
 	SourceIP
 	ClientCertificate
+	CORSPreflight
 	Date
 	TimeOfDay
 	DayOfWeek
@@ -58,7 +59,7 @@ const (
 type Matcher uint8
 
 // The matchers: of strings, of lists, of addresses, of times. Accept, Reject,
-// AuthenticatedUser and CEL have None.
+// AuthenticatedUser, CORSPreflight and CEL have None.
 const (
 	None Matcher = iota
 	Is
@@ -102,6 +103,7 @@ var criteria = map[string]struct {
 	"http_path":          {HTTPPath, matchString},
 	"source_ip":          {SourceIP, matchNets},
 	"client_certificate": {ClientCertificate, matchCertificate},
+	"cors_preflight":     {CORSPreflight, matchTrue},
 	"date":               {Date, matchWindow},
 	"time_of_day":        {TimeOfDay, matchWindow},
 	"day_of_week":        {DayOfWeek, matchDays},
@@ -125,7 +127,6 @@ const (
 // a rule that silently lost a criterion would be another rule.
 var foreign = map[string]string{
 	"invalid_client_certificate": "not supported: one that is not valid ends the handshake",
-	"cors_preflight":             "not supported yet",
 	"device":                     "not supported at all",
 	"record":                     "not supported at all",
 	"rego":                       "not supported at all",

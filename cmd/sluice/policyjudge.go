@@ -98,7 +98,7 @@ func question(c *casebook.Case, now time.Time) proxy.Question {
 		now = c.Request.Time
 	}
 	return proxy.Question{Listener: c.Request.Listener, Method: c.Request.Method, Host: c.Request.Host, Path: c.Request.Path, Query: c.Request.Query,
-		Source: c.Request.SourceIP, Time: now, Identity: c.Identity.Authz(), Certificate: c.Certificate.Authz()}
+		Source: c.Request.SourceIP, Time: now, Identity: c.Identity.Authz(), Certificate: c.Certificate.Authz(), Preflight: c.Request.Preflight}
 }
 
 // trace explains a judgement; nil if no rules were asked.
@@ -198,6 +198,7 @@ func bindCase(cmd *cobra.Command, c *casebook.Case) (finish func() error) {
 	f.StringVar(&c.Request.Host, "host", "", "that is asked for")
 	f.StringVar(&c.Request.Path, "path", "", "as a client sends it (/)")
 	f.StringVar(&c.Request.Query, "query", "", "of the request, without the question mark")
+	f.BoolVar(&c.Request.Preflight, "preflight", false, "the request is a browser's question about one of another origin (CORS), with method OPTIONS")
 	f.StringVar(&c.Request.Listener, "listener", "", "of a TCP route, instead of host, path and method")
 	f.StringVar(&source, "source-ip", "", "of the client (127.0.0.1)")
 	f.StringVar(&at, "time", "", "of the request, RFC 3339 (now)")
@@ -236,6 +237,9 @@ func bindCase(cmd *cobra.Command, c *casebook.Case) (finish func() error) {
 		}
 		if len(uris)+len(dns)+len(emails) > 0 {
 			c.Certificate = &casebook.Certificate{URIs: uris, DNSNames: dns, Emails: emails}
+		}
+		if c.Request.Preflight && c.Request.Method != "" && c.Request.Method != "OPTIONS" {
+			return errors.New("--preflight is a question with method OPTIONS")
 		}
 		c.Request.Defaults()
 		return nil

@@ -106,7 +106,7 @@ func (a *answerWhy) explain(paths []string, text *strings.Builder) error {
 		return err
 	}
 	r := &a.Request
-	c := &casebook.Case{Request: casebook.Request{Method: r.Method, Host: r.Host, Path: r.Path, Time: r.Time}}
+	c := &casebook.Case{Request: casebook.Request{Method: r.Method, Host: r.Host, Path: r.Path, Time: r.Time, Preflight: r.Preflight}}
 	if c.Request.SourceIP, err = netip.ParseAddr(r.SourceIP); err != nil {
 		return errors.New("the proxy did not say where the request came from")
 	}
