@@ -1,6 +1,7 @@
 package opa
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -114,6 +115,9 @@ func (d dice) text(n *node, words ...string) {
 	n.values = []string{d.of(words...)}
 	if n.matcher == "in" || n.matcher == "not_in" {
 		n.values = append(n.values, d.some(words...)...)
+		for i := range d.IntN(3) / 2 * 10 { // long lists are looked up in another way
+			n.values = append(n.values, fmt.Sprint(n.values[0], i))
+		}
 	}
 }
 
