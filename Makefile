@@ -113,6 +113,7 @@ heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; re
 	./e2e/setup.sh prometheus
 	cd e2e/platforms && $(GO) test -count=1 ./...
 	cd e2e/kubelet && $(GO) test -count=1 -v ./...
+	cd e2e/opa && $(GO) test -count=1 -v ./... -args -pairs 100000
 	EXPLORE_DEPTH=9 $(GO) test -count=1 -v -run TestEveryState ./drain ./lifecycle
 	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
 
