@@ -119,7 +119,13 @@ type Policy struct {
 type Authenticate struct {
 	APIKey            APIKey            `yaml:"api_key"`
 	JWT               []JWT             `yaml:"jwt"`
+	Basic             Basic             `yaml:"basic"`
 	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+}
+
+// Basic is authentication by user and password.
+type Basic struct {
+	File string `yaml:"file"` // users and hashes of their passwords, bcrypt or argon2id, as htpasswd -B writes it; empty: off
 }
 
 // JWT is authentication by the tokens of an issuer.

@@ -1,4 +1,4 @@
-// Package authn finds out who sent a request: by API key or by the certificate of the connection; package jwt does by token. The
+// Package authn finds out who sent a request: by API key or by the certificate of the connection; package jwt does by token, package basic by password. The
 // proxy asks those of a route in the order of its list.
 //
 //	keys := authn.NewAPIKeys(authn.APIKeyConfig{File: "/etc/sluice/keys.yaml"})

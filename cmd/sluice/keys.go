@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/authn/basic"
 	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/health"
@@ -31,6 +32,11 @@ func (a *app) addAuthenticators(cfg *proxy.Config) error {
 		keys := authn.NewAPIKeys(authn.APIKeyConfig{File: file})
 		authenticators(cfg)[keys.Name()] = keys
 		a.keySources = append(a.keySources, &keySource{what: "api keys", load: keys.Load, size: func() int { return keys.Status().Keys }, gate: true})
+	}
+	if file := a.cfg.Authenticate.Basic.File; file != "" {
+		users := basic.New(file)
+		authenticators(cfg)[users.Name()] = users
+		a.keySources = append(a.keySources, &keySource{what: "users", load: users.Load, size: func() int { return users.Status().Users }, gate: true})
 	}
 	a.addClientCertificates(cfg)
 	if len(a.cfg.Authenticate.JWT) == 0 {

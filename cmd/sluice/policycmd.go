@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/authn/basic"
 	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/config"
@@ -98,7 +99,8 @@ func compilePolicy(doc *policy.Document, cfg *config.Config) error {
 // counts as configured, and every TCP listener and profile as existing.
 func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 	keys, certs, tokens := authn.NewAPIKeys(authn.APIKeyConfig{}), authn.NewClientCertificates(authn.FromURI), &jwt.Authenticator{}
-	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs, tokens.Name(): tokens}}
+	users := basic.New("")
+	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs, tokens.Name(): tokens, users.Name(): users}}
 	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
 	if cfg != nil {
 		for _, u := range cfg.UpstreamTLS {
@@ -111,6 +113,9 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 		}
 		if len(cfg.Authenticate.JWT) == 0 {
 			delete(pc.Authenticators, tokens.Name())
+		}
+		if cfg.Authenticate.Basic.File == "" {
+			delete(pc.Authenticators, users.Name())
 		}
 		if !cfg.Authenticate.ClientCertificate.On() {
 			delete(pc.Authenticators, certs.Name())

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluiceproxy/sluice/authz/authn"
+	"github.com/sluiceproxy/sluice/authz/authn/basic"
 	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/proxy/edgetls"
@@ -58,6 +59,11 @@ It needs what a start needs: the files that are named, but no port.`,
 func validateRest(cfg *config.Config) (errs []error) {
 	if name := cfg.Authenticate.APIKey.File; name != "" {
 		if err := authn.CheckFile(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if name := cfg.Authenticate.Basic.File; name != "" {
+		if err := basic.CheckFile(name); err != nil {
 			errs = append(errs, err)
 		}
 	}
