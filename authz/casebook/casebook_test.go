@@ -22,6 +22,7 @@ cases:
   rule: 0
 - name: nothing of it
 - {name: tcp, request: {listener: db}, expect: allow}
+- {name: a question of CORS, request: {preflight: true}}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +35,7 @@ cases:
 			Certificate: &Certificate{Fingerprint: "ab", SPKIHash: "c", URIs: []string{"u"}, DNSNames: []string{"d"}, Emails: []string{"e"}}},
 		{Name: "nothing of it", Place: "tests.yaml:12:3", Request: Request{Method: "GET", Path: "/", SourceIP: local}},
 		{Name: "tcp", Place: "tests.yaml:13:3", Expect: Allow, Request: Request{Listener: "db", Method: "GET", Path: "/", SourceIP: local}},
+		{Name: "a question of CORS", Place: "tests.yaml:14:3", Request: Request{Preflight: true, Method: "OPTIONS", Path: "/", SourceIP: local}},
 	}}
 	if !reflect.DeepEqual(b, want) {
 		t.Errorf("got  %+v\nwant %+v", b, want)
@@ -48,16 +50,17 @@ cases:
 
 func TestFaults(t *testing.T) {
 	for src, want := range map[string]string{
-		"policy: x":                                                 `"cases" is required`,
-		"cases: [{expect: allow}]":                                  `"name" is required`,
-		"cases: [{name: a, expect: allowed}]":                       `is not one of: allow, deny, challenge, refuse`,
-		"cases: [{name: a, request: {hosts: b}}]":                   `did you mean "host"?`,
-		"cases: [{name: a, request: {source_ip: x}}]":               "unable to parse IP",
-		"cases: [{name: a, request: {time: noon}}]":                 `"noon" is not a time`,
-		"cases: [{name: a, identity: {}}]":                          `"user" is required`,
-		"cases: [{name: a, identity: {user: b, claims: {c: [1]}}}]": "number 1 where a string is expected",
-		"cases: [{name: a, rule: x}]":                               "where a number is expected",
-		"cases: [{name: a, '-': x}]":                                `unknown key "-"`,
+		"policy: x":                                                   `"cases" is required`,
+		"cases: [{expect: allow}]":                                    `"name" is required`,
+		"cases: [{name: a, expect: allowed}]":                         `is not one of: allow, deny, challenge, refuse`,
+		"cases: [{name: a, request: {hosts: b}}]":                     `did you mean "host"?`,
+		"cases: [{name: a, request: {source_ip: x}}]":                 "unable to parse IP",
+		"cases: [{name: a, request: {method: GET, preflight: true}}]": "a preflight has method OPTIONS",
+		"cases: [{name: a, request: {time: noon}}]":                   `"noon" is not a time`,
+		"cases: [{name: a, identity: {}}]":                            `"user" is required`,
+		"cases: [{name: a, identity: {user: b, claims: {c: [1]}}}]":   "number 1 where a string is expected",
+		"cases: [{name: a, rule: x}]":                                 "where a number is expected",
+		"cases: [{name: a, '-': x}]":                                  `unknown key "-"`,
 	} {
 		if _, err := Read("t.yaml", []byte(src)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", src, err, want)

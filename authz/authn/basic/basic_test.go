@@ -120,7 +120,7 @@ func TestReload(t *testing.T) {
 	if changed, err := a.Load(); err != nil || !changed || a.Status().Err != nil {
 		t.Error(changed, err)
 	}
-	if _, v := a.Try(req); v != authz.Pending {
+	if _, v := a.Try(req); v != authz.Pending || len(a.cache.known) != 0 {
 		t.Errorf("still remembered: %v", v)
 	}
 	if _, v := a.Resolve(req); v != authz.Challenge {
@@ -281,6 +281,40 @@ func TestThrottles(t *testing.T) {
 		resolve("10.0.0.3", "ann:right", authz.Allow)
 		if h.all.Load() != before+1 {
 			t.Error("remembered for too long")
+		}
+	})
+}
+
+// Who does not exist costs a hash, and its being right helps nobody.
+func TestNobodyCostsAHash(t *testing.T) {
+	h := &slow{open: opened()}
+	a := withHash(h)
+	if id, v := a.Resolve(from("10.0.0.1", "eve:right")); id != nil || v != authz.Challenge {
+		t.Errorf("somebody who does not exist is %+v, %v", id, v)
+	}
+	if n := h.all.Load(); n != 1 {
+		t.Errorf("%d hashes for who does not exist", n)
+	}
+}
+
+// What was verified by a file that was replaced meanwhile is not remembered.
+func TestReloadWhileHashing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &slow{open: make(chan struct{})}
+		a, req, answer := withHash(h), from("10.0.0.1", "ann:right"), make(chan authz.Verdict, 1)
+		go func() { // ends with its answer
+			_, v := a.Resolve(req)
+			answer <- v
+		}()
+		synctest.Wait()
+		next := *a.users.Load()
+		a.users.Store(&next)
+		close(h.open)
+		if v := <-answer; v != authz.Allow {
+			t.Fatal(v)
+		}
+		if _, v := a.Try(req); v != authz.Pending {
+			t.Errorf("remembered beyond its file: %v", v)
 		}
 	})
 }
