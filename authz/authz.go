@@ -16,14 +16,19 @@ type Fields interface {
 // of the loop: they are valid during the call and not afterwards. Clone makes a
 // copy that lasts.
 type Request struct {
-	Route  string     // name of the matched route; "" on a TCP listener's routes is not possible
-	Method string     // as sent, case-sensitive; "" for TCP
-	Host   []byte     // lower case, without port or trailing dot
-	Path   []byte     // the one normalised form that was routed and will be forwarded
-	Query  []byte     // raw, without '?'
-	Time   time.Time  // of the decision, by the wall clock
-	Source netip.Addr // the client, behind trusted hops; 4-in-6 unmapped
-	Fields Fields     // nil for TCP
+	Route  string // name of the matched route; "" on a TCP listener's routes is not possible
+	Method string // as sent, case-sensitive; "" for TCP
+	Host   []byte // lower case, without port or trailing dot
+	// Authority is Host as the client wrote it, with a port if there was one: for redirects back to here. It is valid by
+	// syntax, and no more to be trusted than Host.
+	Authority []byte
+	Path      []byte     // the one normalised form that was routed and will be forwarded
+	Query     []byte     // raw, without '?'
+	Time      time.Time  // of the decision, by the wall clock
+	Source    netip.Addr // the client, behind trusted hops; 4-in-6 unmapped
+	Fields    Fields     // nil for TCP
+	// Secure: the client's own connection is TLS, ended here or, by the word of a trusted proxy (X-Forwarded-Proto), there.
+	Secure bool
 	// Preflight: a browser asks whether a page of another origin may send a request (an OPTIONS
 	// with one Origin and one Access-Control-Request-Method: the Fetch standard, CORS-preflight request).
 	// Such a question carries no credential.
@@ -40,6 +45,9 @@ type Identity struct {
 	Email  string              // may be empty
 	Groups []string            // may be empty
 	Claims map[string][]string // by path, without the "claim/" prefix; may be nil
+	// Session is the login that this identity lives from: when it ends, the open streams of its requests end. nil: the
+	// credential comes with each request, and there is no session.
+	Session *Session
 }
 
 // Verdict is the answer of a stage.

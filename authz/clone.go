@@ -6,7 +6,7 @@ import "slices"
 // leaves the loop. names are the fields (lower case) that the copy keeps.
 func (r *Request) Clone(names ...string) *Request {
 	c := *r
-	c.Host, c.Path, c.Query = slices.Clone(r.Host), slices.Clone(r.Path), slices.Clone(r.Query)
+	c.Host, c.Path, c.Query, c.Authority = slices.Clone(r.Host), slices.Clone(r.Path), slices.Clone(r.Query), slices.Clone(r.Authority)
 	if r.Fields != nil {
 		kept := make(clonedFields, len(names))
 		for _, name := range names {

@@ -19,14 +19,19 @@ func (h header) Field(name string) ([]byte, int) {
 // A clone is read on another goroutine while the loop reuses its buffers.
 func TestCloneSharesNothingWithTheLoop(t *testing.T) {
 	buf := []byte("host/path?query-key-other")
+	authority := []byte("HOST:1")
 	req := Request{
 		Route: "r", Method: "GET", Source: netip.MustParseAddr("10.0.0.1"),
-		Host: buf[:4], Path: buf[4:9], Query: buf[10:15],
+		Host: buf[:4], Path: buf[4:9], Query: buf[10:15], Authority: authority,
 		Fields: header{"authorization": buf[16:19], "cookie": buf[20:]},
 	}
 	c := req.Clone("authorization", "x-api-key")
 	for i := range buf {
 		buf[i] = 'X'
+	}
+	authority[0] = 'X'
+	if string(c.Authority) != "HOST:1" {
+		t.Errorf("got authority %q", c.Authority)
 	}
 	if string(c.Host) != "host" || string(c.Path) != "/path" || string(c.Query) != "query" {
 		t.Errorf("got %q %q %q", c.Host, c.Path, c.Query)
