@@ -91,6 +91,9 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		if path == (route.PathSpec{}) {
 			path.Prefix = "/"
 		}
+		if core.ownPath([]byte(path.Exact + path.Prefix)) {
+			errs = append(errs, d.Origin.Errorf("route %q: paths below %s are the proxy's own", d.Name, strings.Join(authz.SitePrefixes[:], " and ")))
+		}
 		specs[i] = route.Spec{Name: d.Name, Hosts: hosts, Path: path, Methods: d.Methods}
 	}
 	errs = append(errs, doc.CheckProfiles(slices.Sorted(maps.Keys(core.cfg.UpstreamTLS))))
@@ -125,8 +128,14 @@ func (core *Core) chain(d *policy.Route, known map[string]*chain) (*chain, error
 			return nil, d.Origin.Errorf("route %q: authenticator %q is not configured (authenticate.%s)", d.Name, name, name)
 		}
 		ch.Authenticators = append(ch.Authenticators, a)
-		if _, ok := a.(interface{ OfConnection() }); !ok {
+		_, ofConnection := a.(interface{ OfConnection() })
+		_, ofCookie := a.(authz.Renewer)
+		ch.renews = ch.renews || ofCookie
+		if !ofConnection && !ofCookie {
 			ch.hidesCredentials = true
+		}
+		if g, ok := a.(authz.Greeter); ok {
+			ch.greeters = append(ch.greeters, g)
 		}
 		if c := a.ChallengeHeader(); c != "" {
 			ch.challenges = append(ch.challenges, h1.Header{Name: "WWW-Authenticate", Value: c})

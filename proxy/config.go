@@ -79,6 +79,12 @@ type Config struct {
 	// Authenticators by the name that routes use. A route that names one which is
 	// missing does not compile.
 	Authenticators map[string]authz.Authenticator
+	// Sites answer what is asked for below authz.SitePrefixes, on every HTTP listener. With any, no route can have such a path.
+	Sites []authz.Site
+	// DeniedPage makes what a person sees whose request (of that ID, for that reason of a policy) is not allowed, on a route that
+	// authenticates: fields and body of a 403, whose Status and Reason are not looked at. It is called on the loop and must
+	// not block. nil: such a person gets text, as everybody else does.
+	DeniedPage func(requestID, reason string, id *authz.Identity) authz.Answer
 	// UpstreamTLS are the ways to secure connections to upstreams, by the name of the profile that
 	// clusters use. One that is missing does not compile. With any, the driver's shards have to be
 	// [engine.Securer]s.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
@@ -36,6 +37,8 @@ type Core struct {
 	access   access
 	applying sync.Mutex // serialises Apply
 
+	keepsCookies bool // some authenticator does: see cookies.go
+
 	mu    sync.Mutex // guards loops
 	loops []*loop
 }
@@ -47,6 +50,10 @@ func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *C
 	var err error
 	if core.access, err = core.cfg.Access.read(); err != nil {
 		panic("BUG: proxy: Config.Access: " + err.Error()) // Check says it before
+	}
+	for _, a := range core.cfg.Authenticators {
+		_, ok := a.(authz.Renewer)
+		core.keepsCookies = core.keepsCookies || ok
 	}
 	for i, ln := range core.cfg.Listeners {
 		core.listeners = append(core.listeners, &listener{cfg: ln, index: i})

@@ -39,9 +39,11 @@ type exchange struct {
 	snap     *Snapshot
 	route    *Route
 	identity *authz.Identity
-	reason   string // why we answered ourselves; "" if the upstream did
-	dropErr  error  // why the response was not finished
-	seq      uint32 // within the connection: tells what comes late for an earlier one from what is for this
+	// setCookie renews the credential of the client, with whatever the response is; "": it is as good as new.
+	setCookie string
+	reason    string // why we answered ourselves; "" if the upstream did
+	dropErr   error  // why the response was not finished
+	seq       uint32 // within the connection: tells what comes late for an earlier one from what is for this
 
 	// The request.
 	method     methodID

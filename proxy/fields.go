@@ -38,6 +38,10 @@ func (x *exchange) appendRequestHead(dst []byte) []byte {
 		if f.Hop || x.withheld(f, trusted) {
 			continue
 		}
+		if f.ID == h1.Cookie && l.keepsCookies && hasOurs(f.Value) {
+			dst = appendCookies(dst, f)
+			continue
+		}
 		if f.ID == h1.MaxForwards && x.method == methodOPTIONS {
 			hops, _, _ := maxForwards(x.method, r)
 			dst = h1.AppendIntField(dst, f.Name, int64(hops-1))

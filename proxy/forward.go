@@ -125,7 +125,7 @@ func (x *exchange) upstreamReady() {
 func (x *exchange) requestSent() {
 	x.c.arm(engine.TimerRead, 0)
 	if !x.headSent {
-		x.c.arm(engine.TimerState, x.route.responseWait())
+		x.c.arm(engine.TimerState, x.responseWait())
 	}
 }
 
@@ -145,6 +145,17 @@ func (x *exchange) endBody(trailers []h1.Field) {
 	x.reqDone = true
 	x.bodyBegun = x.bodyBegun || len(trailers) > 0 // nobody keeps them
 	x.requestSent()
+	if c, ok := x.up.(*siteCall); ok {
+		c.ask()
+	}
+}
+
+// responseWait is how long the head of the response may take.
+func (x *exchange) responseWait() time.Duration {
+	if x.route == nil { // a site's
+		return x.l.cfg.StageTimeout
+	}
+	return x.route.responseWait()
 }
 
 // moreBody: more of the body is to come, and only so fast as the upstream takes it.

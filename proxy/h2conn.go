@@ -292,16 +292,21 @@ func (c *h2Conn) closed(end engine.End) {
 	c.endStreams()
 }
 
-// answer implements role: what an authenticator found, for the stream that asked.
+// answer implements role: what an authenticator or a site says, for the stream that asked.
 func (c *h2Conn) answer(v any) {
-	a, ok := v.(stageAnswer)
-	if !ok {
-		return
-	}
-	if st := c.stream(a.seq); st != nil {
-		c.current = st
-		st.x.answerStage(a)
-		c.current = nil
+	switch v := v.(type) {
+	case stageAnswer:
+		if st := c.stream(v.seq); st != nil {
+			c.current = st
+			st.x.answerStage(v)
+			c.current = nil
+		}
+	case siteAnswer:
+		if st := c.stream(v.seq); st != nil {
+			c.current = st
+			st.x.answerSite(v)
+			c.current = nil
+		}
 	}
 }
 

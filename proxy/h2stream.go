@@ -217,7 +217,7 @@ func (st *h2Stream) respondWith(r response) {
 		return
 	}
 	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{
-		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.date.at(l.now()),
+		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Body: r.body, Date: l.date.at(l.now()),
 		RequestID: x.id.bytes(), Head: x.isHEAD,
 	})
 	n, err := l.resp.Parse(l.out, x.isHEAD, ownLimits)

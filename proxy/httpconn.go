@@ -286,6 +286,8 @@ func (c *httpConn) answer(v any) {
 	switch v := v.(type) {
 	case stageAnswer:
 		c.x.answerStage(v)
+	case siteAnswer:
+		c.x.answerSite(v)
 	case engine.Secured:
 		c.secured(v)
 	}

@@ -54,6 +54,10 @@ func (x *exchange) locate() {
 		return
 	}
 	x.recordTarget(host, path)
+	if l.ownPath(path) {
+		x.visit(host, path)
+		return
+	}
 	name := x.method.name(r.Method)
 	i, outcome := x.snap.table.Match(host, path, name)
 	if outcome != route.Found { // what the exchange before was on no longer holds
@@ -76,8 +80,8 @@ func (x *exchange) locate() {
 		x.reply(response{status: 400, reason: "path", text: "the path holds path parameters (;), which this route does not allow", close: true})
 		return
 	}
-	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path, Query: r.Query,
-		Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate(), Preflight: isPreflight(name, r)}
+	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Authority: r.Host, Path: path, Query: r.Query,
+		Time: l.now(), Source: x.source(), Secure: x.secure(), Fields: r, Certificate: x.d.proof.certificate(), Preflight: isPreflight(name, r)}
 	l.port, x.stage = port, 0
 	x.c.located()
 	x.authenticate()
@@ -90,8 +94,8 @@ func (x *exchange) relocate() {
 	host, port, _ := route.NormalizeHost(l.hostBuf[:0], r.Host)
 	path, _ := route.Normalize(l.pathBuf[:0], r.Path, route.PathOptions{PathParameters: true})
 	name := x.method.name(r.Method)
-	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Path: path,
-		Query: r.Query, Time: l.now(), Source: x.source(), Fields: r, Certificate: x.d.proof.certificate(), Preflight: isPreflight(name, r)}
+	l.areq = authz.Request{Route: x.route.Name, Method: name, Host: host, Authority: r.Host, Path: path,
+		Query: r.Query, Time: l.now(), Source: x.source(), Secure: x.secure(), Fields: r, Certificate: x.d.proof.certificate(), Preflight: isPreflight(name, r)}
 	l.port = port
 }
 

@@ -10,8 +10,8 @@ func Reasons() []string {
 	words := []string{
 		"asterisk", "authenticate_overloaded", "authenticate_timeout", "authenticate_unavailable", "bad_response", "body_rate", "body_timeout",
 		"certificate_lapsed", "client_closed", "closed_by_operator", "connect", "connect_failed", "credential_invalid", "drain_deadline", "dropped",
-		"header_timeout", "host", "max_forwards", "method", "method_case", "method_override", "misdirected", "no_endpoint", "no_healthy_endpoint",
-		"not_tls", "panic", "path", "pending_full", "pending_timeout", "response_timeout", "trace", "upstream_closed",
+		"header_timeout", "host", "length_required", "max_forwards", "method", "method_case", "method_override", "misdirected", "no_endpoint", "no_healthy_endpoint", "no_site",
+		"not_tls", "panic", "path", "pending_full", "pending_timeout", "response_timeout", "site_body", "trace", "upstream_closed",
 		"upstream_limit", "upstream_stalled", "websocket_key", "websocket_unsupported",
 	}
 	for r := range numRefusals {

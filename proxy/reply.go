@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"slices"
+
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/proxy/engine"
 	"github.com/sluiceproxy/sluice/proxy/h1"
@@ -14,14 +16,18 @@ type response struct {
 	reason string
 	text   string
 	fields []h1.Header
-	close  bool // an HTTP/1.1 connection ends with it
-	leave  bool // so does any other: the client needs a new one
+	body   []byte // instead of the text; the fields say what it is
+	close  bool   // an HTTP/1.1 connection ends with it
+	leave  bool   // so does any other: the client needs a new one
 }
 
 // reply ends the exchange with a response of our own. What x was may be another exchange when it
 // returns.
 func (x *exchange) reply(r response) {
 	x.status, x.reason, x.headSent = r.status, r.reason, true
+	if x.setCookie != "" {
+		r.fields = append(slices.Clip(r.fields), h1.Header{Name: "Set-Cookie", Value: x.setCookie})
+	}
 	x.c.respondWith(r)
 	if x.up != nil {
 		x.up.abandon()
@@ -63,7 +69,7 @@ func (c *httpConn) respondWith(r response) {
 	x.close = r.close || !x.clientStay || c.goodbye() || !x.reqDone && !discard
 	x.discard = discard && !x.close
 	l.out = h1.AppendError(l.out[:0], h1.ErrorResponse{
-		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Date: l.date.at(l.now()),
+		Status: r.status, Reason: r.reason, Text: r.text, Fields: r.fields, Body: r.body, Date: l.date.at(l.now()),
 		RequestID: x.id.bytes(), Close: x.close, Head: x.isHEAD, KeepAlive: x.version == http10 && !x.close,
 	})
 	x.bytesOut += int64(len(l.out))

@@ -75,6 +75,7 @@ func (x *exchange) respond(r *h1.Response) {
 	x.l.trip(x.d.id)
 	x.status, x.headSent = r.Status, true
 	x.c.arm(engine.TimerState, 0)
+	x.guardCookies(r)
 	x.streams(r)
 	x.c.respond(r)
 }
@@ -162,6 +163,7 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone && (asked || u.l.cfg.Faults.SwitchUnasked):
 		u.ep.Answered(u.l.now())
 		x.status, x.headSent = r.Status, true
+		x.guardCookies(r)
 		x.c.upgraded(r, rest)
 		return false
 	case r.Status == 101, x.interim > maxInterim:

@@ -34,6 +34,8 @@ type Route struct {
 type chain struct {
 	Authenticators   []authz.Authenticator // asked in order
 	challenges       []h1.Header           // WWW-Authenticate of a 401
+	greeters         []authz.Greeter       // those among Authenticators
+	renews           bool                  // one of them is an authz.Renewer
 	hidesCredentials bool                  // the credential was for us: it is not forwarded
 }
 

@@ -54,6 +54,9 @@ func (x *exchange) authenticated(a authz.Authenticator, id *authz.Identity, v au
 			panic("authenticator " + a.Name() + " allowed nobody")
 		}
 		x.identity = id
+		if x.route.renews {
+			x.renew(a)
+		}
 		x.c.located()
 		x.authorize()
 		return true
@@ -155,7 +158,7 @@ func (x *exchange) authorize() {
 	case authz.Unavailable:
 		x.reply(response{status: 503, reason: d.Reason, text: "no decision is possible now", fields: retryAfter})
 	case authz.Deny, authz.Pending:
-		x.reply(response{status: 403, reason: d.Reason, text: "the policy does not allow this request"})
+		x.deny(d)
 	}
 }
 
@@ -173,6 +176,26 @@ func (x *exchange) rememberDecision(d authz.Decision) {
 	x.remember(status, d, a.Method, a.Host, a.Path)
 }
 
+// deny says that the policy does not allow the request: to a person with a page.
+func (x *exchange) deny(d authz.Decision) {
+	if page := x.l.cfg.DeniedPage; page != nil && len(x.route.Authenticators) > 0 && x.l.areq.Navigates() {
+		a := page(string(x.id.bytes()), d.Reason, x.identity)
+		a.Status, a.Reason = 403, d.Reason
+		x.give(&a)
+		return
+	}
+	x.reply(response{status: 403, reason: d.Reason, text: "the policy does not allow this request"})
+}
+
+// challenge asks for a credential, or shows the way to get one.
 func (x *exchange) challenge(reason, text string) {
+	if len(x.route.greeters) > 0 && !isGRPC(&x.l.req) {
+		for _, g := range x.route.greeters {
+			if a := g.Greet(&x.l.areq); a != nil {
+				x.give(a)
+				return
+			}
+		}
+	}
 	x.reply(response{status: 401, reason: reason, text: text, fields: x.route.challenges})
 }

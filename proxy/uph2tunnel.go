@@ -56,6 +56,7 @@ func (st *upStream) answeredConnect(r *h1.Response, end bool) bool {
 	}
 	r.Status, r.Reason, r.Upgrade = 101, nil, protocolWebSocket
 	x.status, x.headSent = r.Status, true
+	x.guardCookies(r)
 	x.c.upgraded(r, nil)
 	if t, ok := s.Owner.(*tunnelStream); ok && end {
 		t.end.eof()

@@ -5,7 +5,7 @@ import "strconv"
 // Header is a field of an answer of our own.
 type Header struct{ Name, Value string }
 
-// ErrorResponse is a response that the proxy makes itself. It is text/plain, and its
+// ErrorResponse is a response that the proxy makes itself. Unless it has a Body of its own it is text/plain, and its
 // body names the reason, so that curl shows it.
 type ErrorResponse struct {
 	Status int      // 0 with Err set: Err.Status
@@ -17,6 +17,7 @@ type ErrorResponse struct {
 	Close  bool     // say Connection: close; the caller then closes
 	Head   bool     // answers HEAD: announce the body, but send none
 
+	Body      []byte // instead of that text; Fields say what it is, and whether it may be kept
 	RequestID []byte // in X-Request-ID, so that a user can quote it; empty: none
 	KeepAlive bool   // say Connection: keep-alive, which an HTTP/1.0 client needs to hear
 }
@@ -37,7 +38,10 @@ func AppendError(dst []byte, e ErrorResponse) []byte {
 	phrase := StatusText(e.Status)
 	dst = AppendStatusLine(dst, e.Status, "")
 	dst = append(dst, e.Date...)
-	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"...)
+	dst = append(dst, "X-Content-Type-Options: nosniff\r\n"...)
+	if e.Body == nil {
+		dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"...)
+	}
 	if e.Reason != "" {
 		dst = AppendField(dst, "X-Sluice-Reason", e.Reason)
 	}
@@ -57,10 +61,16 @@ func AppendError(dst []byte, e ErrorResponse) []byte {
 	if e.Text != "" {
 		size += 2 + len(e.Text) // ": text"
 	}
+	if e.Body != nil {
+		size = len(e.Body)
+	}
 	dst = AppendIntField(dst, "Content-Length", int64(size))
 	dst = append(dst, "\r\n"...)
-	if e.Head {
+	switch {
+	case e.Head:
 		return dst
+	case e.Body != nil:
+		return append(dst, e.Body...)
 	}
 	dst = strconv.AppendInt(dst, int64(e.Status), 10)
 	dst = append(dst, ' ')
@@ -82,6 +92,10 @@ func StatusText(status int) string {
 		return "Switching Protocols"
 	case 200:
 		return "OK"
+	case 302:
+		return "Found"
+	case 303:
+		return "See Other"
 	case 400:
 		return "Bad Request"
 	case 401:
@@ -94,6 +108,8 @@ func StatusText(status int) string {
 		return "Method Not Allowed"
 	case 408:
 		return "Request Timeout"
+	case 411:
+		return "Length Required"
 	case 413:
 		return "Content Too Large"
 	case 414:

@@ -148,3 +148,19 @@ func nextElement(list []byte) (element, rest []byte, ok bool) {
 	}
 	return trim(list), nil, true
 }
+
+// ValidField reports whether a name and a value can be a field line of ours: a token, and neither control character nor
+// space around the value (RFC 9110 section 5.5).
+func ValidField(name, value string) bool {
+	for i := range len(name) {
+		if class[name[i]]&isToken == 0 {
+			return false
+		}
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return name != "" && (value == "" || value[0] > ' ' && value[len(value)-1] > ' ')
+}

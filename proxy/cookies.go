@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"bytes"
+
+	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/h1"
+)
+
+// Cookies of ours are between a client and this proxy: no upstream sees one, and none sets one. They are looked for only
+// where an authenticator keeps such cookies (authz.Renewer).
+
+// cookiePrefix begins the names of our cookies. Browsers compare "__Host-" without regard to case, so we do.
+const cookiePrefix = "__host-sluice_"
+
+// ourCookie reports whether a cookie pair, or what a Set-Cookie begins with, has a name of ours.
+func ourCookie(pair []byte) bool {
+	pair = bytes.TrimLeft(pair, " \t")
+	if len(pair) < len(cookiePrefix) {
+		return false
+	}
+	for i, c := range pair[:len(cookiePrefix)] {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != cookiePrefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// appendCookies writes a Cookie field without ours; nothing if no other is in it.
+func appendCookies(dst []byte, f *h1.Field) []byte {
+	start, some := len(dst), false
+	dst = append(dst, f.Name...)
+	dst = append(dst, ": "...)
+	for rest, more := f.Value, true; more; {
+		var pair []byte
+		pair, rest, more = bytes.Cut(rest, []byte{';'})
+		pair = bytes.Trim(pair, " \t")
+		if len(pair) == 0 || ourCookie(pair) {
+			continue
+		}
+		if some {
+			dst = append(dst, "; "...)
+		}
+		dst, some = append(dst, pair...), true
+	}
+	if !some {
+		return dst[:start]
+	}
+	return append(dst, "\r\n"...)
+}
+
+// hasOurs reports whether a Cookie field has one of ours.
+func hasOurs(value []byte) bool {
+	for rest, more := value, true; more; {
+		var pair []byte
+		pair, rest, more = bytes.Cut(rest, []byte{';'})
+		if ourCookie(pair) {
+			return true
+		}
+	}
+	return false
+}
+
+// renew asks the authenticator that vouched whether its credential is to be renewed.
+func (x *exchange) renew(a authz.Authenticator) {
+	if r, ok := a.(authz.Renewer); ok {
+		x.setCookie = r.Renew(x.identity, &x.l.areq)
+	}
+}
+
+// guardCookies takes those of ours out of a response of the upstream, and adds what renews the client's credential.
+func (x *exchange) guardCookies(r *h1.Response) {
+	if !x.l.keepsCookies {
+		return
+	}
+	kept := r.Fields[:0]
+	for _, f := range r.Fields {
+		if f.ID != h1.SetCookie || !ourCookie(f.Value) {
+			kept = append(kept, f)
+		}
+	}
+	if x.setCookie != "" {
+		kept = append(kept, h1.Field{Name: nameSetCookie, Value: []byte(x.setCookie), ID: h1.SetCookie})
+	}
+	r.Fields = kept
+}
+
+var nameSetCookie = []byte("Set-Cookie")
