@@ -18,6 +18,7 @@ type Config struct {
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy        `yaml:"policy"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
+	Assertion      Assertion     `yaml:"assertion"`
 	Start          Start         `yaml:"start"`
 	LameDuck       LameDuck      `yaml:"lame_duck"`
 	Drain          Drain         `yaml:"drain"`
@@ -121,6 +122,13 @@ type Authenticate struct {
 	JWT               []JWT             `yaml:"jwt"`
 	Basic             Basic             `yaml:"basic"`
 	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+}
+
+// Assertion is what upstreams are told of who sent a request in a form that they can verify.
+type Assertion struct {
+	KeyFile  string        `yaml:"key_file"` // private keys in PEM, Ed25519 or P-256: the first signs X-Sluice-Jwt-Assertion, all are published at /.well-known/sluice/jwks.json; empty: off
+	Lifetime time.Duration `yaml:"lifetime"` // of a token
+	Pomerium bool          `yaml:"pomerium"` // the same as X-Pomerium-Jwt-Assertion, and the keys at /.well-known/pomerium/jwks.json too
 }
 
 // Basic is authentication by user and password.
@@ -253,6 +261,7 @@ func Default() Config {
 		Version:      1,
 		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
+		Assertion:    Assertion{Lifetime: 5 * time.Minute},
 		Start:        Start{Mode: "refuse"},
 		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
 		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},

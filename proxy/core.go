@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"encoding/binary"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +38,8 @@ type Core struct {
 	access   access
 	applying sync.Mutex // serialises Apply
 
-	keepsCookies bool // some authenticator does: see cookies.go
+	keepsCookies   bool     // some authenticator does: see cookies.go
+	assertionNames []string // Config.AssertionFields in lower case
 
 	mu    sync.Mutex // guards loops
 	loops []*loop
@@ -54,6 +56,9 @@ func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *C
 	for _, a := range core.cfg.Authenticators {
 		_, ok := a.(authz.Renewer)
 		core.keepsCookies = core.keepsCookies || ok
+	}
+	for _, name := range core.cfg.AssertionFields {
+		core.assertionNames = append(core.assertionNames, strings.ToLower(name))
 	}
 	for i, ln := range core.cfg.Listeners {
 		core.listeners = append(core.listeners, &listener{cfg: ln, index: i})

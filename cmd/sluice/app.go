@@ -91,6 +91,7 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 	if err := a.addAuthenticators(&cfg); err != nil {
 		return err
 	}
+	a.addAssertions(&cfg)
 	if a.cfg.Log.Access {
 		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access
