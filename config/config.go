@@ -244,6 +244,8 @@ type Log struct {
 	Level  string `yaml:"level" enum:"debug,info,warn,error"`
 	Access bool   `yaml:"access"` // one record for each exchange
 
+	Decisions string `yaml:"decisions"` // where each decision is recorded: a file, or stdout; empty: nowhere. What access_redact names is left out here too
+
 	AccessSample   int      `yaml:"access_sample"`   // of exchanges that went well, one in so many has a record; all others have one
 	AccessRedact   []string `yaml:"access_redact"`   // what is left out of records: peer (its network stays), user, host, path
 	AccessTemplate string   `yaml:"access_template"` // of a record, {field} in it; empty: JSON

@@ -138,6 +138,8 @@ type Config struct {
 	// AccessLog gets one line for each exchange, as Access says; nil: none. It must not block.
 	AccessLog AccessSink
 	Access    Access
+	// DecisionLog gets one line of JSON for each decision of a stage, without what Access redacts; nil: none.
+	DecisionLog DecisionSink
 
 	// MoveFrom is how many payload bytes must be left for the driver to carry them by itself
 	// (splice); 0 is 64 KiB, negative: never.

@@ -68,7 +68,7 @@ func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *C
 
 // Handler makes the handler of one shard; give it to the driver's Start.
 func (core *Core) Handler(sh engine.Shard) engine.Handler {
-	l := &loop{Core: core, sh: sh, log: accessLog{access: core.access, sink: core.cfg.AccessLog}, rnd: core.random(sh.Index())}
+	l := &loop{Core: core, sh: sh, log: accessLog{access: core.access, sink: core.cfg.AccessLog}, decisions: decisionLog{sink: core.cfg.DecisionLog}, rnd: core.random(sh.Index())}
 	core.mu.Lock()
 	core.loops = append(core.loops, l)
 	core.mu.Unlock()
