@@ -25,6 +25,7 @@ type Route struct {
 	terms           *drain.Terms   // never nil
 	responseTimeout time.Duration  // 0: the cluster's
 	tunnelIdle      time.Duration  // 0: the cluster's
+	maxStreamAge    time.Duration  // 0: none
 	closeCode       websocket.Code // of the WebSockets that a drain ends; 0: by the occasion
 	streams         streamEnding
 	PathParameters  bool
@@ -44,6 +45,8 @@ type tcpRoute struct {
 	Authorizer authz.Authorizer
 	terms      *drain.Terms  // never nil
 	tunnelIdle time.Duration // 0: the cluster's
+
+	maxStreamAge time.Duration // 0: none
 }
 
 // responseWait is how long a route waits for the head of a response.

@@ -25,6 +25,7 @@ type Route struct {
 	PathParameters  bool          `yaml:"path_parameters"`
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // zero: the cluster's
 	IdleTimeout     time.Duration `yaml:"idle_timeout"`     // of a tunnel; zero: the proxy's
+	MaxStreamAge    time.Duration `yaml:"max_stream_age"`   // of tunnels, calls and responses without a length; zero: none
 	Drain           *Drain        `yaml:"drain"`            // nil: as all
 
 	Origin Origin `yaml:"-"`
@@ -43,7 +44,9 @@ type TCPRoute struct {
 	Cluster     string        `yaml:"cluster,required"`
 	Policy      *Rules        `yaml:"policy"` // only accept, reject, source_ip, client_certificate and times; nil refuses everything
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
-	Drain       *Drain        `yaml:"drain"` // without a notice: nobody can be told over raw bytes
+	// MaxStreamAge bounds the life of a connection; zero: nothing does.
+	MaxStreamAge time.Duration `yaml:"max_stream_age"`
+	Drain        *Drain        `yaml:"drain"` // without a notice: nobody can be told over raw bytes
 
 	Origin Origin `yaml:"-"`
 }
