@@ -36,6 +36,9 @@ func (c *collector) collectProxy(e emitter) {
 	e.value(websocketsClosed, float64(s.FarewellsAnswered), "answered")
 	e.value(eventStreamsTold, float64(s.StreamsHinted), "retry")
 	e.value(eventStreamsTold, float64(s.StreamsEnded), "end")
+	for reason, n := range s.StreamsBarred {
+		e.value(streamsEnded, float64(n), reason)
+	}
 	e.value(idleTimeouts, float64(s.IdleTimeouts))
 	for where, n := range s.Panics {
 		e.value(panics, float64(n), where)

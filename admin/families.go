@@ -60,6 +60,7 @@ const (
 	connectionsTold
 	websocketsClosed
 	eventStreamsTold
+	streamsEnded
 	idleTimeouts
 	panics
 	http2Errors
@@ -146,6 +147,7 @@ var families = [numFamilies]family{
 	connectionsTold:     {"sluice_connections_told_total", counter, "Downstream connections told to leave.", nil},
 	websocketsClosed:    {"sluice_websockets_closed_total", counter, "WebSockets whose client got a Close frame of the proxy, and those of them that are over and were closed by both sides.", []string{"state"}},
 	eventStreamsTold:    {"sluice_event_streams_told_total", counter, "Event streams that heard of a drain: a hint when to come back, or an end behind it.", []string{"ending"}},
+	streamsEnded:        {"sluice_streams_ended_total", counter, "Open streams (tunnels, calls, responses without a length) ended because their session, the policy or their age did not allow them any more.", []string{"reason"}},
 	idleTimeouts:        {"sluice_idle_timeouts_total", counter, "Downstream connections closed because they idled for too long.", nil},
 
 	tlsHandshakes: {"sluice_tls_handshakes_total", counter, "TLS handshakes of downstream connections, by how they ended.", []string{"listener", "result"}},

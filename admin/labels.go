@@ -104,6 +104,8 @@ func reasonsOf(f id) domain {
 		return outcomes()
 	case http2Errors, http2Refused:
 		return closed(proxy.HTTP2Reasons()...)
+	case streamsEnded:
+		return closed(proxy.StreamEndReasons()...)
 	case upstreamTLSErrors:
 		return closed("certificate", "other")
 	case upstreamPendingRefused:

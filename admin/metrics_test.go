@@ -115,7 +115,8 @@ func busy() Sources {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
 			return proxy.Stats{
-				Active: 2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
+				StreamsBarred: map[string]uint64{"session_revoked": 1, "session_expired": 0, "policy_changed": 2, "stream_age": 0},
+				Active:        2, UpstreamsOpen: 6, Slow: 12, BadRequests: 9, Panics: map[string]uint64{"walk": 4},
 				HTTP2: proxy.HTTP2Stats{Errors: map[string]uint64{"flood": 5}, Refused: map[string]uint64{"pseudo": 6}, HeadSlow: 7, Unheard: 8},
 				Listeners: []proxy.ListenerStats{{Name: "web", Accepted: 11, Failed: 8,
 					Refused: map[string]uint64{"draining": 2, "policy_unsynced": 0}, Closed: map[string]uint64{"cut": 1},

@@ -25,6 +25,7 @@ func sections() []section {
 			{slowClients, "requests", "when uploads end in 408 or downloads break: limits.min_rate may be too strict for the network"},
 			{websocketsClosed, "WebSockets", "after a stop: told and not answered are clients that ignore a Close"},
 			{eventStreamsTold, "streams", "after a stop, for routes with drain.event_stream"},
+			{streamsEnded, "streams", "after a logout or a change of the policy: who had something open and may not any more"},
 		}},
 		{"TLS", "By listener; there only where one speaks it.", []note{
 			{tlsHandshakes, "handshakes", "when clients cannot connect: `not_tls` and `client_left` are scans more often than faults"},

@@ -18,7 +18,7 @@ import (
 )
 
 // Apply compiles a policy document and puts it in force: one atomic swap. Exchanges
-// that began keep the snapshot they have. On error nothing was changed, and the error
+// that began keep the snapshot they have; open streams are decided about again. On error nothing was changed, and the error
 // names every fault with its place. Safe for concurrent use; ctx is not looked at.
 func (core *Core) Apply(_ context.Context, version string, doc *policy.Document) error {
 	core.applying.Lock()
@@ -51,6 +51,7 @@ func (core *Core) Stage(version string, doc *policy.Document) (enforce func(), e
 		retire()
 		core.book.keep(snap.routes, snap.tcp)
 		core.postAll(sweepNote{})
+		core.Recheck()
 	}, nil
 }
 
@@ -72,7 +73,7 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 	var err error
 	for i := range doc.Routes {
 		d, r := &doc.Routes[i], &snap.routes[i]
-		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
+		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, maxStreamAge: d.MaxStreamAge, stats: core.book.route(d.Name)}
 		r.Authorizer = &r.program
 		r.decisions = decisionModes[d.Decisions]
 		if r.terms, err = core.terms(d.Name, d.Drain, r.stats, d.Origin); err != nil {
@@ -161,7 +162,7 @@ func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, sn
 		if err != nil {
 			errs = append(errs, err)
 		}
-		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: terms, decisions: decisionModes[d.Decisions]}
+		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: terms, maxStreamAge: d.MaxStreamAge, decisions: decisionModes[d.Decisions]}
 	}
 	return errs
 }

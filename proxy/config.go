@@ -89,6 +89,8 @@ type Config struct {
 	// names are nobody else's to write, in any spelling. nil: nothing.
 	Asserter        authz.Asserter
 	AssertionFields []string
+	// Sessions says which logins are over: their open streams are ended (see [Core.Recheck]). nil: there are no sessions.
+	Sessions authz.Sessions
 	// UpstreamTLS are the ways to secure connections to upstreams, by the name of the profile that
 	// clusters use. One that is missing does not compile. With any, the driver's shards have to be
 	// [engine.Securer]s.
@@ -146,7 +148,7 @@ type Config struct {
 	MoveFrom int64
 
 	// AfterFunc runs f once after d and returns what prevents that; nil is time.AfterFunc. It
-	// only wakes health checks; a simulation supplies its own scheduler.
+	// only wakes what loops do again and again; a simulation supplies its own scheduler.
 	AfterFunc func(d time.Duration, f func()) (stop func() bool)
 
 	// Seed makes request IDs repeatable, for simulation; 0: random.

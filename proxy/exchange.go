@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
@@ -85,9 +86,16 @@ type exchange struct {
 	respChunk  bool // we chunk
 	untilClose bool // the body ends with the connection
 	interim    int
-	events     *eventStream // it is a stream that a drain may end; nil: none
+	events     *eventStream // it is a stream of events; nil: none, or one that nobody can follow
+	barredFor  streamEnd    // it is a stream that may not go on: it is ended, or about to be
 	bytesIn    int64
 	bytesOut   int64
+
+	// What decides about it once more, if it is a stream.
+	live      liveStream
+	client    netip.Addr // authz.Request.Source
+	hostless  bool       // it named no host
+	preflight bool       // authz.Request.Preflight
 
 	rec record
 }
@@ -141,6 +149,7 @@ func (l *loop) newExchange() *exchange {
 
 // freeExchange takes back one that is over.
 func (l *loop) freeExchange(x *exchange) {
+	l.part(&x.live)
 	*x = exchange{l: l, body: x.body} // it must not keep a snapshot that is out of force
 	if len(l.exchanges) < maxFree {
 		l.exchanges = append(l.exchanges, x)
@@ -204,6 +213,7 @@ func (x *exchange) endAccount() {
 		return
 	}
 	x.phase = ended
+	x.l.part(&x.live)
 	x.leaveQueue()
 	x.unpark()
 	x.c.arm(engine.TimerRead, 0)

@@ -55,8 +55,7 @@ func (w *farewell) carry(from tunnel.Side, b []byte) {
 	}
 }
 
-// begin says goodbye, and waits for both sides to answer; bound > 0 is for an operator, who waits
-// for no longer. False: there is nothing to wait for.
+// begin says goodbye, and waits for both sides to answer; bound > 0: for no longer. False: there is nothing to wait for.
 func (w *farewell) begin(bound time.Duration) bool {
 	p := w.p
 	if p.t.State() == tunnel.Finished || w.s.Lost() || p.ends[tunnel.Downstream].gone || p.ends[tunnel.Upstream].gone {
@@ -64,7 +63,6 @@ func (w *farewell) begin(bound time.Duration) bool {
 	}
 	patience := p.l.cfg.FarewellLead / 4
 	if bound > 0 {
-		w.evicted = true
 		patience = bound / 4
 		for _, end := range p.ends {
 			end.arm(engine.TimerWrite, bound)
@@ -74,6 +72,11 @@ func (w *farewell) begin(bound time.Duration) bool {
 	w.s.Begin()
 	w.proceed()
 	return true
+}
+
+func (w *farewell) byOperator() bool {
+	w.evicted = true
+	return w.begin(partBound)
 }
 
 // proceed tells whoever can be told, and closes what is over.
@@ -212,7 +215,7 @@ func (w *farewell) evict(cause drain.Cause) {
 	switch {
 	case cause == drain.CauseFarewell:
 		w.begin(0)
-	case cause == drain.CauseOperator && !w.parting && w.begin(partBound):
+	case cause == drain.CauseOperator && !w.parting && w.byOperator():
 	case cause.Cuts():
 		w.cut()
 	}

@@ -21,7 +21,9 @@ func (w *farewell) tell(to tunnel.Side) {
 	} else {
 		l.out = websocket.AppendClose(l.out[:0], code, reason, nil)
 		p.count(tunnel.Upstream, len(l.out))
-		p.owner().Told()
+		if p.barredFor == goesOn { // by a drain, or an operator
+			p.owner().Told()
+		}
 		l.stats.farewells.Add(1)
 	}
 	if end := p.ends[to]; !end.gone {
@@ -38,9 +40,13 @@ func (p *tunnelPair) owner() *drain.Conn {
 	return p.handle
 }
 
-// words are what a Close says: why, and after how many seconds to come back, which differs from
+// words are what a Close says: why and, unless it is for good, after how many seconds to come back, which differs from
 // one to the next so that not all come back at once.
 func (w *farewell) words() (code websocket.Code, reason string) {
+	why := w.p.barredFor
+	if why != goesOn && why != streamTooOld {
+		return websocket.PolicyViolation, why.text()
+	}
 	code = w.code
 	if code == 0 {
 		code = websocket.GoingAway
@@ -50,6 +56,8 @@ func (w *farewell) words() (code websocket.Code, reason string) {
 	}
 	what := "this proxy stops"
 	switch {
+	case why == streamTooOld:
+		what = why.text()
 	case w.evicted:
 		what = "closed by an operator"
 	case code == websocket.ServiceRestart:

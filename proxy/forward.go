@@ -34,6 +34,10 @@ const maxTries = 3
 func (x *exchange) forward() {
 	x.head = x.appendRequestHead(x.l.getBuffer())
 	x.phase = forwarding
+	x.note()
+	if x.barredCall() {
+		return
+	}
 	if x.unrepeatable() && x.l.idle.Len() > 0 {
 		x.afterTurn()
 		return
@@ -174,6 +178,8 @@ func (x *exchange) stateTimeout() {
 		x.retryDecision()
 	case x.phase == deciding:
 		x.stageTimeout()
+	case x.barredFor != goesOn: // no event ended in time
+		x.c.drop(x.barredFor)
 	case x.phase != forwarding:
 	case x.reqDone:
 		x.responseTimeout()
@@ -241,9 +247,13 @@ func (x *exchange) fail(err error) (begun bool) {
 	}
 	begun = x.running() && x.headSent
 	if x.running() {
-		x.reason = "dropped"
-		x.l.stats.dropped.Add(1)
 		x.dropErr = err
+		if x.barredFor != goesOn {
+			x.reason = x.barredFor.String()
+		} else {
+			x.reason = "dropped"
+			x.l.stats.dropped.Add(1)
+		}
 		x.endAccount()
 	}
 	return begun

@@ -250,7 +250,7 @@ func (st *h2Stream) drop(err error) {
 	st.x.fail(err)
 	if st.s != nil {
 		code := h2.InternalError
-		if errors.Is(err, errStalledClient) || errors.Is(err, errClientTruncated) || errors.Is(err, errGRPCTimeout) {
+		if st.x.barredFor != goesOn || errors.Is(err, errStalledClient) || errors.Is(err, errClientTruncated) || errors.Is(err, errGRPCTimeout) {
 			code = h2.Cancel
 		}
 		s := st.s

@@ -188,6 +188,7 @@ func (c *httpConn) drop(err error) {
 		c.flushThenShut()
 		return
 	}
+	c.barred = c.barred || x.barredFor != goesOn
 	switch {
 	case begun && x.untilClose: // only a reset looks incomplete
 		c.abort()
@@ -205,6 +206,11 @@ func (c *httpConn) drop(err error) {
 
 // cut ends what has not finished. Whatever was decided had not come to pass.
 func (c *httpConn) cut(cause drain.Cause) {
+	if c.x.running() && c.x.barredFor != goesOn { // whether there is a drain or not
+		c.drop(c.x.barredFor)
+		c.shut()
+		return
+	}
 	c.decided, c.outcome = true, drain.Cut
 	switch {
 	case c.x.running() && !c.x.headSent:

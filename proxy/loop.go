@@ -43,6 +43,9 @@ type loop struct {
 	headless map[engine.ConnID]func(drain.Cause) // evicts what lives of tunnels whose downstream connection, by which the tracker knows them, is gone
 	parted   []parted                            // ends of tunnels that have not heard that their stream is over
 
+	live     liveStreams // that may have to end
+	rechecks atomic.Bool // a recheckNote is on its way
+
 	patrol   patrol     // of peers, while draining
 	checkers []*checker // of the endpoints that are this loop's to probe
 
@@ -65,6 +68,7 @@ type loop struct {
 	resp     h1.Response
 	sent     h1.Request // a head of ours
 	areq     authz.Request
+	asked    asked
 	out      []byte
 	names    []byte     // of fields
 	fields   []h2.Field // of heads and trailers
@@ -226,6 +230,10 @@ func (l *loop) Notice(v any) {
 		l.patrolled(v)
 	case tellNote:
 		l.tell(v)
+	case recheckNote:
+		l.recheck(v)
+	case agingNote:
+		l.aged(v)
 	case shutNote:
 		l.eachUnadmitted(admissible.leaveUnadmitted)
 		l.quit()

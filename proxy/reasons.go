@@ -17,6 +17,7 @@ func Reasons() []string {
 	for r := range numRefusals {
 		words = append(words, r.String())
 	}
+	words = append(words, StreamEndReasons()...)
 	for _, c := range []drain.Cause{drain.CauseRoute, drain.CausePeerGone, drain.CausePeerStuck} {
 		words = append(words, c.String())
 	}

@@ -31,6 +31,7 @@ func TestReasonsAreAClosedSet(t *testing.T) {
 	for r := range numRefusals {
 		made = append(made, r.String())
 	}
+	made = append(made, StreamEndReasons()...)
 	for _, word := range set {
 		if given[word] == "" && !slices.Contains(made, word) && !slices.Contains([]string{"route_deadline", "peer_gone", "peer_stuck"}, word) {
 			t.Errorf("nothing gives the reason %q", word)

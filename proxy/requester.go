@@ -66,6 +66,7 @@ type downstream struct {
 	proof      *proof      // of the client's certificate in it; nil: it showed none
 	outcome    drain.Outcome
 	decided    bool // outcome is how closed reports the connection
+	barred     bool // its last response was ended for streamEnd: what of it did not leave is not the drain's loss
 	leaving    bool // its streams of events are to end: drain.CauseFarewell came
 }
 
@@ -116,7 +117,7 @@ func (d *downstream) settleAccount(end engine.End, hurried bool) {
 	}
 	if end.Unsent > 0 && (end.Err != nil || hurried) { // the last response did not arrive in full
 		switch {
-		case hurried:
+		case hurried && !d.barred:
 			outcome = drain.Cut
 		case outcome == drain.Completed:
 			outcome = drain.Errored

@@ -59,7 +59,9 @@ func (u *upConn) consume(b []byte) {
 		} else if !l.cfg.Faults.StayEjected {
 			u.ep.Answered(l.now())
 		}
-		x.respond(&l.resp)
+		if x.respond(&l.resp) {
+			return
+		}
 	}
 	u.consumeBody(b)
 }
@@ -70,14 +72,18 @@ var (
 	errUnproven   = &h1.Error{Status: 502, Reason: "bad_response", Detail: "its Sec-WebSocket-Accept does not answer our key"}
 )
 
-// respond passes on the head of a final response. From here on the exchange has an answer.
-func (x *exchange) respond(r *h1.Response) {
+// respond passes on the head of a final response. From here on the exchange has an answer. over: it had to have another one.
+func (x *exchange) respond(r *h1.Response) (over bool) {
 	x.l.trip(x.d.id)
+	if endless(r) && x.barred() {
+		return true
+	}
 	x.status, x.headSent = r.Status, true
 	x.c.arm(engine.TimerState, 0)
 	x.guardCookies(r)
 	x.streams(r)
 	x.c.respond(r)
+	return false
 }
 
 // hold keeps the beginning of a head; b may alias u.in. Bounded by Limits.Head and
@@ -161,6 +167,9 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 		u.badResponse(errUnproven)
 		return false
 	case r.Status == 101 && mayUpgrade(r.Upgrade) && x.reqDone && (asked || u.l.cfg.Faults.SwitchUnasked):
+		if x.barredTunnel() {
+			return false
+		}
 		u.ep.Answered(u.l.now())
 		x.status, x.headSent = r.Status, true
 		x.guardCookies(r)

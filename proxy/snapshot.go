@@ -25,6 +25,7 @@ type Route struct {
 	terms           *drain.Terms   // never nil
 	responseTimeout time.Duration  // 0: the cluster's
 	tunnelIdle      time.Duration  // 0: the cluster's
+	maxStreamAge    time.Duration  // 0: none
 	closeCode       websocket.Code // of the WebSockets that a drain ends; 0: by the occasion
 	streams         streamEnding
 	decisions       decisionMode
@@ -42,12 +43,13 @@ type chain struct {
 
 // tcpRoute is what a TCP listener does with its connections.
 type tcpRoute struct {
-	Name       string
-	Cluster    *upstream.Cluster
-	Authorizer authz.Authorizer
-	terms      *drain.Terms  // never nil
-	tunnelIdle time.Duration // 0: the cluster's
-	decisions  decisionMode
+	Name         string
+	Cluster      *upstream.Cluster
+	Authorizer   authz.Authorizer
+	terms        *drain.Terms  // never nil
+	tunnelIdle   time.Duration // 0: the cluster's
+	decisions    decisionMode
+	maxStreamAge time.Duration // 0: none
 }
 
 // responseWait is how long a route waits for the head of a response.

@@ -83,6 +83,8 @@ type loopStats struct {
 	farewells, farewellsAnswered atomic.Uint64
 	streams                      [3]atomic.Uint64 // event streams that heard of a drain, by streamEnding
 
+	ended [numStreamEnds]atomic.Uint64 // streams that might not go on
+
 	decisions atomic.Pointer[[]*decisionCell] // replaced as a whole by the loop when it grows
 }
 
@@ -141,6 +143,8 @@ type Stats struct {
 	Farewells, FarewellsAnswered uint64
 	// StreamsHinted and StreamsEnded are event streams that a drain gave a hint, and an end.
 	StreamsHinted, StreamsEnded uint64
+	// StreamsBarred are streams that were ended because they might not go on, by why.
+	StreamsBarred map[string]uint64
 }
 
 // HTTP2Stats counts what clients did wrong on HTTP/2 connections, by reasons of package h2.
@@ -198,7 +202,7 @@ type ClusterStats struct {
 
 // Stats reads all counters. Safe for concurrent use.
 func (core *Core) Stats() Stats {
-	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{},
+	s := Stats{Open: core.open.Load(), UpstreamsOpen: core.upstreamsOpen.Load(), Panics: map[string]uint64{}, StreamsBarred: map[string]uint64{},
 		HTTP2: HTTP2Stats{Errors: map[string]uint64{}, Refused: map[string]uint64{}}}
 	sums := map[DecisionStats]uint64{}
 	core.mu.Lock()
@@ -207,7 +211,13 @@ func (core *Core) Stats() Stats {
 	for where := range numSites {
 		s.Panics[where.String()] = 0
 	}
+	for why := goesOn + 1; why < numStreamEnds; why++ {
+		s.StreamsBarred[why.String()] = 0
+	}
 	for _, l := range loops {
+		for why := goesOn + 1; why < numStreamEnds; why++ {
+			s.StreamsBarred[why.String()] += l.stats.ended[why].Load()
+		}
 		for where := range numSites {
 			s.Panics[where.String()] += l.stats.panics[where].Load()
 		}

@@ -20,7 +20,7 @@ const (
 	streamEnded                      // it ends, behind that hint
 )
 
-// eventStream is what an exchange has while its response is a stream of events of such a route.
+// eventStream is what an exchange has while its response is a stream of events: a drain may end it, or what it was allowed by.
 type eventStream struct {
 	f      eventstream.Follower
 	ending streamEnding // what is still to be done
@@ -31,7 +31,7 @@ type eventStream struct {
 // length.
 func (x *exchange) streams(r *h1.Response) {
 	x.events = nil
-	if x.route == nil || x.route.streams == streamGoesOn || r.Body != h1.BodyChunked && r.Body != h1.BodyUntilClose || r.Status != 200 {
+	if x.route == nil || !endless(r) || r.Status != 200 {
 		return
 	}
 	isStream := false
@@ -81,7 +81,7 @@ func (x *exchange) endStream() {
 	x.c.end(nil)
 	x.c.flush()
 	x.up.abandon()
-	x.leaves = true
+	x.leaves = x.d.leaving
 	x.c.over()
 }
 
@@ -89,6 +89,9 @@ func (x *exchange) endStream() {
 // stream ends with that.
 func (x *exchange) follow(data []byte) (out []byte, over bool) {
 	s := x.events
+	if x.barredFor != goesOn {
+		return s.endEvent(data)
+	}
 	if !x.d.leaving || s.ending == streamGoesOn {
 		s.f.Feed(data)
 		return data, false

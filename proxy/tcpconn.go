@@ -20,6 +20,7 @@ type tcpConn struct {
 	proof   *proof
 	early   []byte      // the part of a PROXY header that came; then what came behind it
 	handle  *drain.Conn // nil: refused
+	snap    *Snapshot   // under which it was allowed, by route
 	route   *tcpRoute
 	dial    *tcpDial
 	tries   int
@@ -86,7 +87,7 @@ func (c *tcpConn) admitted() {
 		c.refuse()
 		return
 	}
-	c.route = r
+	c.snap, c.route = snap, r
 	c.pause(pauseConnect)
 	c.connect(r.Cluster.Pick(l.now(), nil))
 }
@@ -269,6 +270,11 @@ func (d *tcpDial) connected() {
 	p.ends[tunnel.Upstream].takeConn(d.id, false)
 	p.ownedBy(c.handle)
 	p.start(c.route.tunnelIdle)
+	p.opens(liveStream{snap: c.snap, maxAge: c.route.maxStreamAge,
+		asked: &asked{listener: c.ln.cfg.Name, source: c.ends.remote.Addr(), certificate: c.proof.certificate()}})
+	if c.l.lookAtStream(&p.live) == costEnds { // the policy has changed meanwhile
+		return
+	}
 	p.carry(tunnel.Downstream, c.early)
 	p.ends[tunnel.Downstream].begin()
 }

@@ -26,6 +26,9 @@ type tunnelPair struct {
 	left    int       // ends whose Closed has not come
 	hurried bool      // asked to go at the deadline when it was over, and its end still on its way
 	bye     *farewell // of a WebSocket; nil: nobody knows what the bytes are
+
+	live      liveStream
+	barredFor streamEnd // it may not go on: no drain ended it
 }
 
 // newPair makes both ends. Each needs its wire before the tunnel is started.
@@ -61,7 +64,7 @@ func (p *tunnelPair) start(idle time.Duration) {
 // startTunnel turns an exchange that was upgraded to a protocol into a tunnel. early and late are what already came from the
 // client and from the upstream. The exchange is over; what asked for it, and what answered, become its ends.
 func (x *exchange) startTunnel(protocol, early, late []byte) *tunnelPair {
-	u, c, route := x.up, x.c, x.route
+	u, c, route, live := x.up, x.c, x.route, x.live
 	p := newPair(x.l, x.d.ln, u.endpoint())
 	p.request = string(x.id.bytes())
 	p.ep.Active.Add(1)
@@ -71,6 +74,7 @@ func (x *exchange) startTunnel(protocol, early, late []byte) *tunnelPair {
 	if isWebSocket(protocol) {
 		p.follow(route.closeCode)
 	}
+	p.opens(live)
 	p.l.walkEnd(p.ends[tunnel.Upstream], func() { // the exchange is over: a panic is nobody's but the tunnel's
 		p.carry(tunnel.Downstream, early)
 		p.carry(tunnel.Upstream, late)
@@ -167,7 +171,9 @@ func (p *tunnelPair) drained() drain.Outcome {
 	case tunnel.Completed:
 		return drain.Completed
 	case tunnel.Cut:
-		return drain.Cut
+		if p.barredFor == goesOn {
+			return drain.Cut
+		}
 	case tunnel.Broken:
 		if p.outcome.Side == tunnel.Downstream {
 			return drain.ClientClosed
@@ -196,6 +202,7 @@ func (p *tunnelPair) release() {
 		}
 		return
 	}
+	p.l.part(&p.live)
 	o := p.drained()
 	p.ep.Active.Add(-1)
 	if p.within != nil {

@@ -210,7 +210,9 @@ func (st *upStream) head(fields []h2.Field, end bool) {
 	} else if !l.cfg.Faults.StayEjected {
 		st.u.ep.Answered(l.now())
 	}
-	x.respond(&l.resp)
+	if x.respond(&l.resp) {
+		return
+	}
 	if end {
 		x.c.end(nil)
 	}

@@ -40,13 +40,16 @@ func (st *upStream) refuse(r response) {
 	x.replyLate(r)
 }
 
-// answeredConnect takes the answer to a CONNECT: true if it is yes, and the stream has become an end of a tunnel. After a no nothing
+// answeredConnect takes the answer to a CONNECT: true if it is yes, and the stream has become an end of a tunnel, or may not. After a no nothing
 // follows our head.
 func (st *upStream) answeredConnect(r *h1.Response, end bool) bool {
 	s, x := st.s, st.x
 	if r.Status >= 300 {
 		s.Write(nil, true)
 		return false
+	}
+	if x.barredTunnel() {
+		return true
 	}
 	st.answered = true
 	st.u.ep.Answered(st.u.l.now())

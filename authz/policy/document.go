@@ -27,6 +27,7 @@ type Route struct {
 	IdleTimeout     time.Duration `yaml:"idle_timeout"`                       // of a tunnel; zero: the proxy's
 	Drain           *Drain        `yaml:"drain"`                              // nil: as all
 	Decisions       string        `yaml:"decision_log" enum:"drop,block,off"` // what becomes of decisions that the log has no room for; empty: drop
+	MaxStreamAge    time.Duration `yaml:"max_stream_age"`                     // of tunnels, calls and responses without a length; zero: none
 
 	Origin Origin `yaml:"-"`
 }
@@ -45,7 +46,9 @@ type TCPRoute struct {
 	Policy      *Rules        `yaml:"policy"` // only accept, reject, source_ip, client_certificate and times; nil refuses everything
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	Decisions   string        `yaml:"decision_log" enum:"drop,block,off"` // block: a connection whose decision finds no room is closed
-	Drain       *Drain        `yaml:"drain"`                              // without a notice: nobody can be told over raw bytes
+	// MaxStreamAge bounds the life of a connection; zero: nothing does.
+	MaxStreamAge time.Duration `yaml:"max_stream_age"`
+	Drain        *Drain        `yaml:"drain"` // without a notice: nobody can be told over raw bytes
 
 	Origin Origin `yaml:"-"`
 }

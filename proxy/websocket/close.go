@@ -5,8 +5,9 @@ type Code uint16
 
 // The codes that we send (RFC 6455 section 7.4.1 and the registry of IANA).
 const (
-	GoingAway      Code = 1001 // an endpoint goes away: a server that stops
-	ServiceRestart Code = 1012 // the service restarts: a client may connect again, best after a random while
+	GoingAway       Code = 1001 // an endpoint goes away: a server that stops
+	PolicyViolation Code = 1008 // whoever it is may not, or no longer
+	ServiceRestart  Code = 1012 // the service restarts: a client may connect again, best after a random while
 )
 
 // maxReason is what fits into a control frame beside the code.
