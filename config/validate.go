@@ -51,6 +51,7 @@ func (l *loader) validate() {
 	l.certificateUsers()
 	l.issuers()
 	l.assertion()
+	l.sessions()
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()

@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"proxy/engine/...":            {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
 	"authz/...":                   {"authz", "internal/yaml"},
 	"authz/policy":                {"authz", "authz/policy/celexpr", "internal/yaml"},
+	"authz/session":               {"authz"},
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
