@@ -8,6 +8,7 @@ command -v wrk    >/dev/null 2>&1 || need+=(wrk)
 command -v h2load >/dev/null 2>&1 || need+=(nghttp2-client)
 command -v curl   >/dev/null 2>&1 || need+=(curl ca-certificates)
 command -v gcc    >/dev/null 2>&1 || need+=(gcc libc6-dev)
+command -v jq     >/dev/null 2>&1 || need+=(jq)
 if [ "${1:-}" = browser ]; then # for make heavy: 80 MB and more
   command -v chromium >/dev/null 2>&1 || need+=(chromium)
   command -v npm >/dev/null 2>&1 || need+=(nodejs npm) # for ws and axe-core
