@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/tunnel"
 )
 
 // Open streams: tunnels, calls of gRPC, and responses under way whose length nobody has declared. They outlive what they
@@ -81,7 +82,9 @@ func (r *roster) step(look func(o *liveStream) (cost int)) bool {
 // liveStreams are those of a loop.
 type liveStreams struct {
 	rosters [numRosters]roster
-	ticking bool // the look of each second is due
+	ticking bool // the next look of those is due
+
+	fell streamEnd // for Faults.EndBystanders: why the one that was looked at last has ended
 }
 
 // join puts a stream into the lists.
@@ -221,6 +224,9 @@ func (l *loop) lookAtStream(o *liveStream) (cost int) {
 	cost = costDecides
 	run := func() {
 		why := l.bars(o)
+		if f := &l.cfg.Faults; f.SpareH2 || f.SpareHeadless || f.EndBystanders {
+			why = l.misjudge(o, why)
+		}
 		if why == goesOn {
 			return
 		}
@@ -239,4 +245,20 @@ func (l *loop) lookAtStream(o *liveStream) (cost int) {
 		l.walkOn(o.x, run)
 	}
 	return cost
+}
+
+// misjudge is a test seam: see Faults.
+func (l *loop) misjudge(o *liveStream, why streamEnd) streamEnd {
+	f := &l.cfg.Faults
+	fell := l.live.fell
+	l.live.fell = why
+	switch {
+	case f.EndBystanders && why == goesOn:
+		return fell
+	case f.SpareH2 && (o.x != nil && o.x.version == http2 || o.p != nil && o.p.within != nil):
+		return goesOn
+	case f.SpareHeadless && o.p != nil && o.p.ends[tunnel.Downstream].gone:
+		return goesOn
+	}
+	return why
 }
