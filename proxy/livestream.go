@@ -221,30 +221,40 @@ func (l *loop) aged(n agingNote) {
 
 // lookAtStream ends a stream that may not go on. A panic ends it, too.
 func (l *loop) lookAtStream(o *liveStream) (cost int) {
-	cost = costDecides
-	run := func() {
-		why := l.bars(o)
-		if f := &l.cfg.Faults; f.SpareH2 || f.SpareHeadless || f.EndBystanders {
-			why = l.misjudge(o, why)
-		}
-		if why == goesOn {
-			return
-		}
-		cost = costEnds
-		l.part(o)
-		l.out = l.out[:0]
-		if o.p != nil {
-			o.p.endFor(why)
-		} else {
-			o.x.endFor(why)
-		}
+	defer l.containStream(o)
+	why := l.bars(o)
+	if f := &l.cfg.Faults; f.SpareH2 || f.SpareHeadless || f.EndBystanders {
+		why = l.misjudge(o, why)
 	}
+	if why == goesOn {
+		return costDecides
+	}
+	l.part(o)
+	l.out = l.out[:0]
 	if o.p != nil {
-		l.walkEnd(o.p.living(), run)
+		o.p.endFor(why)
 	} else {
-		l.walkOn(o.x, run)
+		o.x.endFor(why)
 	}
-	return cost
+	return costEnds
+}
+
+// containStream is deferred while a stream is looked at: a panic ends that one, and nobody else's.
+func (l *loop) containStream(o *liveStream) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	where := l.site
+	l.site = inWalk
+	l.panicked(where, v)
+	l.part(o)
+	switch {
+	case o.p != nil:
+		o.p.living().contained()
+	case o.x.running():
+		o.x.c.contained()
+	}
 }
 
 // misjudge is a test seam: see Faults.
