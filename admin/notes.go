@@ -17,7 +17,7 @@ func sections() []section {
 		{"Connections of clients", "What clients have open, how that ended, and who was refused before an upstream was asked.", []note{
 			{connectionsAccepted, "connections", "for the rate of new connections: high beside the requests, clients do not keep them"},
 			{connectionsActive, "connections", "to size limits.max_connections, and to see who would hold a drain: `active` and `tunnel`"},
-			{connectionsClosed, "connections", "when clients complain of resets: `errored` is theirs or the network's, `cut` is ours"},
+			{connectionsClosed, "connections", "when clients complain of resets: `errored` is theirs or the network's, or a stream that might not go on (sluice_streams_ended_total); `cut` is a drain's, or an operator's"},
 			{connectionsTold, "connections", "in a lame duck: balancers and clients that are told, and stay, show as a gap to the connections"},
 			{refused, "connections, requests", "when clients get 503 and no upstream saw them: the reason is the label"},
 			{acceptFailures, "attempts", "when clients cannot connect: descriptors or memory have run out"},

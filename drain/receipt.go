@@ -139,7 +139,7 @@ type ExchangeCounts struct {
 	LameDuck    uint64 `json:"finished_in_lame_duck"`
 	Draining    uint64 `json:"finished_while_draining"`
 	Interrupted uint64 `json:"interrupted"` // ended by us before they finished, or stuck
-	Failed      uint64 `json:"failed"`      // ended by the client or the network
+	Failed      uint64 `json:"failed"`      // ended by the client or the network, or because they might not go on
 }
 
 // ListenerProof is how a listener was closed.

@@ -157,7 +157,7 @@ const (
 	ClientClosed                // the client left
 	IdleClosed                  // closed by us between exchanges
 	Cut                         // we ended something that had not finished
-	Errored                     // broken by the peer or the network
+	Errored                     // broken by the peer or the network, or ended by us because it might not go on, whether there is a drain or not
 	numOutcomes
 )
 

@@ -11,9 +11,20 @@ import (
 
 // TestSteadyStateAllocatesNothing drives one keep-alive connection through the whole
 // proxy, client and upstream written so that they allocate nothing either.
-func TestSteadyStateAllocatesNothing(t *testing.T) { onEveryDriver(t, steadyStateAllocatesNothing) }
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	onEveryDriver(t, func(t *testing.T, newDriver driverMaker) {
+		steadyStateAllocatesNothing(t, newDriver, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+	})
+}
 
-func steadyStateAllocatesNothing(t *testing.T, newDriver driverMaker) {
+// Nor does a response without a length, which is an open stream for as long as it lasts.
+func TestChunkedResponsesAllocateNothing(t *testing.T) {
+	onEveryDriver(t, func(t *testing.T, newDriver driverMaker) {
+		steadyStateAllocatesNothing(t, newDriver, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+	})
+}
+
+func steadyStateAllocatesNothing(t *testing.T, newDriver driverMaker, response string) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
@@ -22,7 +33,7 @@ func steadyStateAllocatesNothing(t *testing.T, newDriver driverMaker) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	go rawUpstream(ln)
+	go rawUpstream(ln, response)
 	_, _, addr := serve(t, newDriver, ln.Addr().String())
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -30,13 +41,13 @@ func steadyStateAllocatesNothing(t *testing.T, newDriver driverMaker) {
 	}
 	defer nc.Close()
 	req := []byte("GET /a/b?c=d HTTP/1.1\r\nHost: app.example.com\r\nUser-Agent: t\r\nAccept: */*\r\nCookie: a=b\r\n\r\n")
-	buf := make([]byte, 4096)
+	buf, last := make([]byte, 4096), []byte(response[len(response)-5:])
 	round := func(n int) {
 		for range n {
 			if _, err := nc.Write(req); err != nil {
 				t.Fatal(err)
 			}
-			for got := 0; !bytes.HasSuffix(buf[:got], []byte("hello")); {
+			for got := 0; !bytes.HasSuffix(buf[:got], last); {
 				k, err := nc.Read(buf[got:])
 				if err != nil {
 					t.Fatal(err)
@@ -62,7 +73,7 @@ func steadyStateAllocatesNothing(t *testing.T, newDriver driverMaker) {
 	}
 }
 
-func rawUpstream(ln net.Listener) {
+func rawUpstream(ln net.Listener, response string) {
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
@@ -70,7 +81,7 @@ func rawUpstream(ln net.Listener) {
 		}
 		go func() {
 			defer nc.Close()
-			resp := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+			resp := []byte(response)
 			buf := make([]byte, 4096)
 			for got := 0; ; {
 				k, err := nc.Read(buf[got:])

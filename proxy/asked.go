@@ -33,7 +33,7 @@ func (x *exchange) asked() asked {
 	a := asked{method: methodOf(r.Method).name(r.Method), path: r.Path, query: r.Query, source: x.client, certificate: x.d.proof.certificate(),
 		preflight: x.preflight}
 	if !x.hostless {
-		a.host, _, _ = route.NormalizeHost(l.hostBuf[:0], r.Host)
+		a.host, _, _ = route.NormalizeHost(l.asked.host[:0], r.Host)
 	}
 	if x.identity != nil {
 		a.voucher = x.route.Authenticators[x.stage].Name()
@@ -57,7 +57,7 @@ func (l *loop) decideAgain(o *liveStream, snap *Snapshot, now time.Time) (maxAge
 		l.asked = o.x.asked()
 		a = &l.asked
 	}
-	req := &l.areq
+	req := &l.again
 	*req = authz.Request{Method: a.method, Host: a.host, Path: a.path, Query: a.query, Time: now, Source: a.source,
 		Certificate: a.certificate, Preflight: a.preflight}
 	var rules authz.Authorizer

@@ -51,7 +51,9 @@ func (core *Core) Stage(version string, doc *policy.Document) (enforce func(), e
 		retire()
 		core.book.keep(snap.routes, snap.tcp)
 		core.postAll(sweepNote{})
-		core.Recheck()
+		if !core.cfg.Faults.KeepDecisions {
+			core.Recheck()
+		}
 	}, nil
 }
 

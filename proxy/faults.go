@@ -28,6 +28,10 @@ type Faults struct {
 	StayOut            bool // an endpoint that failed its health checks never comes back
 	KeepIdle           bool // an idle connection is not given up to a loop that waits for a place
 	LeakSlots          bool // a connection that ends does not give its place under max_connections back
+	KeepDecisions      bool // a new policy leaves open streams alone
+	SpareH2            bool // a stream of HTTP/2 goes on, whatever becomes of its session
+	SpareHeadless      bool // so does a tunnel whose client is gone
+	EndBystanders      bool // with a stream that may not go on ends the next one, too
 	// Panic is asked at points of a walk, with its downstream connection; true: it panics there.
 	Panic          func(engine.ConnID) bool
 	ForgetOrphans  bool // after a panic only the connection that the driver called for is let go

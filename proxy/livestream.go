@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/tunnel"
 )
 
 // Open streams: tunnels, calls of gRPC, and responses under way whose length nobody has declared. They outlive what they
@@ -81,7 +82,9 @@ func (r *roster) step(look func(o *liveStream) (cost int)) bool {
 // liveStreams are those of a loop.
 type liveStreams struct {
 	rosters [numRosters]roster
-	ticking bool // the look of each second is due
+	ticking bool // the next look of those is due
+
+	fell streamEnd // for Faults.EndBystanders: why the one that was looked at last has ended
 }
 
 // join puts a stream into the lists.
@@ -218,25 +221,54 @@ func (l *loop) aged(n agingNote) {
 
 // lookAtStream ends a stream that may not go on. A panic ends it, too.
 func (l *loop) lookAtStream(o *liveStream) (cost int) {
-	cost = costDecides
-	run := func() {
-		why := l.bars(o)
-		if why == goesOn {
-			return
-		}
-		cost = costEnds
-		l.part(o)
-		l.out = l.out[:0]
-		if o.p != nil {
-			o.p.endFor(why)
-		} else {
-			o.x.endFor(why)
-		}
+	defer l.containStream(o)
+	why := l.bars(o)
+	if f := &l.cfg.Faults; f.SpareH2 || f.SpareHeadless || f.EndBystanders {
+		why = l.misjudge(o, why)
 	}
+	if why == goesOn {
+		return costDecides
+	}
+	l.part(o)
+	l.out = l.out[:0]
 	if o.p != nil {
-		l.walkEnd(o.p.living(), run)
+		o.p.endFor(why)
 	} else {
-		l.walkOn(o.x, run)
+		o.x.endFor(why)
 	}
-	return cost
+	return costEnds
+}
+
+// containStream is deferred while a stream is looked at: a panic ends that one, and nobody else's.
+func (l *loop) containStream(o *liveStream) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	where := l.site
+	l.site = inWalk
+	l.panicked(where, v)
+	l.part(o)
+	switch {
+	case o.p != nil:
+		o.p.living().contained()
+	case o.x.running():
+		o.x.c.contained()
+	}
+}
+
+// misjudge is a test seam: see Faults.
+func (l *loop) misjudge(o *liveStream, why streamEnd) streamEnd {
+	f := &l.cfg.Faults
+	fell := l.live.fell
+	l.live.fell = why
+	switch {
+	case f.EndBystanders && why == goesOn:
+		return fell
+	case f.SpareH2 && (o.x != nil && o.x.version == http2 || o.p != nil && o.p.within != nil):
+		return goesOn
+	case f.SpareHeadless && o.p != nil && o.p.ends[tunnel.Downstream].gone:
+		return goesOn
+	}
+	return why
 }

@@ -207,7 +207,10 @@ func (x *cross) login(user string) (client, server *wsEnd) {
 		c.Write([]byte("GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 			"Sec-WebSocket-Key: " + wsKey + "\r\nX-Login: " + user + "\r\n\r\n"))
 	}
-	x.until("the client may talk", func() bool { return client.head != "" && x.server != nil })
+	x.until("the client may talk", func() bool { return client.head != "" && x.server != nil || client.eof || client.reset })
+	if x.server == nil && x.core.cfg.Faults.Panic == nil {
+		x.t.Fatal("it is not open")
+	}
 	return client, x.server
 }
 

@@ -68,6 +68,7 @@ type loop struct {
 	resp     h1.Response
 	sent     h1.Request // a head of ours
 	areq     authz.Request
+	again    authz.Request // of a decision about an open stream
 	asked    asked
 	out      []byte
 	names    []byte     // of fields

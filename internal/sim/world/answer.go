@@ -45,6 +45,7 @@ func (a *answer) build() {
 	a.out = append(strconv.AppendInt(a.out, int64(r.num), 10), "\r\n"...)
 	chunked := w.net.Chance(0.3)
 	c.untilClose = !chunked && w.net.Chance(0.1) && r.method != "HEAD"
+	r.endless = r.method != "HEAD" && (chunked || c.untilClose)
 	switch {
 	case r.method == "HEAD":
 		a.length(len(content))

@@ -72,6 +72,7 @@ func (c *h2UpConn) respond(v *h2Served) {
 	if w.net.Chance(0.5) {
 		fields = append(fields, pair("content-length", strconv.Itoa(r.respLen)))
 	}
+	r.endless = len(fields) == 2
 	bare := r.method == "HEAD" || len(content) == 0 && w.net.Chance(0.5)
 	v.s.Head(fields, bare)
 	if how == h2Truncated {

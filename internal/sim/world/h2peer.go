@@ -28,7 +28,8 @@ type h2Exchange struct {
 	greedy  bool // gives no window back
 	left    int  // to be written
 	written int
-	last    int // of it that was queued when the stream ended
+	heard   func(b []byte) // nil: nobody cares
+	last    int            // of it that was queued when the stream ended
 	endedAt time.Time
 }
 
@@ -142,6 +143,9 @@ func (p *h2Peer) Head(s *h2.Stream, fields []h2.Field, end bool) {
 func (p *h2Peer) Data(s *h2.Stream, b []byte, end bool) {
 	x := s.Owner.(*h2Exchange)
 	x.whole = end
+	if x.heard != nil {
+		x.heard(b)
+	}
 	if !x.greedy {
 		p.core.Consumed(s, len(b))
 	}

@@ -28,6 +28,7 @@ type request struct {
 	carriers   []*carrier // upstream connections that the proxy wrote it to
 	sound      *carrier   // the one on which the upstream answered it in full; nil: none did
 	flawed     bool       // an upstream answered with a fault, or never
+	endless    bool       // the answer has no length: it is an open stream
 	upgrade
 	earlyAt time.Time // when an upstream answered before it had read the request; zero: it read first
 }
@@ -186,7 +187,7 @@ func (c *party) claims(r *request) claim {
 func (w *world) lost(c party, r *request, how string) {
 	late := c.wroteAt.Add(4 * w.net.MaxDelay).After(w.net.Now())
 	switch {
-	case r.excused || r.upstreamsFault() || w.struck[c.addr]:
+	case r.excused || r.upstreamsFault() || w.struck[c.addr] || w.ends(r):
 	case w.wasEvicted(c.addr):
 		if at := w.steered.evicted[c.addr]; c.wroteAt.Add(4 * w.net.MaxDelay).Before(at) {
 			w.claimEvicted(c.claims(r))

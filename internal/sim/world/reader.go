@@ -203,8 +203,8 @@ func (c *client) end(how string) {
 	}
 	for i, r := range c.pending {
 		c.w.trace("client %v: r%d %s", c.sock.Addr, r.num, how)
-		if i > 0 && (c.pending[0].upstreamsFault() || c.w.pastClass(c.pending[0].path)) {
-			r.excused = true // behind a response that an upstream, or its route's deadline, cut short
+		if i > 0 && (c.pending[0].upstreamsFault() || c.w.pastClass(c.pending[0].path) || c.w.ends(c.pending[0])) {
+			r.excused = true // behind a response that an upstream, its route's deadline, or the end of its session cut short
 		}
 		c.w.lost(c.party(), r, how)
 	}
@@ -279,6 +279,10 @@ func (w *world) judgeRefusal(c party, r *request, reason string) {
 	case r.status == 403 && r.path == "flip":
 		if !w.inForce(r.sentAt, even) {
 			w.violate("r%d was refused and no version in force meanwhile refuses it", r.num)
+		}
+	case r.status == 401 && reason == "session_revoked":
+		if !w.ends(r) {
+			w.violate("r%d was refused, and its session was never revoked", r.num)
 		}
 	case r.status == 503 && reason == "pending_timeout":
 		w.net.Count["pending timeout"]++

@@ -25,7 +25,7 @@ type Scenario struct {
 
 // Scenarios lists them.
 func Scenarios() []*Scenario {
-	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders, webSockets, webSocketStreams, eventStreams, stuckStreams, multiplexed}
+	return []*Scenario{slowClients, retryBudget, ejection, recovery, leastRequest, proxyHeaders, webSockets, webSocketStreams, eventStreams, stuckStreams, multiplexed, endedStreams}
 }
 
 const scenarioPolicy = `

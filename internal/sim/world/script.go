@@ -21,6 +21,7 @@ func (w *world) script() {
 	}
 	w.scriptStop(first, stop)
 	w.scriptSteering(stop)
+	w.scriptSessions(stop)
 }
 
 // scriptPolicy lets the policy come early, late, or after the stop; then it may change.

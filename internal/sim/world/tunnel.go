@@ -22,7 +22,8 @@ type tunnelClient struct {
 	fin     bool
 	ended   string // how; "": not yet
 	dialed  time.Time
-	carrier *carrier // the connection to the upstream, once its first bytes were seen
+	open    time.Time // the 101 came
+	carrier *carrier  // the connection to the upstream, once its first bytes were seen
 }
 
 // A tunnel begins with its mark and its number, so that both ends know whose it is.
@@ -58,6 +59,9 @@ func newTunnelClient(w *world) {
 }
 
 func (t *tunnelClient) data(b []byte) {
+	if t.w.mustBeOver(t.path, t.open) {
+		t.w.violate("%s (%s) may not go on, and gets bytes", t.name, t.path)
+	}
 	t.match.want = t.owed
 	t.match.add(b)
 }
@@ -101,7 +105,7 @@ func (t *tunnelClient) end(how string) {
 	case t.carrier == nil && (w.ups[0].wasDown(t.dialed) || w.ups[1].wasDown(t.dialed)):
 	case t.carrier == nil && how == "eof" && t.match.n == 0 && w.allOut(t.dialed):
 		// No healthy endpoint: as a request gets its 503 then, a tunnel is closed.
-	case w.struck[t.sock.Addr]:
+	case w.struck[t.sock.Addr], w.mayEnd(t.path, t.dialed):
 	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
 		w.net.Count["pending tunnel"]++
 	case w.pastClass(t.path):

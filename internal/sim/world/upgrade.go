@@ -86,7 +86,7 @@ func (c *client) switched(r *request, rest []byte) {
 	r.status, r.answered, r.answeredAt = 101, true, w.net.Now()
 	w.trace("client %v was switched by r%d", c.sock.Addr, r.num)
 	c.pending, c.ended = nil, true // from here on the tunnel has the connection
-	t := &tunnelClient{w: w, name: "upgrade r" + strconv.Itoa(r.num), num: r.num, path: r.path, sock: c.sock, dialed: r.sentAt,
+	t := &tunnelClient{w: w, name: "upgrade r" + strconv.Itoa(r.num), num: r.num, path: r.path, sock: c.sock, dialed: r.sentAt, open: w.net.Now(),
 		left: w.net.Rand.IntN(10), most: 3000, carrier: r.sound}
 	t.owed = append(append(t.owed, body(r.num, r.greeting)...), r.early...)
 	if w.net.Chance(0.12) {
@@ -117,7 +117,7 @@ func (c *upConn) switchTo(r *request) {
 		return
 	}
 	w.trace("upstream %v switches for r%d", c.sock.Addr, r.num)
-	r.sound = k
+	r.sound, r.endless = k, true
 	c.busy, c.tunnel, c.farewell, c.cur = false, true, r.farewell, nil
 	c.echo(append(out, body(r.num, r.greeting)...), r.greeting)
 }

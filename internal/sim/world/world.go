@@ -100,13 +100,18 @@ type world struct {
 	steered   steered
 	stalled   map[netip.AddrPort]time.Time // clients that read nothing, and since when
 	signals   int
-	h2        h2Plan
-	h2Taps    map[*sim.Sock]*h2Tap         // by the proxy's end
-	h2Peers   map[string]bool              // addresses of HTTP/2 clients
-	noticed   map[netip.AddrPort]time.Time // when HTTP/2 clients were sent the notice of a goodbye
-	quiet     bool                         // clients begin nothing new
-	scratch   []byte
-	result    Result
+	revoked   map[string]bool // sessions, of a scenario
+	revokedAt time.Time       // who began before is over; zero: nobody
+
+	revokedOne time.Time // of a scenario
+	drips      []*dripped
+	h2         h2Plan
+	h2Taps     map[*sim.Sock]*h2Tap         // by the proxy's end
+	h2Peers    map[string]bool              // addresses of HTTP/2 clients
+	noticed    map[netip.AddrPort]time.Time // when HTTP/2 clients were sent the notice of a goodbye
+	quiet      bool                         // clients begin nothing new
+	scratch    []byte
+	result     Result
 }
 
 // Run plays one history.
@@ -163,6 +168,7 @@ func (w *world) build() {
 	w.tracker = drain.New(drain.Config{Now: w.net.Now, AfterFunc: w.net.After, Faults: m.Drain, NoticeAfter: w.notice, NoticeSpread: w.spread})
 	cfg := proxy.Config{
 		Authenticators: map[string]authz.Authenticator{"api_key": keys{w}},
+		Sessions:       revocations{w},
 		Seed:           w.opt.Seed + 1, Linger: linger, PeerTimeout: peerTimeout, Faults: m.Proxy, AfterFunc: w.net.After,
 		MoveFrom: []int64{-1, 1, 500, 0}[r.IntN(4)], // never, always, sometimes, as shipped
 	}
