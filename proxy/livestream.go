@@ -21,7 +21,8 @@ type liveStream struct {
 	asked    *asked    // of a tunnel; nil: the head of x still stands
 	began    time.Time
 	maxAge   time.Duration // 0: none
-	due      time.Time     // when its session or its age may be over; zero: never
+	due      time.Time     // when its session, its age or its notice may be over; zero: never
+	notice   time.Time     // it may not go on, and until then it may end by itself; zero: none was given
 	at       [numRosters]int
 }
 
@@ -110,6 +111,9 @@ func (l *loop) mayAge(o *liveStream) {
 	if o.maxAge > 0 {
 		o.due = earlier(o.due, o.began.Add(o.maxAge))
 	}
+	if !o.notice.IsZero() {
+		o.due = earlier(o.due, o.notice)
+	}
 	switch {
 	case o.due.IsZero():
 		r.remove(o, agingStreams)
@@ -141,6 +145,21 @@ func (l *loop) bars(o *liveStream) streamEnd {
 		return streamTooOld
 	}
 	return goesOn
+}
+
+// noticeTime is what a call or a response has to end by itself where it may not go on: most do, and then nothing of them is lost. With
+// lookEvery it is less than a second.
+const noticeTime = 400 * time.Millisecond
+
+// spare gives a stream notice, and reports whether its time is not up yet. Age gives none: it was known.
+func (o *liveStream) spare(why streamEnd, now time.Time) bool {
+	if why == streamTooOld {
+		return false
+	}
+	if o.notice.IsZero() {
+		o.notice = now.Add(noticeTime)
+	}
+	return now.Before(o.notice)
 }
 
 // Of a walk over all streams, and of one over those that time may end.
@@ -226,7 +245,15 @@ func (l *loop) lookAtStream(o *liveStream) (cost int) {
 	if f := &l.cfg.Faults; f.SpareH2 || f.SpareHeadless || f.EndBystanders {
 		why = l.misjudge(o, why)
 	}
-	if why == goesOn {
+	switch {
+	case why == goesOn && o.notice.IsZero():
+		return costDecides
+	case why == goesOn: // it may again
+		o.notice = time.Time{}
+		l.mayAge(o)
+		return costDecides
+	case o.x != nil && o.x.events == nil && o.spare(why, l.now()):
+		l.mayAge(o)
 		return costDecides
 	}
 	l.part(o)

@@ -94,7 +94,7 @@ func BenchmarkComesAndGoes(b *testing.B) {
 	x := &exchange{l: l, snap: l.gate.Load(), route: &l.gate.Load().routes[0]}
 	b.ReportAllocs()
 	for b.Loop() {
-		if x.barred() {
+		if x.barred(false) {
 			b.Fatal("it may not begin")
 		}
 		l.part(&x.live)

@@ -75,13 +75,13 @@ var (
 // respond passes on the head of a final response. From here on the exchange has an answer. over: it had to have another one.
 func (x *exchange) respond(r *h1.Response) (over bool) {
 	x.l.trip(x.d.id)
-	if endless(r) && x.barred() {
+	x.streams(r)
+	if endless(r) && x.barred(x.events == nil) {
 		return true
 	}
 	x.status, x.headSent = r.Status, true
 	x.c.arm(engine.TimerState, 0)
 	x.guardCookies(r)
-	x.streams(r)
 	x.c.respond(r)
 	return false
 }

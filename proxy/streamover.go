@@ -20,18 +20,18 @@ func endless(r *h1.Response) bool { return r.Body == h1.BodyChunked || r.Body ==
 // barredCall is asked before a request goes out. A call is a stream from here on.
 func (x *exchange) barredCall() bool {
 	st, ok := x.c.(*h2Stream)
-	return ok && st.grpc && x.barred()
+	return ok && st.grpc && x.barred(false)
 }
 
 // barred makes an exchange an open stream. Much may have changed since it was allowed: if it may not go on it is
-// answered, and over, and the caller lets go of it.
-func (x *exchange) barred() bool {
+// answered, and over, and the caller lets go of it. brief: it may be one that ends by itself in a moment, and is given that.
+func (x *exchange) barred(brief bool) bool {
 	l, o := x.l, &x.live
 	if o.at[everyStream] != 0 { // a call is one already
 		return false
 	}
 	*o = liveStream{x: x, identity: x.identity, snap: x.snap, began: l.now(), maxAge: x.route.maxStreamAge}
-	if why := l.bars(o); why != goesOn {
+	if why := l.bars(o); why != goesOn && !(brief && o.spare(why, l.now())) {
 		x.endFor(why)
 		return true
 	}
@@ -41,7 +41,7 @@ func (x *exchange) barred() bool {
 
 // barredTunnel is barred for an exchange that is about to become a tunnel: that has no head any more.
 func (x *exchange) barredTunnel() bool {
-	if x.barred() {
+	if x.barred(false) {
 		return true
 	}
 	x.live.asked = x.asked().keep()
