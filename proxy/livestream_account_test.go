@@ -47,14 +47,19 @@ func TestRecordSaysWhyAStreamEnded(t *testing.T) {
 // TestDeadlineWhileAnEventEnds: the drain is over while a stream of events that may not go on waits for the end of an event, or its client for what was
 // sent: the drain did not cut that.
 func TestDeadlineWhileAnEventEnds(t *testing.T) {
-	for _, slow := range []bool{false, true} {
+	for _, kind := range []string{"events", "events, slow", "plain, slow"} {
+		slow := strings.HasSuffix(kind, "slow")
+		head := chunkedEvents
+		if !strings.HasPrefix(kind, "events") {
+			head = "Transfer-Encoding: chunked"
+		}
 		w := newWalk(t, Config{Sessions: newLogins()})
 		w.net.Window = 512
 		w.open()
 		k := w.guard()
 		w.upstream(func(s *sim.Sock, got []byte) {
 			if strings.HasSuffix(string(got), "\r\n\r\n") {
-				s.Write([]byte("HTTP/1.1 200 OK\r\n" + chunkedEvents + "\r\n\r\n1f40\r\ndata: " + strings.Repeat("x", 8000-6) + "\r\n"))
+				s.Write([]byte("HTTP/1.1 200 OK\r\n" + head + "\r\n\r\n1f40\r\ndata: " + strings.Repeat("x", 8000-6) + "\r\n"))
 			}
 		})
 		c := w.dial("web")
@@ -74,7 +79,7 @@ func TestDeadlineWhileAnEventEnds(t *testing.T) {
 		w.until("drained", func() bool { return w.tracker.State() == drain.Drained })
 		r := w.tracker.Receipt()
 		if r.CutTotal != 0 || r.Outcomes.Errored != 1 || r.Exchanges.Failed != 1 || r.Audit() != nil {
-			t.Errorf("slow %v: %v, %+v, %+v, %v", slow, r, r.Outcomes, r.Exchanges, r.Audit())
+			t.Errorf("%s: %v, %+v, %+v, %v", kind, r, r.Outcomes, r.Exchanges, r.Audit())
 		}
 		w.barred(sessionRevoked, 1)
 	}
