@@ -38,6 +38,7 @@ type app struct {
 	syncer       *policysync.Syncer // nil with --public
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
+	sessions     *sessions          // nil: the configuration has none
 	certificates []certificates     // of the listeners that speak TLS
 	outgoing     []outgoing         // profiles of connections to upstreams
 	notifier     *sdnotify.Notifier
@@ -61,6 +62,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wireManager()
 	a.wireDoors(from)
 	a.shortage = newShortage(a.registry, log, haveDescriptor)
+	a.newSessions()
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
 	}
@@ -68,6 +70,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 		return nil, err
 	}
 	a.wireKeys()
+	if a.sessions != nil {
+		a.manager.Register(a.sessions)
+	}
 	if a.speaksTLS() {
 		a.manager.Register(&certWatcher{app: a})
 	}
@@ -184,6 +189,9 @@ func (a *app) reload(ctx context.Context) error {
 		}
 		if err := a.reopenLogs(); err != nil {
 			errs = append(errs, err)
+		}
+		if a.sessions != nil {
+			errs = append(errs, a.sessions.load())
 		}
 		if err := a.reloadCertificates(); err != nil {
 			errs = append(errs, err)

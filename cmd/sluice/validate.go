@@ -73,6 +73,9 @@ func validateRest(cfg *config.Config) (errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	if err := checkSessionKeys(cfg); err != nil {
+		errs = append(errs, err)
+	}
 	for i, in := range cfg.Authenticate.JWT {
 		if in.JWKSFile == "" {
 			continue
