@@ -27,6 +27,8 @@ var arrows = map[string][]string{
 	"proxy/engine/...":            {"proxy/engine", "proxy/engine/wheel", "internal/synshed"},
 	"authz/...":                   {"authz", "internal/yaml"},
 	"authz/policy":                {"authz", "authz/policy/celexpr", "internal/yaml"},
+	"authz/authn/jwt":             {"authz", "authz/authn/issuer"},
+	"authz/authn/oidc":            {"authz", "authz/authn/issuer", "authz/pages", "authz/session"},
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
