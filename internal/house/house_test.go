@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"authz/policy":                {"authz", "authz/policy/celexpr", "internal/yaml"},
 	"authz/authn/jwt":             {"authz", "authz/authn/issuer"},
 	"authz/authn/oidc":            {"authz", "authz/authn/issuer", "authz/pages", "authz/session"},
+	"authz/session":               {"authz"},
 	"authz/policysync/sourcetest": {"authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},

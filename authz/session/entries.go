@@ -1,0 +1,126 @@
+package session
+
+import (
+	"time"
+
+	"github.com/sluiceproxy/sluice/authz"
+)
+
+// record is a revocation and when it was made.
+type record struct {
+	Revocation
+	at time.Time
+}
+
+// named is a name that an issuer gave.
+type named struct{ issuer, value string }
+
+// until is what an entry ends, and when it was made.
+type until struct{ before, at time.Time }
+
+// entries is what is in force. What it holds only grows, but for what is over: the order in which records come, and how often,
+// makes no difference.
+type entries struct {
+	sids     map[string]until
+	subs     map[named]until
+	upstream map[named]until
+	all      until
+}
+
+func newEntries() entries {
+	return entries{sids: map[string]until{}, subs: map[named]until{}, upstream: map[named]until{}}
+}
+
+// add puts a record in force; changed says whether it ends what was not ended before.
+func (e *entries) add(r record) (changed bool, err error) {
+	u := until{r.Before.Truncate(time.Millisecond), r.at}
+	name := named{r.Issuer, r.Value}
+	if r.Kind != All && e.len() >= maxEntries {
+		return false, errFull
+	}
+	switch r.Kind {
+	case SID:
+		changed = later(e.sids, r.Value, u)
+	case Sub:
+		changed = later(e.subs, name, u)
+	case Upstream:
+		changed = later(e.upstream, name, u)
+	case All:
+		if changed = u.before.After(e.all.before); changed {
+			e.all = u
+		}
+	default:
+		return false, errKind
+	}
+	return changed, nil
+}
+
+func later[K comparable](m map[K]until, key K, u until) bool {
+	old, known := m[key]
+	if known && !u.before.After(old.before) {
+		return false
+	}
+	m[key] = u
+	return true
+}
+
+// has reports whether a session is ended.
+func (e *entries) has(s *authz.Session) bool {
+	if !s.Began.After(e.all.before) {
+		return true
+	}
+	if len(e.sids) > 0 {
+		if _, ended := e.sids[s.ID]; ended {
+			return true
+		}
+	}
+	if len(e.subs) > 0 {
+		if u, ended := e.subs[named{s.Issuer, s.Subject}]; ended && !s.Began.After(u.before) {
+			return true
+		}
+	}
+	if len(e.upstream) > 0 && s.Upstream != "" {
+		if _, ended := e.upstream[named{s.Issuer, s.Upstream}]; ended {
+			return true
+		}
+	}
+	return false
+}
+
+// len is the number of entries.
+func (e *entries) len() int {
+	n := len(e.sids) + len(e.subs) + len(e.upstream)
+	if !e.all.before.IsZero() {
+		n++
+	}
+	return n
+}
+
+// prune drops what is about sessions that are over anyway: those that had begun lifetime before now, or earlier.
+func (e *entries) prune(now time.Time, lifetime time.Duration) {
+	over := func(u until) bool { return now.Sub(u.dies(lifetime)) > 0 }
+	for k, u := range e.sids {
+		if over(u) {
+			delete(e.sids, k)
+		}
+	}
+	for _, m := range []map[named]until{e.subs, e.upstream} {
+		for k, u := range m {
+			if over(u) {
+				delete(m, k)
+			}
+		}
+	}
+	if over(e.all) {
+		e.all = until{}
+	}
+}
+
+// dies is when an entry is about nobody any more. Sessions may have begun up to two minutes ahead of our clock.
+func (u until) dies(lifetime time.Duration) time.Time {
+	last := u.at
+	if u.before.After(last) {
+		last = u.before
+	}
+	return last.Add(lifetime + 2*skew)
+}
