@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/yaml"
 )
@@ -18,6 +19,7 @@ type Config struct {
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy        `yaml:"policy"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
+	Sessions       Sessions      `yaml:"sessions"`
 	Start          Start         `yaml:"start"`
 	LameDuck       LameDuck      `yaml:"lame_duck"`
 	Drain          Drain         `yaml:"drain"`
@@ -150,6 +152,21 @@ type APIKey struct {
 	File string `yaml:"file"` // SHA-256 sums of the keys and whose they are; empty: off
 }
 
+// Sessions is how logins are kept: in sealed cookies. They are on where any of their keys is set.
+type Sessions struct {
+	KeyFile     string        `yaml:"key_file"` // keys that seal the cookies, NAME BASE64 a line (sluice session keygen), the first seals; default session.keys in policy.state_dir, made with a fresh key if it is not there
+	Idle        time.Duration `yaml:"idle"`     // a session ends after so long without a request; 0: not by that
+	Lifetime    time.Duration `yaml:"lifetime"` // and so long after the login in any case
+	Revocations Revocations   `yaml:"revocations"`
+}
+
+// Revocations is the list of sessions that were ended before their time.
+type Revocations struct {
+	File         string        `yaml:"file"`                        // shared by the processes of a machine or a volume, which append to it; default revocations.jsonl in policy.state_dir
+	MaxStaleness time.Duration `yaml:"max_staleness"`               // how long it may not have been read well
+	WhenStale    string        `yaml:"when_stale" enum:"warn,deny"` // after that; warn: health says so; deny: requests with a session are answered 503 as well
+}
+
 // Start says what listeners do before the policy is in force.
 type Start struct {
 	Mode string `yaml:"mode" enum:"refuse,hold"` // refuse: answer 503 and the reason; hold: let the kernel queue
@@ -253,6 +270,7 @@ func Default() Config {
 		Version:      1,
 		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
+		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},
 		Start:        Start{Mode: "refuse"},
 		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
 		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},

@@ -178,6 +178,7 @@ func (l *loader) complete() {
 			ln.Protocol = "http"
 		}
 	}
+	l.completeSessions()
 	if l.cfg.origins["lame_duck.notice_after"].Kind == FromDefault {
 		l.cfg.LameDuck.NoticeAfter = l.cfg.LameDuck.Min / 2
 	}

@@ -51,6 +51,7 @@ func (l *loader) validate() {
 	l.listeners()
 	l.certificateUsers()
 	l.issuers()
+	l.sessions()
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
@@ -48,11 +49,19 @@ func (e *entries) add(r record) (changed bool, err error) {
 	case All:
 		if changed = u.before.After(e.all.before); changed {
 			e.all = u
+			e.dropBefore(u)
 		}
 	default:
 		return false, errKind
 	}
 	return changed, nil
+}
+
+// dropBefore drops what says no more than that all were ended. An ended session of an issuer is to begin none again: it stays.
+func (e *entries) dropBefore(all until) {
+	maxBegan := all.before.Add(-2 * skew) // who is ended by name may have begun that far ahead
+	maps.DeleteFunc(e.sids, func(_ string, u until) bool { return u.at.Before(maxBegan) })
+	maps.DeleteFunc(e.subs, func(_ named, u until) bool { return !u.before.After(all.before) })
 }
 
 func later[K comparable](m map[K]until, key K, u until) bool {
@@ -99,18 +108,9 @@ func (e *entries) len() int {
 // prune drops what is about sessions that are over anyway: those that had begun lifetime before now, or earlier.
 func (e *entries) prune(now time.Time, lifetime time.Duration) {
 	over := func(u until) bool { return now.Sub(u.dies(lifetime)) > 0 }
-	for k, u := range e.sids {
-		if over(u) {
-			delete(e.sids, k)
-		}
-	}
-	for _, m := range []map[named]until{e.subs, e.upstream} {
-		for k, u := range m {
-			if over(u) {
-				delete(m, k)
-			}
-		}
-	}
+	maps.DeleteFunc(e.sids, func(_ string, u until) bool { return over(u) })
+	maps.DeleteFunc(e.subs, func(_ named, u until) bool { return over(u) })
+	maps.DeleteFunc(e.upstream, func(_ named, u until) bool { return over(u) })
 	if over(e.all) {
 		e.all = until{}
 	}
@@ -123,4 +123,20 @@ func (u until) dies(lifetime time.Duration) time.Time {
 		last = u.before
 	}
 	return last.Add(lifetime + 2*skew)
+}
+
+// each calls add for what is in force.
+func (e *entries) each(add func(record)) {
+	for value, u := range e.sids {
+		add(record{Revocation{Kind: SID, Value: value, Before: u.before}, u.at})
+	}
+	for name, u := range e.subs {
+		add(record{Revocation{Sub, name.issuer, name.value, u.before}, u.at})
+	}
+	for name, u := range e.upstream {
+		add(record{Revocation{Upstream, name.issuer, name.value, u.before}, u.at})
+	}
+	if !e.all.before.IsZero() {
+		add(record{Revocation{Kind: All, Before: e.all.before}, e.all.at})
+	}
 }

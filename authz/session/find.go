@@ -28,6 +28,8 @@ const (
 // resultWords are the results as metrics have them, in their order.
 var resultWords = [results]string{"absent", "remembered", "opened", "not_sealed", "unknown_key", "idle", "expired", "ahead", "revoked", "ambiguous", "unavailable"}
 
+func (r result) String() string { return resultWords[r] }
+
 func (r result) verdict() authz.Verdict {
 	switch r {
 	case absent:

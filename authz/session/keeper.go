@@ -36,9 +36,9 @@ type Keeper struct {
 	list           *List
 	now            func() time.Time
 
-	memory cache
-	counts [results]atomic.Uint64
-	renews atomic.Uint64
+	memory         cache
+	counts         [results]atomic.Uint64
+	begun, renewed atomic.Uint64
 
 	mu   sync.RWMutex
 	jars map[string]*jar // by provider; guarded by mu
@@ -112,7 +112,10 @@ func (k *Keeper) Begin(host string, c Claims) (setCookie string, err error) {
 	if k.list.revoked(c.identity(c.Expires).Session) || c.Began.After(now.Add(2*skew)) {
 		return "", ErrRevoked
 	}
-	return k.seal(j, host, &c, now)
+	if setCookie, err = k.seal(j, host, &c, now); err == nil {
+		k.begun.Add(1)
+	}
+	return setCookie, err
 }
 
 // seal makes a Set-Cookie field value of claims.
@@ -173,7 +176,7 @@ func (k *Keeper) Renew(id *authz.Identity, provider string, r *authz.Request) st
 	if err != nil {
 		return "" // no keys: there is nothing to renew with. It fits, since it has fitted
 	}
-	k.renews.Add(1)
+	k.renewed.Add(1)
 	return setCookie
 }
 

@@ -374,7 +374,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	k := New(Config{Ring: static(t, keyA)})
 	c := claims("ann")
 	c.Claims = map[string][]string{"x": {strings.Repeat("x", 2000)}}
-	for range 5000 {
+	for range 3500 {
 		if v := try(k, begin(t, k, c)); v != authz.Allow {
 			t.Fatal(v)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz"
@@ -41,11 +42,24 @@ var (
 
 // ListConfig says where a list is kept.
 type ListConfig struct {
-	Lifetime time.Duration    // of sessions: an entry is dropped when none it may be about is left; zero: DefaultLifetime
-	Now      func() time.Time // zero: time.Now
+	File     string        // empty: in memory alone
+	Lifetime time.Duration // of sessions: an entry is dropped when none it may be about is left; zero: DefaultLifetime
+	// MaxStaleness is how long ago the file may have been read well; zero: DefaultStaleness. After that sessions are let in
+	// all the same, or, with Deny, are not.
+	MaxStaleness time.Duration
+	Deny         bool
+	Now          func() time.Time // zero: time.Now
 }
 
-// List is what was revoked. Safe for concurrent use.
+// DefaultStaleness is how long a list may not be read before somebody should act.
+const DefaultStaleness = time.Minute
+
+// List is what was revoked, in memory and, where it has a file, in that: a line of JSON each, appended, and shared by all
+// processes on a machine or a shared volume. Each reads what the others append within pollEvery. Safe for concurrent use.
+//
+// A session is ended by what any line says; lines are never taken back, so a file that is gone, cut or replaced ends no
+// revocation that a process knows of, and is written anew. A line that cannot be read may have revoked anything: until an
+// All follows, or sessions of its time are over, the list counts as not read well.
 type List struct {
 	config ListConfig
 
@@ -53,17 +67,32 @@ type List struct {
 	entries  entries // guarded by mu
 	onChange func()  // guarded by mu
 	count    uint64  // of revocations that came from here; guarded by mu
+	writing  pending // guarded by mu
+	state    state   // guarded by mu
+
+	fresh atomic.Int64  // when the file was last read well, in ns since 1970; 0: never
+	poke  chan struct{} // one token: there is something to write; never closed
+
+	files    sync.Mutex // held while the file is read or written
+	follower follower   // guarded by files
 }
 
-// NewList returns a list.
+// NewList returns a list that was not read yet.
 func NewList(c ListConfig) *List {
 	if c.Lifetime <= 0 {
 		c.Lifetime = DefaultLifetime
 	}
+	if c.MaxStaleness <= 0 {
+		c.MaxStaleness = DefaultStaleness
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &List{config: c, entries: newEntries()}
+	l := &List{config: c, entries: newEntries(), poke: make(chan struct{}, 1)}
+	l.writing.tried = make(chan struct{})
+	l.state.started = c.Now()
+	l.state.since = l.state.started
+	return l
 }
 
 // check completes a revocation, or says what is wrong with it.
@@ -84,20 +113,32 @@ func (r *Revocation) check(now time.Time) error {
 	return nil
 }
 
-// Add revokes. In memory it counts at once.
-func (l *List) Add(_ context.Context, r Revocation) error {
+// Add revokes. That counts in this process at once, and when Add returns nil, it is on disk. An error that is not about the
+// revocation itself says that it is not there yet: it will be tried again for as long as the process lives.
+func (l *List) Add(ctx context.Context, r Revocation) error {
 	now := l.config.Now()
 	if err := r.check(now); err != nil {
 		return err
 	}
 	l.mu.Lock()
-	l.count++
 	changed, err := l.entries.add(record{r, now})
+	if err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	l.count++
+	if (changed || r.Kind == All) && l.config.File != "" { // lines that are damaged wait for an All behind them
+		l.writing.add(record{r, now}, now)
+	}
+	number := l.writing.last // of ours, or of one that has said the same before
 	l.mu.Unlock()
 	if changed {
 		l.changed()
 	}
-	return err
+	if l.config.File == "" {
+		return nil
+	}
+	return l.await(ctx, number)
 }
 
 // OnChange has f called, without a lock held, after entries came. It replaces what was set before.
@@ -137,6 +178,3 @@ func (l *List) after(issuer, subject string, now time.Time) time.Time {
 	}
 	return now
 }
-
-// unavailable reports whether sessions may not be let in, since what was revoked is not known.
-func (l *List) unavailable(time.Time) bool { return false }

@@ -150,7 +150,7 @@ func TestRemovedKeysForget(t *testing.T) {
 // the old one taken out when the lifetime is over. No session is lost.
 func TestRotationLosesNoSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const users, poll, lifetime = 1000, 5, 600 // the latter in seconds
+		const users, poll, lifetime = 1000, 5, 240 // the latter in seconds
 		file := filepath.Join(t.TempDir(), "keys")
 		keys := []string{NewKey()}
 		put := func() {
@@ -165,7 +165,7 @@ func TestRotationLosesNoSession(t *testing.T) {
 			if _, err := r.Load(); err != nil {
 				t.Fatal(err)
 			}
-			return r, New(Config{Ring: r, Lifetime: lifetime * time.Second, Idle: 300 * time.Second})
+			return r, New(Config{Ring: r, Lifetime: lifetime * time.Second, Idle: 120 * time.Second})
 		}
 		var rings [3]*Ring
 		var keepers [3]*Keeper
@@ -175,9 +175,9 @@ func TestRotationLosesNoSession(t *testing.T) {
 		lines, began := make([]string, users), make([]int, users)
 		requests, renewals := 0, 0
 		for second := range 4 * lifetime {
-			if second%90 == 89 {
+			if second%48 == 47 {
 				keys = append([]string{NewKey()}, keys...)
-				keys = keys[:min(len(keys), lifetime/90+2)] // what is older has sealed nothing for a lifetime
+				keys = keys[:min(len(keys), lifetime/48+2)] // what is older has sealed nothing for a lifetime
 				put()
 			}
 			if second%37 == 0 {
@@ -209,9 +209,9 @@ func TestRotationLosesNoSession(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if requests < 200_000 || renewals < 10_000 {
+		if requests < 200_000 || renewals < 20_000 {
 			t.Errorf("%d requests, %d renewals: not what was meant", requests, renewals)
 		}
-		t.Logf("%d requests of %d sessions, %d renewals, %d rotations", requests, users, renewals, 4*lifetime/90)
+		t.Logf("%d requests of %d sessions, %d renewals, %d rotations", requests, users, renewals, 4*lifetime/48)
 	})
 }
