@@ -121,6 +121,7 @@ type Policy struct {
 type Authenticate struct {
 	APIKey            APIKey            `yaml:"api_key"`
 	JWT               []JWT             `yaml:"jwt"`
+	OIDC              []OIDC            `yaml:"oidc"`
 	Basic             Basic             `yaml:"basic"`
 	ClientCertificate ClientCertificate `yaml:"client_certificate"`
 }
@@ -140,6 +141,21 @@ type JWT struct {
 	User       string   `yaml:"user"`       // claim that is the user; empty: sub. A path has / between its names
 	Email      string   `yaml:"email"`      // claim that is the email address; empty: email. None if email_verified is false
 	Groups     string   `yaml:"groups"`     // claim with the groups; empty: groups
+}
+
+// OIDC is authentication by a login at a provider of OpenID Connect, which a session keeps.
+type OIDC struct {
+	Name         string   `yaml:"name"`               // a-z 0-9 -; routes say oidc/NAME, and its redirect URI is https://HOST/.sluice/callback/NAME; empty for one of them: oidc, https://HOST/.sluice/callback
+	Issuer       string   `yaml:"issuer"`             // address of the provider, byte by byte as it calls itself: https, or http to this host
+	ClientID     string   `yaml:"client_id"`          // what the provider calls us
+	ClientSecret string   `yaml:"client_secret_file"` // that we prove it with; read again when it changes; empty: a public client
+	Scopes       []string `yaml:"scopes"`             // what is asked for; empty: openid, profile, email. openid is always among them
+	User         string   `yaml:"user"`               // claim of the ID token that is the user; empty: sub. A path has / between its names
+	Email        string   `yaml:"email"`              // claim that is the email address; empty: email. None if email_verified is false
+	Groups       string   `yaml:"groups"`             // claim with the groups; empty: groups
+	Claims       []string `yaml:"claims"`             // that policies see beside those, by their paths: [amr, realm_access/roles]; they have to fit into a cookie
+	Algorithms   []string `yaml:"algorithms"`         // of signatures; empty: RS256, ES256, EdDSA
+	CA           string   `yaml:"ca_file"`            // authorities that vouch for the provider, PEM, and then they alone do; empty: the system's
 }
 
 // ClientCertificate is authentication by the certificate of the TLS handshake.

@@ -51,6 +51,7 @@ func (l *loader) validate() {
 	l.listeners()
 	l.certificateUsers()
 	l.issuers()
+	l.providers()
 	l.sessions()
 	l.upstreamTLS()
 	l.addresses()
