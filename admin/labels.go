@@ -68,7 +68,7 @@ func (s Sources) domainOf(f id, label string) (d domain, ok bool) {
 	case "event":
 		d = keys(kernelEvents(drain.Witness{}))
 	case "log":
-		d = closed("access", "process")
+		d = closed("access", "decisions", "process")
 	case "http_request_method":
 		d = closed(proxy.Methods()...)
 	default:

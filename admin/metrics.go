@@ -50,7 +50,7 @@ type Sources struct {
 	Certificates func() map[string]edgetls.Stats
 	Policy       func() Policy
 	Reloads      func() Reloads
-	Logs         func() map[string]LogLoss // by log: "access", "process"
+	Logs         func() map[string]LogLoss // by log: "access", "decisions", "process"
 	// Generation is that of this process (0: unknown), and Generations those before it.
 	Generation  int
 	Generations func() []Generation

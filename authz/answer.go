@@ -34,7 +34,7 @@ type Renewer interface {
 // Implementations are safe for concurrent use. Routes cannot take these paths, and no policy is asked for them.
 type Site interface {
 	// Owns reports whether a path, in its normal form, is one of the site's. It is called on the loop for each path that
-	// begins with one of SitePrefixes, and does not allocate.
+	// begins with "/.", and does not allocate. Those below SitePrefixes are reserved even if no site owns them.
 	Owns(path []byte) bool
 	// Serve answers a request, of which it may keep everything: it is a clone (with all fields, but Route is empty). body is all
 	// of the request's, at most MaxSiteBody bytes; of longer ones nothing comes here (413). It is called off the loop and may

@@ -18,3 +18,10 @@ type Sessions interface {
 	// not. It is called on the loop for each open stream when something may have changed, and does not block or allocate.
 	Ended(s *Session, now time.Time) string
 }
+
+// Asserter tells upstreams who sent a request in a form that they can verify. Implementations are safe for concurrent use.
+type Asserter interface {
+	// Assert returns a token about an identity (not nil) for the upstream of a request to host; "": it has none to give. It is
+	// called on the loop; what it says again it does not compute again.
+	Assert(id *Identity, host []byte, now time.Time) string
+}

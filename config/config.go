@@ -20,6 +20,7 @@ type Config struct {
 	Policy         Policy        `yaml:"policy"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
 	Sessions       Sessions      `yaml:"sessions"`
+	Assertion      Assertion     `yaml:"assertion"`
 	Start          Start         `yaml:"start"`
 	LameDuck       LameDuck      `yaml:"lame_duck"`
 	Drain          Drain         `yaml:"drain"`
@@ -124,6 +125,13 @@ type Authenticate struct {
 	OIDC              []OIDC            `yaml:"oidc"`
 	Basic             Basic             `yaml:"basic"`
 	ClientCertificate ClientCertificate `yaml:"client_certificate"`
+}
+
+// Assertion is what upstreams are told of who sent a request in a form that they can verify.
+type Assertion struct {
+	KeyFile  string        `yaml:"key_file"` // private keys in PEM, Ed25519 or P-256: the first signs X-Sluice-Jwt-Assertion, all are published at /.well-known/sluice/jwks.json; empty: off
+	Lifetime time.Duration `yaml:"lifetime"` // of a token
+	Pomerium bool          `yaml:"pomerium"` // the same as X-Pomerium-Jwt-Assertion, and the keys at /.well-known/pomerium/jwks.json too
 }
 
 // Basic is authentication by user and password.
@@ -269,6 +277,8 @@ type Log struct {
 	Level  string `yaml:"level" enum:"debug,info,warn,error"`
 	Access bool   `yaml:"access"` // one record for each exchange
 
+	Decisions string `yaml:"decisions"` // where each decision is recorded: a file, or stdout; empty: nowhere. What access_redact names is left out here too
+
 	AccessSample   int      `yaml:"access_sample"`   // of exchanges that went well, one in so many has a record; all others have one
 	AccessRedact   []string `yaml:"access_redact"`   // what is left out of records: peer (its network stays), user, host, path
 	AccessTemplate string   `yaml:"access_template"` // of a record, {field} in it; empty: JSON
@@ -287,6 +297,7 @@ func Default() Config {
 		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},
+		Assertion:    Assertion{Lifetime: 5 * time.Minute},
 		Start:        Start{Mode: "refuse"},
 		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
 		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},

@@ -53,6 +53,7 @@ func (l *loader) validate() {
 	l.issuers()
 	l.providers()
 	l.sessions()
+	l.assertion()
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()
@@ -157,6 +158,17 @@ func (l *loader) issuers() {
 				l.fault(yaml.Unsafe, fmt.Sprintf("%s.algorithms[%d]", at, j), "%q is not one of: %s", alg, strings.Join(jwt.Algorithms(), ", "))
 			}
 		}
+	}
+}
+
+// assertion: a token that is over before it arrives is none, and one that lasts outlives its user's rights.
+func (l *loader) assertion() {
+	a := l.cfg.Assertion
+	if a.Lifetime < 10*time.Second || a.Lifetime > time.Hour {
+		l.fault(yaml.OutOfRange, "assertion.lifetime", "%s is not from 10s to 1h", a.Lifetime)
+	}
+	if a.Pomerium && a.KeyFile == "" {
+		l.fault(yaml.Required, "assertion.key_file", "is required: assertion.pomerium needs keys")
 	}
 }
 

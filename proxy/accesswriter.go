@@ -17,6 +17,7 @@ type AccessWriter struct {
 	w       io.Writer
 	limit   int
 	gather  time.Duration
+	persist bool // what the writer refuses is offered to it again
 	dropped atomic.Uint64
 	failed  atomic.Uint64
 
@@ -36,22 +37,45 @@ const much = 64 << 10
 // others for up to gather, unless much came already: a write, and a wake-up, for each line
 // would cost as much as a third of the exchange. 0: it is written at once.
 func NewAccessWriter(w io.Writer, limit int, gather time.Duration) *AccessWriter {
+	a := newAccessWriter(w, limit, gather)
+	go a.run() // ends with Close
+	return a
+}
+
+func newAccessWriter(w io.Writer, limit int, gather time.Duration) *AccessWriter {
 	if limit <= 0 {
 		limit = 1 << 20
 	}
 	a := &AccessWriter{w: w, limit: limit, gather: gather, hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	a.more.L = &a.mu
+	return a
+}
+
+// persistRetry is how long a writer that refused something is left alone.
+const persistRetry = 200 * time.Millisecond
+
+// NewDecisionWriter makes one that loses nothing that it took while it is open: what w refuses (a full file system) is offered
+// again, so that the room for more is used up and TryLines says so.
+func NewDecisionWriter(w io.Writer, limit int, gather time.Duration) *AccessWriter {
+	a := newAccessWriter(w, limit, gather)
+	a.persist = true
 	go a.run() // ends with Close
 	return a
 }
 
 // WriteLines implements AccessSink.
 func (a *AccessWriter) WriteLines(b []byte) {
+	if !a.TryLines(b) {
+		a.dropped.Add(lines(b))
+	}
+}
+
+// TryLines implements DecisionSink.
+func (a *AccessWriter) TryLines(b []byte) bool {
 	a.mu.Lock()
 	if a.closed || len(a.buf)+len(b) > a.limit {
 		a.mu.Unlock()
-		a.dropped.Add(lines(b))
-		return
+		return false
 	}
 	had := len(a.buf)
 	a.buf = append(a.buf, b...)
@@ -63,6 +87,7 @@ func (a *AccessWriter) WriteLines(b []byte) {
 	if full {
 		a.hasten()
 	}
+	return true
 }
 
 func (a *AccessWriter) hasten() {
@@ -145,7 +170,35 @@ func (a *AccessWriter) run() {
 		}
 		mine, a.buf = a.buf, mine[:0]
 		a.mu.Unlock()
-		torn = a.writeOut(mine, torn)
+		if a.persist {
+			a.writeAll(mine)
+		} else {
+			torn = a.writeOut(mine, torn)
+		}
+	}
+}
+
+// writeAll writes until all is written, or until the end: then it tries once more.
+func (a *AccessWriter) writeAll(b []byte) {
+	for {
+		a.mu.Lock()
+		last := a.closed
+		a.mu.Unlock()
+		n, err := a.w.Write(b)
+		b = b[n:]
+		switch {
+		case err == nil:
+			return
+		case last:
+			a.failed.Add(lines(b))
+			return
+		}
+		wait := time.NewTimer(persistRetry)
+		select {
+		case <-wait.C:
+		case <-a.hurry:
+			wait.Stop()
+		}
 	}
 }
 

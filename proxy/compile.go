@@ -74,6 +74,7 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		d, r := &doc.Routes[i], &snap.routes[i]
 		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, stats: core.book.route(d.Name)}
 		r.Authorizer = &r.program
+		r.decisions = decisionModes[d.Decisions]
 		if r.terms, err = core.terms(d.Name, d.Drain, r.stats, d.Origin); err != nil {
 			errs = append(errs, err)
 		}
@@ -160,7 +161,7 @@ func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, sn
 		if err != nil {
 			errs = append(errs, err)
 		}
-		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: terms}
+		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: terms, decisions: decisionModes[d.Decisions]}
 	}
 	return errs
 }

@@ -85,6 +85,10 @@ type Config struct {
 	// authenticates: fields and body of a 403, whose Status and Reason are not looked at. It is called on the loop and must
 	// not block. nil: such a person gets text, as everybody else does.
 	DeniedPage func(requestID, reason string, id *authz.Identity) authz.Answer
+	// Asserter makes what upstreams are told of an identity beside X-Sluice-User and its like, in each of AssertionFields. These
+	// names are nobody else's to write, in any spelling. nil: nothing.
+	Asserter        authz.Asserter
+	AssertionFields []string
 	// UpstreamTLS are the ways to secure connections to upstreams, by the name of the profile that
 	// clusters use. One that is missing does not compile. With any, the driver's shards have to be
 	// [engine.Securer]s.
@@ -134,6 +138,8 @@ type Config struct {
 	// AccessLog gets one line for each exchange, as Access says; nil: none. It must not block.
 	AccessLog AccessSink
 	Access    Access
+	// DecisionLog gets one line of JSON for each decision of a stage, without what Access redacts; nil: none.
+	DecisionLog DecisionSink
 
 	// MoveFrom is how many payload bytes must be left for the driver to carry them by itself
 	// (splice); 0 is 64 KiB, negative: never.

@@ -194,6 +194,7 @@ func (c *httpConn) wreck() {
 // wreck releases what an exchange holds without walking any further.
 func (x *exchange) wreck() {
 	x.leaveQueue()
+	x.unpark()
 	if u := x.up; u != nil {
 		u.wreck()
 	}

@@ -5,6 +5,7 @@ import (
 	crand "crypto/rand"
 	"encoding/binary"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +38,8 @@ type Core struct {
 	access   access
 	applying sync.Mutex // serialises Apply
 
-	keepsCookies bool // some authenticator does: see cookies.go
+	keepsCookies   bool     // some authenticator does: see cookies.go
+	assertionNames []string // Config.AssertionFields in lower case
 
 	mu    sync.Mutex // guards loops
 	loops []*loop
@@ -55,6 +57,9 @@ func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *C
 		_, ok := a.(authz.Renewer)
 		core.keepsCookies = core.keepsCookies || ok
 	}
+	for _, name := range core.cfg.AssertionFields {
+		core.assertionNames = append(core.assertionNames, strings.ToLower(name))
+	}
 	for i, ln := range core.cfg.Listeners {
 		core.listeners = append(core.listeners, &listener{cfg: ln, index: i})
 	}
@@ -63,7 +68,7 @@ func NewCore(cfg Config, tracker *drain.Tracker, post func(shard int, v any)) *C
 
 // Handler makes the handler of one shard; give it to the driver's Start.
 func (core *Core) Handler(sh engine.Shard) engine.Handler {
-	l := &loop{Core: core, sh: sh, log: accessLog{access: core.access, sink: core.cfg.AccessLog}, rnd: core.random(sh.Index())}
+	l := &loop{Core: core, sh: sh, log: accessLog{access: core.access, sink: core.cfg.AccessLog}, decisions: decisionLog{sink: core.cfg.DecisionLog}, rnd: core.random(sh.Index())}
 	core.mu.Lock()
 	core.loops = append(core.loops, l)
 	core.mu.Unlock()

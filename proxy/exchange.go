@@ -62,6 +62,7 @@ type exchange struct {
 	pressed    bool        // the upstream held the body back in this window
 	moving     bool        // the driver carries the body: if that breaks, nobody knows how far it came
 	saved      *h1.Request // a copy, while an authenticator works on it
+	parked     *parked     // a decision that waits for a place in the log; nil: none does
 	stage      int         // index in the route's chain of the authenticator that is asked
 	id         requestID
 
@@ -204,6 +205,7 @@ func (x *exchange) endAccount() {
 	}
 	x.phase = ended
 	x.leaveQueue()
+	x.unpark()
 	x.c.arm(engine.TimerRead, 0)
 	x.c.arm(engine.TimerState, 0)
 	if x.head != nil {

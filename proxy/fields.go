@@ -62,6 +62,9 @@ func (x *exchange) appendRequestHead(dst []byte) []byte {
 		dst = appendIdentity(dst, fieldUser, id.User)
 		dst = appendIdentity(dst, fieldEmail, id.Email)
 		dst = appendGroups(dst, id.Groups)
+		if l.cfg.Asserter != nil {
+			dst = x.appendAssertion(dst)
+		}
 	}
 	if x.chunked {
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
@@ -98,6 +101,29 @@ func appendGroups(dst []byte, groups []string) []byte {
 	return dst
 }
 
+// appendAssertion writes what an upstream can verify of the identity.
+func (x *exchange) appendAssertion(dst []byte) []byte {
+	l := x.l
+	token := l.cfg.Asserter.Assert(x.identity, l.areq.Host, l.now())
+	if token == "" {
+		return dst
+	}
+	for _, name := range l.cfg.AssertionFields {
+		dst = h1.AppendField(dst, name, token)
+	}
+	return dst
+}
+
+// asserted reports whether a name is, or folds to, one that carries an assertion of ours: nobody else may write it.
+func (core *Core) asserted(name []byte) bool {
+	for _, own := range core.assertionNames {
+		if fold(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
 func appendIdentity(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
@@ -115,7 +141,7 @@ func (x *exchange) withheld(f *h1.Field, trusted bool) bool {
 	case h1.Authorization:
 		return x.route.hidesCredentials && x.identity != nil
 	case h1.Other:
-		return ours(f.Name) || !trusted && (forwardedName(f.Name) || claims(f.Name)) || fold(f.Name, "proxy") || x.route.hidesCredentials && fold(f.Name, "x-api-key")
+		return ours(f.Name) || x.l.asserted(f.Name) || !trusted && (forwardedName(f.Name) || claims(f.Name)) || fold(f.Name, "proxy") || x.route.hidesCredentials && fold(f.Name, "x-api-key")
 	}
 	return false
 }
@@ -144,7 +170,7 @@ func forwardedName(name []byte) bool { return foldPrefix(name, prefixForwarded) 
 func (l *loop) cleanTrailers(fields []h1.Field) []h1.Field {
 	l.trailers = l.trailers[:0]
 	for i := range fields {
-		if name := fields[i].Name; !fields[i].Hop && !ours(name) && !claims(name) && !overridesMethod(name) {
+		if name := fields[i].Name; !fields[i].Hop && !ours(name) && !l.asserted(name) && !claims(name) && !overridesMethod(name) {
 			l.trailers = append(l.trailers, fields[i])
 		}
 	}

@@ -170,6 +170,8 @@ func (x *exchange) moreBody() {
 // stateTimeout: what x is in lasted too long.
 func (x *exchange) stateTimeout() {
 	switch {
+	case x.parked != nil:
+		x.retryDecision()
 	case x.phase == deciding:
 		x.stageTimeout()
 	case x.phase != forwarding:

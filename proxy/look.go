@@ -103,6 +103,8 @@ func (c *httpConn) detail() Detail {
 // awaits says what an exchange waits for.
 func (x *exchange) awaits() string {
 	switch {
+	case x.parked != nil:
+		return "for a place in the decision log"
 	case x.phase == deciding:
 		return "for an authenticator"
 	case x.waits:

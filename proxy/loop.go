@@ -46,9 +46,10 @@ type loop struct {
 	patrol   patrol     // of peers, while draining
 	checkers []*checker // of the endpoints that are this loop's to probe
 
-	stats loopStats
-	log   accessLog
-	date  dateField
+	stats     loopStats
+	log       accessLog
+	decisions decisionLog
+	date      dateField
 
 	turnedAway refusalRing
 	rnd        *rand.ChaCha8
@@ -303,6 +304,7 @@ func (l *loop) settle() {
 		l.flushStreams()
 	}
 	l.log.flush()
+	l.decisions.flush()
 }
 
 // flushStreams sends what the streams of connections gathered. That may free upstream connections, which

@@ -31,7 +31,7 @@ type siteAnswer struct {
 
 // ownPath reports whether a path is reserved for sites, if there are any.
 func (core *Core) ownPath(path []byte) bool {
-	if len(core.cfg.Sites) == 0 {
+	if len(core.cfg.Sites) == 0 || len(path) < 2 || path[1] != '.' {
 		return false
 	}
 	for _, prefix := range authz.SitePrefixes {
@@ -39,20 +39,24 @@ func (core *Core) ownPath(path []byte) bool {
 			return true
 		}
 	}
-	return false
+	return core.siteOf(path) != nil
+}
+
+// siteOf finds the site that owns a path; nil: none does.
+func (core *Core) siteOf(path []byte) authz.Site {
+	for _, s := range core.cfg.Sites {
+		if s.Owns(path) {
+			return s
+		}
+	}
+	return nil
 }
 
 // visit sends the exchange to the site that owns its path.
 func (x *exchange) visit(host, path []byte) {
 	l, r := x.l, &x.l.req
 	x.c.located() // what the exchange before was on no longer holds
-	var site authz.Site
-	for _, s := range l.cfg.Sites {
-		if s.Owns(path) {
-			site = s
-			break
-		}
-	}
+	site := l.siteOf(path)
 	switch {
 	case site == nil:
 		x.reply(response{status: 404, reason: "no_site", text: "the proxy has no page of its own at this path"})

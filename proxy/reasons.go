@@ -9,7 +9,7 @@ import "github.com/sluiceproxy/sluice/drain"
 func Reasons() []string {
 	words := []string{
 		"asterisk", "authenticate_overloaded", "authenticate_timeout", "authenticate_unavailable", "bad_response", "body_rate", "body_timeout",
-		"certificate_lapsed", "client_closed", "closed_by_operator", "connect", "connect_failed", "credential_invalid", "drain_deadline", "dropped",
+		"certificate_lapsed", "client_closed", "closed_by_operator", "connect", "connect_failed", "credential_invalid", "decision_log_full", "drain_deadline", "dropped",
 		"header_timeout", "host", "length_required", "max_forwards", "method", "method_case", "method_override", "misdirected", "no_endpoint", "no_healthy_endpoint", "no_site",
 		"not_tls", "panic", "path", "pending_full", "pending_timeout", "response_timeout", "site_body", "trace", "upstream_closed",
 		"upstream_limit", "upstream_stalled", "websocket_key", "websocket_unsupported",

@@ -27,6 +27,7 @@ type Route struct {
 	tunnelIdle      time.Duration  // 0: the cluster's
 	closeCode       websocket.Code // of the WebSockets that a drain ends; 0: by the occasion
 	streams         streamEnding
+	decisions       decisionMode
 	PathParameters  bool
 }
 
@@ -46,6 +47,7 @@ type tcpRoute struct {
 	Authorizer authz.Authorizer
 	terms      *drain.Terms  // never nil
 	tunnelIdle time.Duration // 0: the cluster's
+	decisions  decisionMode
 }
 
 // responseWait is how long a route waits for the head of a response.

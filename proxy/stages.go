@@ -29,8 +29,7 @@ func (x *exchange) authenticate() {
 		return
 	}
 	if x.route.hidesCredentials && showsBearer(&l.req) {
-		x.rememberDecision(authz.Decision{Verdict: authz.Challenge, Reason: "credential_invalid", Rule: -1})
-		x.challenge("credential_invalid", "the credential is not valid")
+		x.decide(invalidCredential)
 		return
 	}
 	x.authorize()
@@ -63,8 +62,7 @@ func (x *exchange) authenticated(a authz.Authenticator, id *authz.Identity, v au
 	case authz.Deny:
 		return false
 	case authz.Challenge:
-		x.rememberDecision(authz.Decision{Verdict: authz.Challenge, Reason: "credential_invalid", Rule: -1})
-		x.challenge("credential_invalid", "the credential is not valid")
+		x.decide(invalidCredential)
 		return true
 	case authz.Unavailable, authz.Pending:
 	}
@@ -110,16 +108,12 @@ func (l *loop) resolve(a authz.Authenticator, req *authz.Request, seq uint32) (a
 // answerStage takes the result of an Ask: the walk goes on where it stopped, with the copy of
 // what aliased the loop's buffers.
 func (x *exchange) answerStage(a stageAnswer) {
-	if x.phase != deciding || a.seq != x.seq {
+	if x.phase != deciding || x.parked != nil || a.seq != x.seq {
 		return // the exchange ended meanwhile
 	}
 	c := x.c
 	c.arm(engine.TimerState, 0)
-	fields := append(x.l.req.Fields[:0], x.saved.Fields...) // the loop writes to its own
-	x.l.req = *x.saved
-	x.l.req.Fields = fields
-	x.saved = nil
-	x.phase = walking
+	x.resume()
 	if a.panicked {
 		x.internalError()
 		return
@@ -136,7 +130,10 @@ func (x *exchange) stageTimeout() {
 	x.replyLate(response{status: 503, reason: "authenticate_timeout", text: "authentication took too long", fields: retryAfter})
 }
 
-// authorize asks the route's policy, and forwards if it allows.
+// invalidCredential is the decision about a request whose credential is not valid.
+var invalidCredential = authz.Decision{Verdict: authz.Challenge, Reason: "credential_invalid", Rule: -1}
+
+// authorize asks the route's policy.
 func (x *exchange) authorize() {
 	l := x.l
 	d := authz.Decision{Verdict: authz.Allow}
@@ -147,6 +144,11 @@ func (x *exchange) authorize() {
 		l.site = inWalk
 	}
 	l.stats.decided(d)
+	x.decide(d)
+}
+
+// act does what a decision says: forwards what is allowed.
+func (x *exchange) act(d authz.Decision) {
 	if d.Verdict != authz.Allow {
 		x.rememberDecision(d)
 	}
@@ -154,7 +156,11 @@ func (x *exchange) authorize() {
 	case authz.Allow:
 		x.forward()
 	case authz.Challenge:
-		x.challenge(d.Reason, "a credential is needed")
+		text := "a credential is needed"
+		if d == invalidCredential {
+			text = "the credential is not valid"
+		}
+		x.challenge(d.Reason, text)
 	case authz.Unavailable:
 		x.reply(response{status: 503, reason: d.Reason, text: "no decision is possible now", fields: retryAfter})
 	case authz.Deny, authz.Pending:

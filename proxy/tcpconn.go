@@ -82,7 +82,7 @@ func (c *tcpConn) admitted() {
 	d := r.Authorizer.Authorize(nil, &l.areq)
 	l.site = inWalk
 	l.stats.decided(d)
-	if d.Verdict != authz.Allow {
+	if recorded := l.recordTCP(d, snap.Version, c.ln, r.decisions); d.Verdict != authz.Allow || !recorded {
 		c.refuse()
 		return
 	}

@@ -23,9 +23,10 @@ type Route struct {
 	Authenticate    []string      `yaml:"authenticate"` // names of authenticators, asked in order
 	Policy          *Rules        `yaml:"policy"`       // nil refuses everything
 	PathParameters  bool          `yaml:"path_parameters"`
-	ResponseTimeout time.Duration `yaml:"response_timeout"` // zero: the cluster's
-	IdleTimeout     time.Duration `yaml:"idle_timeout"`     // of a tunnel; zero: the proxy's
-	Drain           *Drain        `yaml:"drain"`            // nil: as all
+	ResponseTimeout time.Duration `yaml:"response_timeout"`                   // zero: the cluster's
+	IdleTimeout     time.Duration `yaml:"idle_timeout"`                       // of a tunnel; zero: the proxy's
+	Drain           *Drain        `yaml:"drain"`                              // nil: as all
+	Decisions       string        `yaml:"decision_log" enum:"drop,block,off"` // what becomes of decisions that the log has no room for; empty: drop
 
 	Origin Origin `yaml:"-"`
 }
@@ -43,7 +44,8 @@ type TCPRoute struct {
 	Cluster     string        `yaml:"cluster,required"`
 	Policy      *Rules        `yaml:"policy"` // only accept, reject, source_ip, client_certificate and times; nil refuses everything
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
-	Drain       *Drain        `yaml:"drain"` // without a notice: nobody can be told over raw bytes
+	Decisions   string        `yaml:"decision_log" enum:"drop,block,off"` // block: a connection whose decision finds no room is closed
+	Drain       *Drain        `yaml:"drain"`                              // without a notice: nobody can be told over raw bytes
 
 	Origin Origin `yaml:"-"`
 }

@@ -91,8 +91,8 @@ func (a *app) sources() admin.Sources {
 // logLosses is what the logs could not write.
 func (a *app) logLosses() map[string]admin.LogLoss {
 	losses := map[string]admin.LogLoss{}
-	for name, w := range map[string]*proxy.AccessWriter{"access": a.access, "process": a.process} {
-		if w != nil {
+	for name, w := range map[string]*proxy.AccessWriter{"access": a.access, "process": a.process, "decisions": a.decisions} {
+		if w != nil && (name == "access" || w != a.access) {
 			losses[name] = admin.LogLoss{Dropped: w.Dropped(), Failed: w.Failed()}
 		}
 	}

@@ -42,6 +42,8 @@ type app struct {
 	outgoing     []outgoing         // profiles of connections to upstreams
 	notifier     *sdnotify.Notifier
 	access       *proxy.AccessWriter // nil without an access log
+	decisions    *proxy.AccessWriter // nil without a decision log; may be access
+	decisionFile *logFile            // where they go; nil: elsewhere, or nowhere
 	process      *proxy.AccessWriter // of log; nil: it goes elsewhere
 	shortage     *shortage
 	probes       *admin.Probes
@@ -91,9 +93,13 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 	if err := a.addAuthenticators(&cfg); err != nil {
 		return err
 	}
+	a.addAssertions(&cfg)
 	if a.cfg.Log.Access {
 		a.access = proxy.NewAccessWriter(accessTo, 0, accessGather)
 		cfg.AccessLog = a.access
+	}
+	if err := a.wireDecisions(&cfg, accessTo); err != nil {
+		return err
 	}
 	if err := a.wireCertificates(&cfg); err != nil {
 		return err
@@ -169,12 +175,15 @@ func (a *app) policy() admin.Policy {
 	return p
 }
 
-// reload reads policy, keys and certificates again. What was in force stays where something is wrong.
+// reload reads policy, keys and certificates again, and goes on in new log files. What was in force stays where something is wrong.
 func (a *app) reload(ctx context.Context) error {
 	var errs []error
 	err := a.notifier.Reload(func() error {
 		if a.keys != nil {
 			errs = append(errs, a.keys.load())
+		}
+		if err := a.reopenLogs(); err != nil {
+			errs = append(errs, err)
 		}
 		if err := a.reloadCertificates(); err != nil {
 			errs = append(errs, err)
@@ -221,9 +230,7 @@ func (a *app) run(ctx context.Context) int {
 	err := a.manager.Run(ctx)
 	ignore()
 	code := last.account(func() int { return a.account(err) }, a.log) // first: nothing may come between the end and its account
-	if a.access != nil {
-		a.access.CloseWithin(logFlush)
-	}
+	a.closeLogs()
 	a.registry.Close()
 	return code
 }

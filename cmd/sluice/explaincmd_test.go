@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluiceproxy/sluice/authz/assertion"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/docs"
 	"github.com/sluiceproxy/sluice/drain"
@@ -30,6 +31,7 @@ func words() (all []string) {
 		all = append(all, string(r))
 	}
 	all = append(all, policy.Reasons()...)
+	all = append(all, assertion.Reasons()...)
 	for _, c := range []drain.Cause{drain.CauseDeadline, drain.CauseRoute, drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck} {
 		all = append(all, c.String())
 	}

@@ -106,6 +106,7 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 		for _, u := range cfg.UpstreamTLS {
 			pc.UpstreamTLS[u.Name] = noFiles{}
 		}
+		pc.Sites = reservedSites(cfg)
 		full := cfg.ProxyConfig()
 		pc.Listeners, pc.DrainTimeout, pc.LameDuckMax = full.Listeners, full.DrainTimeout, full.LameDuckMax
 		if cfg.Authenticate.APIKey.File == "" {

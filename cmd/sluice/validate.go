@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluiceproxy/sluice/authz/assertion"
 	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/authz/authn/basic"
 	"github.com/sluiceproxy/sluice/authz/authn/issuer"
@@ -64,6 +65,11 @@ func validateRest(cfg *config.Config) (errs []error) {
 	}
 	if name := cfg.Authenticate.Basic.File; name != "" {
 		if err := basic.CheckFile(name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if name := cfg.Assertion.KeyFile; name != "" {
+		if err := assertion.CheckFile(name); err != nil {
 			errs = append(errs, err)
 		}
 	}
