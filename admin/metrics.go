@@ -48,6 +48,7 @@ type Sources struct {
 	Proxy       func() proxy.Stats
 	// Certificates by listener; nil: no listener speaks TLS.
 	Certificates func() map[string]edgetls.Stats
+	Logins       func() []Logins // by provider; nil: there are none
 	Policy       func() Policy
 	Reloads      func() Reloads
 	Logs         func() map[string]LogLoss // by log: "access", "decisions", "process"
@@ -124,6 +125,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectGenerations(e)
 	c.collectLife(e)
 	c.collectProxy(e)
+	c.collectLogins(e)
 	c.collectPolicy(e)
 	c.collectDrain(e)
 	c.collectReloads(e)

@@ -40,6 +40,9 @@ func (a *app) addAuthenticators(cfg *proxy.Config) error {
 		a.keySources = append(a.keySources, &keySource{what: "users", load: users.Load, size: func() int { return users.Status().Users }, gate: true})
 	}
 	a.addClientCertificates(cfg)
+	if err := a.addProviders(cfg); err != nil {
+		return err
+	}
 	if len(a.cfg.Authenticate.JWT) == 0 {
 		return nil
 	}

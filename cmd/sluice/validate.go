@@ -73,6 +73,7 @@ func validateRest(cfg *config.Config) (errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, checkProviders(cfg)...)
 	for i, in := range cfg.Authenticate.JWT {
 		if in.JWKSFile == "" {
 			continue
