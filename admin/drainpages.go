@@ -208,19 +208,27 @@ func (s *Server) action(a drainAction) (act func() error, err error) {
 	return act, nil
 }
 
-// readAction reads the body of POST /drain strictly.
-func readAction(w http.ResponseWriter, r *http.Request) (a drainAction, err error) {
+// readBody reads the body of an action strictly.
+func readBody(w http.ResponseWriter, r *http.Request, into any) error {
 	// A form can be posted by a page without asking; JSON cannot.
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return a, errors.New("the body must be JSON, and its Content-Type application/json")
+		return errors.New("the body must be JSON, and its Content-Type application/json")
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAction))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&a); err != nil {
-		return a, fmt.Errorf("read the action: %w", err)
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("read the action: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return a, errors.New("read the action: there is more than one")
+		return errors.New("read the action: there is more than one")
+	}
+	return nil
+}
+
+// readAction reads the body of POST /drain.
+func readAction(w http.ResponseWriter, r *http.Request) (a drainAction, err error) {
+	if err := readBody(w, r, &a); err != nil {
+		return a, err
 	}
 	for _, only := range []struct {
 		key  string

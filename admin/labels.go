@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -93,7 +94,7 @@ func chosen(label string) domain {
 	case "generation":
 		return domain{also: "the number of a generation; those that were there when this process was started"}
 	case "version", "revision", "goversion", "hash":
-		return domain{also: "one value at a time: of the build, or of the policy in force"}
+		return domain{also: "one value at a time: of the build, of the policy in force, or of the keys of sessions"}
 	}
 	return domain{}
 }
@@ -126,6 +127,8 @@ func resultsOf(f id) domain {
 		return closed("succeeded", "failed")
 	case reloads:
 		return closed("success", "failure")
+	case sessionsOpened:
+		return closed(session.Results()...)
 	case upstreamChecks:
 		return closed("ok", "failed")
 	case upstreamRetries:
@@ -170,5 +173,5 @@ func processes() (d domain) {
 // checks are the health checks that this program has: not all of those that package health names.
 func checks() domain {
 	return closed(health.AuthenticateService, health.AuthorizeService, health.PolicyBuild, health.PolicySyncInitial,
-		health.ProxyListener, health.StorageBackend, health.TLSCertificates, "upgrade.policy")
+		health.ProxyListener, health.RevocationSync, health.SessionKeys, health.StorageBackend, health.TLSCertificates, "upgrade.policy")
 }

@@ -51,7 +51,9 @@ type Sources struct {
 	Logins       func() []Logins // by provider; nil: there are none
 	Policy       func() Policy
 	Reloads      func() Reloads
-	Logs         func() map[string]LogLoss // by log: "access", "decisions", "process"
+	// Sessions is the account of those; nil, or what it returns is: there are none.
+	Sessions func() *Sessions
+	Logs     func() map[string]LogLoss // by log: "access", "decisions", "process"
 	// Generation is that of this process (0: unknown), and Generations those before it.
 	Generation  int
 	Generations func() []Generation
@@ -127,6 +129,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectProxy(e)
 	c.collectLogins(e)
 	c.collectPolicy(e)
+	c.collectSessions(e)
 	c.collectDrain(e)
 	c.collectReloads(e)
 	for log, n := range read(c.s.Logs) {

@@ -107,6 +107,10 @@ func busy() Sources {
 				Exchanges: drain.ExchangeCounts{Interrupted: 1},
 			}
 		},
+		Sessions: func() *Sessions {
+			return &Sessions{Ring: "0123456789abcdef", Begun: 3, Renewed: 4, Revoked: 5, RevokedState: RevokedState{Entries: 6, Pending: 1, StaleSeconds: 0.5},
+				opened: map[string]uint64{"remembered": 7, "not_sealed": 2}}
+		},
 		Certificates: func() map[string]edgetls.Stats {
 			return map[string]edgetls.Stats{"web": {Reloads: 3, Failed: 1, Certificates: []edgetls.Certificate{
 				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}},

@@ -79,6 +79,16 @@ func sections() []section {
 			{reloadOK, "0 or 1", "after `sluice reload` or SIGHUP"},
 			{reloadTime, "Unix time, s", "to see whether a replica missed a reload"},
 		}},
+		{"Sessions", "Zero where the configuration has none.", []note{
+			{sessionsOpened, "cookies", "when users are sent to log in again: `unknown_key` is a rotation out of order, `ahead` a clock, `not_sealed` somebody who tries"},
+			{sessionsBegun, "sessions", "beside the rate of before: many mean that sessions do not last"},
+			{sessionsRenewed, "cookies", "after a rotation of keys: the cookies that move to the new one"},
+			{sessionsRevoked, "revocations", "to see logouts"},
+			{sessionsEntries, "revocations", "to see that replicas know of the same: equal wherever the list is shared"},
+			{sessionsPending, "revocations", "at once when it stays above 0: the disk takes no logout"},
+			{sessionsStale, "s", "with an alert: sessions that were ended elsewhere are let in, or nobody is (sessions.revocations.when_stale)"},
+			{sessionsKeys, "1", "during a rotation of keys: one hash over all replicas before the next step"},
+		}},
 		{"A drain under way", "Read from the account of the drain at the moment of the scrape. Zero until draining begins, final from its end to the exit.", []note{
 			{drainDeadline, "Unix time, s", "while a replica stops: what is left then is cut"},
 			{drainInitial, "connections", "to judge a drain: how much it had to do"},

@@ -33,6 +33,7 @@ func (s *Server) pages(still func(*http.Request) bool) http.Handler {
 	m.HandleFunc("GET /refusals/{id}", s.getRefusal)
 	m.HandleFunc("GET /receipt", s.getReceipt)
 	m.HandleFunc("POST /reload", s.postReload)
+	m.HandleFunc("POST /sessions/revoke", s.postRevoke)
 	m.HandleFunc("POST /upgrade", s.postUpgrade)
 	m.HandleFunc("GET /upgrade", s.getUpgrade)
 	m.HandleFunc("GET /generations", s.getGenerations)
@@ -61,6 +62,7 @@ GET  /drain/forecast  what a drain would cut (?at=10s,30s,60s)
 GET  /policy        version in force, and the one kept out
 GET  /refusals/ID   a request that routes or rules refused lately (?peers=1)
 GET  /receipt       the account of the last drain (?peers=1)
+POST /sessions/revoke  {"kind": "sid", "value": ID} | {"kind": "sub", "issuer": URL, "value": SUBJECT} | {"kind": "all"}
 POST /upgrade       start a successor from the program's file; GET says how it goes
 GET  /generations   this process, and those that drain still
      /generations/N/  all of this, of generation N

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/go-multierror"
 
 	"github.com/sluiceproxy/sluice/admin/dashboard"
+	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -66,6 +67,8 @@ type Hooks struct {
 	Acknowledge  func() error                                    // lifecycle.Manager.Acknowledge
 	MoveDeadline func(at time.Time) error                        // lifecycle.Manager.MoveDeadline
 	Reload       func(ctx context.Context) error                 // an error leaves everything as it was
+	Sessions     func() *Sessions                                // nil, or what it returns is: there are none
+	Revoke       func(context.Context, session.Revocation) error // session.Keeper.Revoke; nil: there are no sessions
 	Cut          func()                                          // lifecycle.Manager.Cut: ends what is left
 	Upgrade      func() error                                    // handover.Upgrader.Begin
 	Upgraded     func() handover.Progress                        // how the latest upgrade goes, from or to this process
@@ -234,6 +237,7 @@ func (s *Server) status(traffic proxy.Stats) Status {
 		st.Report = snapshot.Report(h.Names)
 	}
 	st.Policy = read(h.Policy)
+	st.Sessions = read(h.Sessions)
 	st.Upstreams = upstreamsOf(traffic)
 	st.Drain = s.progress()
 	t := read(h.Tracker)

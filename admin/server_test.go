@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -77,6 +78,7 @@ func (c *calls) hooks() Hooks {
 		Undo:         func() error { return note("undo") },
 		Acknowledge:  func() error { return note("ack") },
 		Reload:       func(context.Context) error { return note("reload") },
+		Revoke:       func(_ context.Context, r session.Revocation) error { return note("revoke " + r.Kind) },
 	}
 }
 
@@ -142,6 +144,7 @@ func TestGuard(t *testing.T) {
 			{request("HEAD", "/drain", ""), w.read},
 			{request("POST", "/drain", drainOK), w.write},
 			{request("POST", "/reload", ""), w.write},
+			{request("POST", "/sessions/revoke", `{"kind":"all"}`), w.write},
 		} {
 			if w.header != "" {
 				r.Header.Set("Authorization", w.header)
@@ -150,7 +153,7 @@ func TestGuard(t *testing.T) {
 				t.Errorf("%s: %s %s is %d, want %d: %s", w.name, r.Method, r.URL, code, r.want, body)
 			}
 		}
-		if want := map[int]int{200: 2}[w.write]; len(c.log) != want {
+		if want := map[int]int{200: 3}[w.write]; len(c.log) != want {
 			t.Errorf("%s: the hooks were asked for %v", w.name, c.log)
 		}
 	}
@@ -443,6 +446,8 @@ func TestOtherAnswers(t *testing.T) {
 		{"POST", "/reload", nil, 200, `"reloaded": true`},
 		{"POST", "/reload", errors.New("sluice.yaml:1:1: no"), 422, "sluice.yaml:1:1: no"},
 		{"GET", "/reload", nil, 405, ""},
+		{"POST", "/sessions/revoke", nil, 400, "the body must be JSON"},
+		{"GET", "/sessions/revoke", nil, 405, ""},
 		{"DELETE", "/drain", nil, 405, ""},
 		{"GET", "/nothing", nil, 404, ""},
 		{"GET", "/debug/pprof/", nil, 200, "goroutine"},
@@ -466,6 +471,7 @@ func TestMissingHooks(t *testing.T) {
 	for _, r := range []*http.Request{
 		request("GET", "/status", ""), request("GET", "/connections", ""), request("GET", "/drain", ""),
 		request("GET", "/policy", ""), request("GET", "/receipt", ""), request("POST", "/reload", ""),
+		request("POST", "/sessions/revoke", `{"kind":"all"}`),
 		request("POST", "/drain", `{"action":"start"}`), request("POST", "/drain", `{"action":"undo"}`), request("POST", "/drain", `{"action":"ack"}`),
 	} {
 		if code, _ := answer(h, r); code != 501 {

@@ -18,6 +18,7 @@ type Status struct {
 	Readiness     string            `json:"readiness"` // "ok", or what keeps it from being ready, in the words of the probe
 	health.Report                   // process, statuses, checks
 	Policy        Policy            `json:"policy"`
+	Sessions      *Sessions         `json:"sessions,omitempty"` // none: the configuration has no sessions
 	Upstreams     Upstreams         `json:"upstreams"`
 	Drain         Progress          `json:"drain"`
 	Connections   drain.ClassCounts `json:"connections"`

@@ -331,7 +331,7 @@ func TestYAMLOfDocs(t *testing.T) {
 				t.Errorf("%s: %s", b.at(0), out)
 			}
 			code = 0
-		case has("version", "listeners", "upstream_tls", "drain", "log", "authenticate"):
+		case has("version", "listeners", "upstream_tls", "drain", "log", "authenticate", "sessions"):
 			for key, value := range map[string]string{"version": "version: 1\n", "listeners": "listeners: [{name: web, address: \":1\"}]\n", "policy": "policy: {dir: .}\n"} {
 				if !has(key) {
 					text = value + text

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -115,6 +116,7 @@ func TestJSONOfCommandsWithoutAProxy(t *testing.T) {
 		{"rules", 0, []string{"doctor", "--rules"}},
 		{"explain", 0, []string{"explain", "unreadable"}},
 		{"words", 0, []string{"explain", "--list"}},
+		{"session-keygen", 0, []string{"session", "keygen"}},
 		{"health", 1, []string{"health", "--probes-address", "127.0.0.1:1", "--timeout", "1s"}},
 	} {
 		t.Run(strings.Join(c.args[:min(2, len(c.args))], " "), func(t *testing.T) {
@@ -127,11 +129,24 @@ func TestJSONOfCommandsWithoutAProxy(t *testing.T) {
 	}
 }
 
+// keyOfSessions makes a file of keys.
+func keyOfSessions(t *testing.T, dir string) string {
+	t.Helper()
+	line, code := printed(t, "session", "keygen")
+	if code != 0 {
+		t.Fatal(line)
+	}
+	file := filepath.Join(dir, "session.keys")
+	write(t, file, line)
+	return file
+}
+
 // TestJSONOfCommandsWithAProxy asks a running one, until its end.
 func TestJSONOfCommandsWithAProxy(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t)
-	s := serve(t, up, setup{lameDuck: "{min: 8s, max: 8s}"})
+	state := t.TempDir()
+	s := serve(t, up, setup{lameDuck: "{min: 8s, max: 8s}", extra: fmt.Sprintf("sessions: {key_file: %q, revocations: {file: %q}}", keyOfSessions(t, state), filepath.Join(state, "list"))})
 	ask := func(schema string, code int, args ...string) {
 		t.Helper()
 		out, got := printed(t, append(args, "--json")...)
@@ -147,6 +162,7 @@ func TestJSONOfCommandsWithAProxy(t *testing.T) {
 	ask("generations", 0, "status", "--generations", "-c", file)
 	ask("health", 0, "health", "--probes-address", s.probes)
 	ask("reload", 0, "reload", "-c", file)
+	ask("session-revoke", 0, "session", "revoke", "--session", "x", "-c", file)
 	denied := <-begin(t, s.web, get("/private"))
 	ask("why", 0, "why", denied.answer.head.Get("X-Request-Id"), "-c", file)
 	ask("forecast", 0, "drain", "--dry-run", "-c", file)

@@ -95,6 +95,9 @@ func NewList(c ListConfig) *List {
 	return l
 }
 
+// Check says what is wrong with a revocation.
+func (r Revocation) Check() error { return r.check(time.Now()) }
+
 // check completes a revocation, or says what is wrong with it.
 func (r *Revocation) check(now time.Time) error {
 	switch needsIssuer := r.Kind == Sub || r.Kind == Upstream; {

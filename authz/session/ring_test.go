@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,4 +216,37 @@ func TestRotationLosesNoSession(t *testing.T) {
 		}
 		t.Logf("%d requests of %d sessions, %d renewals, %d rotations", requests, users, renewals, 4*lifetime/48)
 	})
+}
+
+func TestCreateRing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state", "keys")
+	var made atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			created, err := CreateRing(file)
+			if err != nil {
+				t.Error(err)
+			}
+			if created {
+				made.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	r := NewRing(file)
+	if _, err := r.Load(); err != nil || made.Load() != 1 || r.Status().Keys != 1 || r.Status().Warning != "" {
+		t.Errorf("made %d times: %v %+v", made.Load(), err, r.Status())
+	}
+	left, err := os.ReadDir(filepath.Dir(file))
+	if err != nil || len(left) != 1 {
+		t.Errorf("%v %v", left, err)
+	}
+	write(t, file, keyA)
+	if created, err := CreateRing(file); created || err != nil {
+		t.Error(created, err)
+	}
+	if _, err := r.Load(); err != nil || r.Status().Seals == "" || content(t, file) != keyA {
+		t.Errorf("%v: a file that was there is another", err)
+	}
 }

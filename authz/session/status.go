@@ -10,6 +10,7 @@ type ListStatus struct {
 	Pending      int           // revoked here and not on disk yet
 	PendingErr   error         // why; nil: they are only just being written
 	PendingSince time.Time     // since when
+	Readable     bool          // the file was read, well or with lines that are damaged
 	Err          error         // why the file was not read well; nil: it was
 	Since        time.Time     // since when that is so
 	Stale        time.Duration // since it was last read well, or, if it never was, since the start; 0 without a file
@@ -26,7 +27,7 @@ func (l *List) Status() ListStatus {
 	if s.File == "" {
 		return s
 	}
-	s.Lines, s.Err, s.Since = l.state.lines, l.state.err, l.state.since
+	s.Lines, s.Err, s.Since, s.Readable = l.state.lines, l.state.err, l.state.since, l.state.readable
 	if s.Pending = l.writing.waiting(); s.Pending > 0 {
 		s.PendingErr, s.PendingSince = l.writing.err, l.writing.since
 	}

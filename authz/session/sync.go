@@ -13,11 +13,12 @@ const pollEvery = 200 * time.Millisecond
 
 // state is what became of the file.
 type state struct {
-	err     error     // why it was not read well; nil: it was
-	since   time.Time // since when it is so
-	lines   int       // of the file
-	started time.Time // of the list
-	dropped time.Time // when entries that are over were last dropped
+	err      error     // why it was not read well; nil: it was
+	since    time.Time // since when it is so
+	lines    int       // of the file
+	readable bool      // it was read once, damaged lines or not
+	started  time.Time // of the list
+	dropped  time.Time // when entries that are over were last dropped
 }
 
 // Run follows the file and writes what is revoked here, until the context ends. It must not run twice.
@@ -125,6 +126,7 @@ func (l *List) settle(now time.Time, err error) error {
 		l.state.since = now
 	}
 	l.state.err, l.state.lines = err, f.lines
+	l.state.readable = l.state.readable || f.info != nil
 	if err == nil {
 		l.fresh.Store(now.UnixNano())
 	}

@@ -40,6 +40,7 @@ type app struct {
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
 	providers    []*oidc.Authenticator
+	sessions     *sessions      // nil: the configuration has none
 	certificates []certificates // of the listeners that speak TLS
 	outgoing     []outgoing     // profiles of connections to upstreams
 	notifier     *sdnotify.Notifier
@@ -63,6 +64,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wireManager()
 	a.wireDoors(from)
 	a.shortage = newShortage(a.registry, log, haveDescriptor)
+	a.newSessions()
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
 	}
@@ -70,6 +72,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 		return nil, err
 	}
 	a.wireKeys()
+	if a.sessions != nil {
+		a.manager.Register(a.sessions)
+	}
 	if a.speaksTLS() {
 		a.manager.Register(&certWatcher{app: a})
 	}
@@ -186,6 +191,9 @@ func (a *app) reload(ctx context.Context) error {
 		}
 		if err := a.reopenLogs(); err != nil {
 			errs = append(errs, err)
+		}
+		if a.sessions != nil {
+			errs = append(errs, a.sessions.load())
 		}
 		if err := a.reloadCertificates(); err != nil {
 			errs = append(errs, err)

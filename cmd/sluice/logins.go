@@ -8,7 +8,7 @@ import (
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/authz/authn/issuer"
 	"github.com/sluiceproxy/sluice/authz/authn/oidc"
-	"github.com/sluiceproxy/sluice/authz/pages"
+	ownpages "github.com/sluiceproxy/sluice/authz/pages"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -51,7 +51,7 @@ func (a *app) addProviders(cfg *proxy.Config) error {
 	}
 	if len(a.providers) > 0 {
 		cfg.Sites = append(cfg.Sites, oidc.NewSite(a.providers...))
-		cfg.DeniedPage = pages.Denied
+		cfg.DeniedPage = ownpages.Denied
 	}
 	return nil
 }

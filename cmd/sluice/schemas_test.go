@@ -35,6 +35,8 @@ var printed = []printedJSON{
 	{"forecast", "sluice drain --dry-run", reflect.TypeFor[drain.Forecast]()},
 	{"upgrade", "sluice upgrade", reflect.TypeFor[admin.UpgradeProgress]()},
 	{"reload", "sluice reload", reflect.TypeFor[reloaded]()},
+	{"session-revoke", "sluice session revoke", reflect.TypeFor[admin.Revoked]()},
+	{"session-keygen", "sluice session keygen", reflect.TypeFor[keyLine]()},
 	{"health", "sluice health", reflect.TypeFor[verdict]()},
 	{"version", "sluice version", reflect.TypeFor[admin.Build]()},
 	{"settings", "sluice config show", reflect.TypeFor[[]settingLine]()},

@@ -74,6 +74,9 @@ func validateRest(cfg *config.Config) (errs []error) {
 		}
 	}
 	errs = append(errs, checkProviders(cfg)...)
+	if err := checkSessionKeys(cfg); err != nil {
+		errs = append(errs, err)
+	}
 	for i, in := range cfg.Authenticate.JWT {
 		if in.JWKSFile == "" {
 			continue
