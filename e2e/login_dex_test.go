@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -59,21 +60,18 @@ func (p *person) submit(at page, form url.Values) page {
 	return p.follow(p.ask(to.String(), form, "Sec-Fetch-Site", "same-origin"))
 }
 
-// TestLoginsAtDex goes through a login, a denial and both ways out with a provider that is not ours.
-func TestLoginsAtDex(t *testing.T) {
-	if !heavy() {
-		t.Skip("builds dex: make heavy")
-	}
-	up := newUpstream(t)
-	told := make(chan int, 8) // what the proxy answered to logout tokens
-	var s *sluice
+// dexHouse is a proxy that logs in at dex, the issuer, and what the proxy answered to its logout tokens.
+func dexHouse(t *testing.T, up *upstream) (s *sluice, issuer string, told <-chan int) {
+	t.Helper()
+	answers := make(chan int, 8)
+	var web atomic.Pointer[string] // address of the proxy, which comes last
 	relay := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting()}}
-		req, err := http.NewRequest(r.Method, "https://"+s.web+"/.sluice/backchannel-logout", r.Body)
+		req, err := http.NewRequest(r.Method, "https://"+*web.Load()+"/.sluice/backchannel-logout", r.Body)
 		if err != nil {
 			return
 		}
 		req.Host, req.Header, req.ContentLength = "app.example.com", r.Header.Clone(), r.ContentLength
+		c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting()}}
 		resp, err := c.Do(req)
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
@@ -82,12 +80,35 @@ func TestLoginsAtDex(t *testing.T) {
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, resp.Body)
 		w.WriteHeader(resp.StatusCode)
-		told <- resp.StatusCode
+		answers <- resp.StatusCode
 	}))
 	t.Cleanup(relay.Close)
-	issuer := startDex(t, relay.URL)
+	issuer = startDex(t, relay.URL)
 	s = serve(t, up, loginSetup(t, up, issuer, t.TempDir()+"/state"))
+	web.Store(&s.web)
 	awaitProvider(t, s)
+	return s, issuer, answers
+}
+
+// wasTold waits until the provider has told the proxy of a logout.
+func wasTold(t *testing.T, told <-chan int) {
+	t.Helper()
+	select {
+	case status := <-told:
+		if status != 200 {
+			t.Errorf("the logout token of dex is answered %d", status)
+		}
+	case <-time.After(patience):
+		t.Fatal("dex sent no logout token")
+	}
+}
+
+// TestLoginsAtDex goes through a login, a denial and both ways out with a provider that is not ours.
+func TestLoginsAtDex(t *testing.T) {
+	if !heavy() {
+		t.Skip("builds dex: make heavy")
+	}
+	s, issuer, told := dexHouse(t, newUpstream(t))
 	login := func(who string) *person {
 		p := newPerson(t, s)
 		form := p.follow(p.ask(loginHost+"/eng/x", nil))
@@ -113,14 +134,7 @@ func TestLoginsAtDex(t *testing.T) {
 	if out.status != 200 {
 		t.Fatalf("logout at dex: %d\n%s", out.status, out.body)
 	}
-	select {
-	case status := <-told:
-		if status != 200 {
-			t.Errorf("the logout token of dex is answered %d", status)
-		}
-	case <-time.After(patience):
-		t.Fatal("dex sent no logout token")
-	}
+	wasTold(t, told)
 	ann.wants("who is out at the provider", ann.ask(loginHost+"/eng", nil), 302, "login")
 
 	// Out here: the button, and on to the provider, which asks.
