@@ -91,6 +91,8 @@ const (
 	upstreamTruncated
 	upstreamPoisoned
 	upstreamClosedIdle
+	loginResults
+	idpFailures
 	policySynced
 	policyVersion
 	policyLastSync
@@ -194,6 +196,9 @@ var families = [numFamilies]family{
 	upstreamTruncated:      {"sluice_upstream_truncated_responses_total", counter, "Responses of upstreams that ended too early.", nil},
 	upstreamPoisoned:       {"sluice_upstream_poisoned_connections_total", counter, "Idle upstream connections on which an answer came that nobody asked for.", nil},
 	upstreamClosedIdle:     {"sluice_upstream_idle_closed_total", counter, "Idle upstream connections closed by the upstream.", nil},
+
+	loginResults: {"sluice_logins_total", counter, "Logins at a provider, by how they went.", []string{"provider", "result"}},
+	idpFailures:  {"sluice_idp_fetch_failures_total", counter, "Fetches of the description and keys of a provider that failed.", []string{"provider"}},
 
 	policySynced:         {"sluice_policy_synced", gauge, "Whether a policy is in force.", nil},
 	policyVersion:        {"sluice_policy_version_info", gauge, "Policy version in force; always 1, absent while there is none.", []string{"version", "hash"}},

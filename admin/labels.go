@@ -83,6 +83,8 @@ func chosen(label string) domain {
 	switch label {
 	case "listener":
 		return domain{also: "the names of the listeners in the configuration"}
+	case "provider":
+		return domain{also: "the names of the providers in the configuration: `oidc`, `oidc/NAME`"}
 	case "cluster":
 		return domain{values: []string{other}, also: "the names of clusters in the policy, 1000 at most"}
 	case "http_route":
@@ -121,6 +123,8 @@ func resultsOf(f id) domain {
 	switch f {
 	case tlsHandshakes:
 		return closed(proxy.HandshakeResults()...)
+	case loginResults:
+		return closed(loginResultWords()...)
 	case tlsReloads:
 		return closed("succeeded", "failed")
 	case reloads:

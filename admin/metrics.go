@@ -48,6 +48,7 @@ type Sources struct {
 	Proxy       func() proxy.Stats
 	// Certificates by listener; nil: no listener speaks TLS.
 	Certificates func() map[string]edgetls.Stats
+	Logins       func() []Logins // by provider; nil: there are none
 	Policy       func() Policy
 	Reloads      func() Reloads
 	// Sessions is the account of those; nil, or what it returns is: there are none.
@@ -126,6 +127,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectGenerations(e)
 	c.collectLife(e)
 	c.collectProxy(e)
+	c.collectLogins(e)
 	c.collectPolicy(e)
 	c.collectSessions(e)
 	c.collectDrain(e)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -115,6 +116,9 @@ func busy() Sources {
 				{NotAfter: time.Unix(2000000000, 0)}, {NotAfter: time.Unix(1900000000, 0)}},
 				Clients: []edgetls.Expiry{{What: edgetls.Authority, At: time.Unix(1950000000, 0)}, {What: edgetls.List, At: time.Unix(1800000000, 0)}, {What: edgetls.List, At: time.Unix(1700000000, 0)}}}}
 		},
+		Logins: func() []Logins {
+			return []Logins{{Provider: "oidc", Failures: 2, Results: map[oidc.Result]int64{oidc.Done: 3}}, {Provider: "oidc/corp"}}
+		},
 		Proxy: func() proxy.Stats {
 			request := proxy.RequestStats{Route: "app", Method: "GET", Status: 200, Seconds: 1.5}
 			request.Buckets[0], request.Buckets[len(request.Buckets)-1] = 3, 1
@@ -201,6 +205,8 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_upstream_pending_requests{cluster="c"} 3`,
 		`sluice_upstream_pending_refused_total{reason="full"} 2`,
 		`sluice_upstream_pending_refused_total{reason="timeout"} 8`,
+		`sluice_logins_total{provider="oidc",result="done"} 3`, `sluice_logins_total{provider="oidc/corp",result="lost"} 0`,
+		`sluice_idp_fetch_failures_total{provider="oidc"} 2`,
 		`sluice_policy_synced 1`,
 		`sluice_policy_version_info{hash="abcd",version="17"} 1`,
 		`sluice_policy_last_sync_timestamp_seconds `+noonUnix,

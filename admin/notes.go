@@ -65,6 +65,10 @@ func sections() []section {
 			{upstreamPoisoned, "connections", "at once: an upstream answered what nobody asked, which is how responses get mixed up"},
 			{upstreamClosedIdle, "connections", "when it is near to the connects: the idle time of the upstream is below idle_timeout"},
 		}},
+		{"Logins", "Of the providers in the configuration (`authenticate.oidc`).", []note{
+			{loginResults, "logins", "when people cannot sign in: `failed` and `unavailable` are the provider, `untrusted` clocks or its configuration, `lost` cookies, hosts, or replicas with other keys"},
+			{idpFailures, "fetches", "when `authenticate.service` is degraded; sessions go on"},
+		}},
 		{"Policy and configuration", "What is in force, and what was kept out.", []note{
 			{policySynced, "0 or 1", "when everything is 503: without a policy nothing is forwarded"},
 			{policyVersion, "1", "to see that a change has reached every replica: one version over all of them"},

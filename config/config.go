@@ -19,8 +19,8 @@ type Config struct {
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy        `yaml:"policy"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
-	Assertion      Assertion     `yaml:"assertion"`
 	Sessions       Sessions      `yaml:"sessions"`
+	Assertion      Assertion     `yaml:"assertion"`
 	Start          Start         `yaml:"start"`
 	LameDuck       LameDuck      `yaml:"lame_duck"`
 	Drain          Drain         `yaml:"drain"`
@@ -122,6 +122,7 @@ type Policy struct {
 type Authenticate struct {
 	APIKey            APIKey            `yaml:"api_key"`
 	JWT               []JWT             `yaml:"jwt"`
+	OIDC              []OIDC            `yaml:"oidc"`
 	Basic             Basic             `yaml:"basic"`
 	ClientCertificate ClientCertificate `yaml:"client_certificate"`
 }
@@ -148,6 +149,21 @@ type JWT struct {
 	User       string   `yaml:"user"`       // claim that is the user; empty: sub. A path has / between its names
 	Email      string   `yaml:"email"`      // claim that is the email address; empty: email. None if email_verified is false
 	Groups     string   `yaml:"groups"`     // claim with the groups; empty: groups
+}
+
+// OIDC is authentication by a login at a provider of OpenID Connect, which a session keeps.
+type OIDC struct {
+	Name         string   `yaml:"name"`               // a-z 0-9 -; routes say oidc/NAME, and its redirect URI is https://HOST/.sluice/callback/NAME; empty for one of them: oidc, https://HOST/.sluice/callback
+	Issuer       string   `yaml:"issuer"`             // address of the provider, byte by byte as it calls itself: https, or http to this host
+	ClientID     string   `yaml:"client_id"`          // what the provider calls us
+	ClientSecret string   `yaml:"client_secret_file"` // that we prove it with; read again when it changes; empty: a public client
+	Scopes       []string `yaml:"scopes"`             // what is asked for; empty: openid, profile, email. openid is always among them
+	User         string   `yaml:"user"`               // claim of the ID token that is the user; empty: sub. A path has / between its names
+	Email        string   `yaml:"email"`              // claim that is the email address; empty: email. None if email_verified is false
+	Groups       string   `yaml:"groups"`             // claim with the groups; empty: groups
+	Claims       []string `yaml:"claims"`             // that policies see beside those, by their paths: [amr, realm_access/roles]; they have to fit into a cookie
+	Algorithms   []string `yaml:"algorithms"`         // of signatures; empty: RS256, ES256, EdDSA
+	CA           string   `yaml:"ca_file"`            // authorities that vouch for the provider, PEM, and then they alone do; empty: the system's
 }
 
 // ClientCertificate is authentication by the certificate of the TLS handshake.
@@ -280,8 +296,8 @@ func Default() Config {
 		Version:      1,
 		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
-		Assertion:    Assertion{Lifetime: 5 * time.Minute},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},
+		Assertion:    Assertion{Lifetime: 5 * time.Minute},
 		Start:        Start{Mode: "refuse"},
 		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},
 		Drain:        Drain{Timeout: 15 * time.Second, IdleClose: 5 * time.Second, PeerTimeout: 5 * time.Second, CloseLead: drain.DefaultFarewellLead, Flush: 2 * time.Second},

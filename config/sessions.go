@@ -19,6 +19,9 @@ const (
 
 // usesSessions reports whether somebody needs sessions, or has configured any of them.
 func (l *loader) usesSessions() bool {
+	if len(l.cfg.Authenticate.OIDC) > 0 {
+		return true
+	}
 	for path, from := range l.cfg.origins {
 		if strings.HasPrefix(path, "sessions.") && from.Kind != FromDefault {
 			return true

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluiceproxy/sluice/authz/authn/issuer"
 	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/internal/yaml"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -50,8 +51,9 @@ func (l *loader) validate() {
 	l.listeners()
 	l.certificateUsers()
 	l.issuers()
-	l.assertion()
+	l.providers()
 	l.sessions()
+	l.assertion()
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()
@@ -147,7 +149,7 @@ func (l *loader) issuers() {
 		case (in.JWKSURL == "") == (in.JWKSFile == ""):
 			l.fault(yaml.Conflict, at, "needs its keys: jwks_url or jwks_file")
 		case in.JWKSURL != "":
-			if err := jwt.CheckURL(in.JWKSURL); err != nil {
+			if err := issuer.CheckURL(in.JWKSURL); err != nil {
 				l.fault(yaml.Unsafe, at+".jwks_url", "%v", err)
 			}
 		}

@@ -88,7 +88,7 @@ func (a *app) sources() admin.Sources {
 		Build: buildVersion(), Generation: a.hand.generation,
 		Generations: func() []admin.Generation { return a.hand.generations.List(context.Background()) },
 		Health:      a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
-		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(a.hand.generations), Proxy: a.server.Stats, Certificates: a.certificateStats, Policy: a.policy, Reloads: a.reloadCounts, Sessions: a.sessionAccount, Logs: a.logLosses,
+		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(a.hand.generations), Proxy: a.server.Stats, Certificates: a.certificateStats, Policy: a.policy, Reloads: a.reloadCounts, Logins: a.logins, Sessions: a.sessionAccount, Logs: a.logLosses,
 		Listeners: a.cfg.ProxyConfig().Listeners, Reasons: policy.Reasons(), Log: a.log,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluiceproxy/sluice/admin"
+	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/config"
@@ -38,9 +39,10 @@ type app struct {
 	syncer       *policysync.Syncer // nil with --public
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
-	sessions     *sessions          // nil: the configuration has none
-	certificates []certificates     // of the listeners that speak TLS
-	outgoing     []outgoing         // profiles of connections to upstreams
+	providers    []*oidc.Authenticator
+	sessions     *sessions      // nil: the configuration has none
+	certificates []certificates // of the listeners that speak TLS
+	outgoing     []outgoing     // profiles of connections to upstreams
 	notifier     *sdnotify.Notifier
 	access       *proxy.AccessWriter // nil without an access log
 	decisions    *proxy.AccessWriter // nil without a decision log; may be access

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sluiceproxy/sluice/authz/assertion"
+	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/docs"
 	"github.com/sluiceproxy/sluice/drain"
@@ -32,6 +33,7 @@ func words() (all []string) {
 	}
 	all = append(all, policy.Reasons()...)
 	all = append(all, assertion.Reasons()...)
+	all = append(all, oidc.Reasons()...)
 	for _, c := range []drain.Cause{drain.CauseDeadline, drain.CauseRoute, drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck} {
 		all = append(all, c.String())
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/authz/authn/basic"
+	"github.com/sluiceproxy/sluice/authz/authn/issuer"
 	"github.com/sluiceproxy/sluice/authz/authn/jwt"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/health"
@@ -39,12 +40,15 @@ func (a *app) addAuthenticators(cfg *proxy.Config) error {
 		a.keySources = append(a.keySources, &keySource{what: "users", load: users.Load, size: func() int { return users.Status().Users }, gate: true})
 	}
 	a.addClientCertificates(cfg)
+	if err := a.addProviders(cfg); err != nil {
+		return err
+	}
 	if len(a.cfg.Authenticate.JWT) == 0 {
 		return nil
 	}
 	var issuers []jwt.Issuer
 	for _, in := range a.cfg.Authenticate.JWT {
-		is := jwt.Issuer{Issuer: in.Issuer, Audience: in.Audience, Algorithms: in.Algorithms, UserClaim: in.User, EmailClaim: in.Email, GroupsClaim: in.Groups}
+		is := jwt.Issuer{Issuer: in.Issuer, Audience: in.Audience, Algorithms: in.Algorithms, Names: issuer.Names{User: in.User, Email: in.Email, Groups: in.Groups}}
 		source, err := a.issuerKeys(in, &is)
 		if err != nil {
 			return fmt.Errorf("authenticate.jwt: issuer %q: %w", in.Issuer, err)
@@ -69,16 +73,16 @@ func (a *app) issuerKeys(in config.JWT, is *jwt.Issuer) (*keySource, error) {
 		return 0
 	}}
 	if in.JWKSFile != "" {
-		f := jwt.NewFile(in.JWKSFile)
+		f := issuer.NewFile(in.JWKSFile)
 		is.Keys, s.load, s.gate = f, f.Load, true
 		return s, nil
 	}
-	r, err := jwt.NewRemote(jwt.RemoteConfig{URL: in.JWKSURL})
+	r, err := issuer.NewRemote(issuer.RemoteConfig{URL: in.JWKSURL})
 	if err != nil {
 		return nil, err
 	}
 	is.Keys, s.run = r, r.Run
-	var last *jwt.KeySet // guarded by keyLoader.loading
+	var last *issuer.KeySet // guarded by keyLoader.loading
 	s.load = func() (changed bool, err error) {
 		now := r.Current()
 		changed, last = now != last, now

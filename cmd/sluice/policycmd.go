@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/authz/authn/basic"
 	"github.com/sluiceproxy/sluice/authz/authn/jwt"
+	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/drain"
@@ -102,6 +104,9 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 	users := basic.New("")
 	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs, tokens.Name(): tokens, users.Name(): users}}
 	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
+	for _, name := range providerNames(doc, cfg) {
+		pc.Authenticators[name] = &oidc.Authenticator{}
+	}
 	if cfg != nil {
 		for _, u := range cfg.UpstreamTLS {
 			pc.UpstreamTLS[u.Name] = noFiles{}
@@ -132,6 +137,24 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 		}
 	}
 	return proxy.NewCore(pc, drain.New(drain.Config{}), func(int, any) {})
+}
+
+// providerNames are those of the logins that the configuration has; without one, those that the policy names.
+func providerNames(doc *policy.Document, cfg *config.Config) (names []string) {
+	if cfg != nil {
+		for _, in := range cfg.Authenticate.OIDC {
+			names = append(names, providerName(in))
+		}
+		return names
+	}
+	for i := range doc.Routes {
+		for _, name := range doc.Routes[i].Authenticate {
+			if rest, ok := strings.CutPrefix(name, "oidc"); ok && (rest == "" || rest[0] == '/' && oidc.CheckName(rest[1:]) == nil) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 func checkPolicyDir(dir string, cfg *config.Config) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/sluiceproxy/sluice/authz/assertion"
 	"github.com/sluiceproxy/sluice/authz/authn"
 	"github.com/sluiceproxy/sluice/authz/authn/basic"
-	"github.com/sluiceproxy/sluice/authz/authn/jwt"
+	"github.com/sluiceproxy/sluice/authz/authn/issuer"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/proxy/edgetls"
 )
@@ -73,6 +73,7 @@ func validateRest(cfg *config.Config) (errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, checkProviders(cfg)...)
 	if err := checkSessionKeys(cfg); err != nil {
 		errs = append(errs, err)
 	}
@@ -80,7 +81,7 @@ func validateRest(cfg *config.Config) (errs []error) {
 		if in.JWKSFile == "" {
 			continue
 		}
-		if err := jwt.CheckFile(in.JWKSFile); err != nil {
+		if err := issuer.CheckFile(in.JWKSFile); err != nil {
 			errs = append(errs, fmt.Errorf("authenticate.jwt[%d].jwks_file: %w", i, err))
 		}
 	}

@@ -1,7 +1,7 @@
 // Package jwt authenticates by a JSON Web Token (RFC 7519) that an issuer has signed: "Authorization:
 // Bearer TOKEN" (RFC 6750).
 //
-//	keys := jwt.NewRemote(jwt.RemoteConfig{URL: "https://idp.example.com/keys"})
+//	keys, err := issuer.NewRemote(issuer.RemoteConfig{URL: "https://idp.example.com/keys"})
 //	go keys.Run(ctx) // until ctx ends
 //	a, err := jwt.New(jwt.Config{Issuers: []jwt.Issuer{{
 //		Issuer: "https://idp.example.com", Audience: []string{"sluice"}, Keys: keys,
@@ -22,7 +22,7 @@
 // # Keys that cannot be had
 //
 // The keys of an issuer are fetched in the background, and again when a token names one that is not
-// there, but not more often than once in [RemoteConfig.MinInterval] whatever anybody sends. An issuer
+// there, but not more often than once in its MinInterval whatever anybody sends. An issuer
 // that does not answer ends nothing: its last keys stay. Where there are none yet the answer is
 // Unavailable, not Challenge: a client that is sent away with 401 would throw away a good token.
 //

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/authz/authn/issuer"
 )
 
 // maxToken is the longest token that is looked at, in bytes.
@@ -22,11 +22,8 @@ type Issuer struct {
 	Issuer     string   // "iss" of its tokens, compared byte by byte
 	Audience   []string // one of them has to be in "aud"; never empty
 	Algorithms []string // zero: DefaultAlgorithms
-	Keys       Keys     // of the issuer
-
-	UserClaim   string // zero: "sub"
-	EmailClaim  string // zero: "email"
-	GroupsClaim string // zero: "groups"
+	Keys       issuer.Keys
+	Names      issuer.Names
 }
 
 // DefaultAlgorithms are those that are allowed where an issuer does not say it.
@@ -48,7 +45,7 @@ type Config struct {
 
 // Authenticator authenticates by token. Safe for concurrent use.
 type Authenticator struct {
-	issuers map[string]*issuer
+	issuers map[string]*trusted
 	algs    []jose.SignatureAlgorithm // of all issuers
 	leeway  time.Duration
 	now     func() time.Time
@@ -57,15 +54,15 @@ type Authenticator struct {
 
 var _ authz.Authenticator = (*Authenticator)(nil)
 
-type issuer struct {
+type trusted struct {
 	Issuer
-	algs    []jose.SignatureAlgorithm
-	waiting atomic.Int32 // tokens that wait for its keys
+	algs   []jose.SignatureAlgorithm
+	finder issuer.Finder
 }
 
 // New returns an authenticator, or what is wrong with its configuration.
 func New(c Config) (*Authenticator, error) {
-	a := &Authenticator{issuers: map[string]*issuer{}, leeway: c.Leeway, now: c.Now}
+	a := &Authenticator{issuers: map[string]*trusted{}, leeway: c.Leeway, now: c.Now}
 	if a.leeway == 0 {
 		a.leeway = 30 * time.Second
 	}
@@ -93,7 +90,7 @@ func New(c Config) (*Authenticator, error) {
 	return a, nil
 }
 
-func (in Issuer) check() (*issuer, error) {
+func (in Issuer) check() (*trusted, error) {
 	switch {
 	case in.Issuer == "":
 		return nil, errors.New("it has no name")
@@ -105,16 +102,7 @@ func (in Issuer) check() (*issuer, error) {
 	if len(in.Algorithms) == 0 {
 		in.Algorithms = DefaultAlgorithms
 	}
-	if in.UserClaim == "" {
-		in.UserClaim = "sub"
-	}
-	if in.EmailClaim == "" {
-		in.EmailClaim = "email"
-	}
-	if in.GroupsClaim == "" {
-		in.GroupsClaim = "groups"
-	}
-	out := &issuer{Issuer: in}
+	out := &trusted{Issuer: in, finder: issuer.Finder{Keys: in.Keys}}
 	for _, alg := range in.Algorithms {
 		if !slices.Contains(Algorithms(), alg) {
 			return nil, fmt.Errorf("algorithm %q is not one of %q", alg, Algorithms())
@@ -154,7 +142,7 @@ func (a *Authenticator) Resolve(req *authz.Request) (*authz.Identity, authz.Verd
 	}
 	verified, err := a.verify(string(t))
 	switch {
-	case errors.Is(err, errNoKeys):
+	case errors.Is(err, issuer.ErrUnavailable):
 		return nil, authz.Unavailable
 	case err != nil:
 		return nil, authz.Challenge

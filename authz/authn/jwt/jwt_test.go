@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/authz/authn/issuer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -58,13 +59,13 @@ var chain = sync.OnceValue(func() *keychain {
 
 // fixed is keys that do not change by themselves.
 type fixed struct {
-	set     *KeySet
+	set     *issuer.KeySet
 	fresh   bool
 	fetches int
-	next    *KeySet // in force after a Refetch; nil: the same
+	next    *issuer.KeySet // in force after a Refetch; nil: the same
 }
 
-func (f *fixed) Current() *KeySet { return f.set }
+func (f *fixed) Current() *issuer.KeySet { return f.set }
 
 func (f *fixed) Refetch(context.Context) bool {
 	f.fetches++
@@ -74,31 +75,31 @@ func (f *fixed) Refetch(context.Context) bool {
 	return f.fresh
 }
 
-func keySet(t testing.TB, keys ...jose.JSONWebKey) *KeySet {
+func keySet(t testing.TB, keys ...jose.JSONWebKey) *issuer.KeySet {
 	t.Helper()
 	src, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := ParseKeySet(src)
+	set, err := issuer.ParseKeySet(src)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return set
 }
 
-func public(t testing.TB) *KeySet {
+func public(t testing.TB) *issuer.KeySet {
 	k := chain()
 	return keySet(t, jose.JSONWebKey{KeyID: "rsa", Key: k.rsa.Public(), Use: "sig"}, jose.JSONWebKey{KeyID: "ec", Key: k.ec.Public()},
 		jose.JSONWebKey{KeyID: "ed", Key: k.ed.Public()}, jose.JSONWebKey{KeyID: "only256", Key: k.rsa.Public(), Algorithm: "RS256"},
 		jose.JSONWebKey{KeyID: "enc", Key: k.other.Public(), Use: "enc"})
 }
 
-func authenticator(t testing.TB, keys Keys) *Authenticator {
+func authenticator(t testing.TB, keys issuer.Keys) *Authenticator {
 	t.Helper()
 	other := &fixed{fresh: true, set: keySet(t, jose.JSONWebKey{KeyID: "rsa", Key: chain().other.Public()})}
 	a, err := New(Config{Now: func() time.Time { return now }, Cache: 4, Issuers: []Issuer{
-		{Issuer: "https://idp.test", Audience: []string{"sluice", "edge"}, Keys: keys, GroupsClaim: "realm/roles"},
+		{Issuer: "https://idp.test", Audience: []string{"sluice", "edge"}, Keys: keys, Names: issuer.Names{Groups: "realm/roles"}},
 		{Issuer: "https://other.test", Audience: []string{"sluice"}, Keys: other, Algorithms: []string{"RS256", "RS512"}},
 	}})
 	if err != nil {
@@ -227,10 +228,10 @@ func TestTokensThatAreNotBelieved(t *testing.T) {
 		return out
 	}
 	many := map[string]any{}
-	for i := range maxClaims + 1 {
+	for i := range issuer.MaxClaims + 1 {
 		many[fmt.Sprint("c", i)] = "x"
 	}
-	groups := make([]string, maxGroups+1)
+	groups := make([]string, issuer.MaxGroups+1)
 	for i := range groups {
 		groups[i] = fmt.Sprint("g", i)
 	}
@@ -343,12 +344,12 @@ func TestIdentity(t *testing.T) {
 
 // stuck is an issuer that does not answer.
 type stuck struct {
-	set     *KeySet
+	set     *issuer.KeySet
 	waiting chan struct{} // one for each that waits
 	release chan struct{}
 }
 
-func (s *stuck) Current() *KeySet { return s.set }
+func (s *stuck) Current() *issuer.KeySet { return s.set }
 func (s *stuck) Refetch(context.Context) bool {
 	s.waiting <- struct{}{}
 	<-s.release
@@ -362,8 +363,8 @@ func TestFewWaitForKeys(t *testing.T) {
 	tk := good(nil)
 	tk.kid = "nobody's"
 	text := "Bearer " + tk.text(t)
-	verdicts := make(chan authz.Verdict, maxWaiting)
-	for range maxWaiting {
+	verdicts := make(chan authz.Verdict, issuer.MaxWaiting)
+	for range issuer.MaxWaiting {
 		go func() { _, v := ask(a, text); verdicts <- v }()
 		<-keys.waiting
 	}
@@ -374,13 +375,14 @@ func TestFewWaitForKeys(t *testing.T) {
 		t.Errorf("a good token meanwhile: %v", v)
 	}
 	close(keys.release)
-	for range maxWaiting {
+	for range issuer.MaxWaiting {
 		if v := <-verdicts; v != authz.Unavailable {
 			t.Errorf("who waited: %v", v)
 		}
 	}
-	if n := a.issuers["https://idp.test"].waiting.Load(); n != 0 {
-		t.Errorf("%d wait still", n)
+	go func() { <-keys.waiting }() // a place is free again
+	if _, v := ask(a, text); v != authz.Unavailable {
+		t.Errorf("one more, afterwards: %v", v)
 	}
 }
 
@@ -511,7 +513,7 @@ func BenchmarkTry(b *testing.B) {
 func TestMemoryOfTokens(t *testing.T) {
 	c := cache{limit: 10_000}
 	keys := &fixed{set: public(t)}
-	groups := make([]string, maxGroups)
+	groups := make([]string, issuer.MaxGroups)
 	for i := range groups {
 		groups[i] = fmt.Sprintf("group-%04d", i)
 	}

@@ -1,4 +1,4 @@
-package jwt
+package issuer
 
 import (
 	"context"
@@ -33,6 +33,9 @@ type KeySet struct {
 	keys []jose.JSONWebKey
 	text string // of the document, to know another
 }
+
+// Text is the document that the keys are from.
+func (s *KeySet) Text() string { return s.text }
 
 // Len is the number of keys.
 func (s *KeySet) Len() int { return len(s.keys) }
@@ -72,8 +75,8 @@ func ParseKeySet(src []byte) (*KeySet, error) {
 	return set, nil
 }
 
-// find returns the key of that ID for that algorithm; without an ID the only one that fits. Nil: there is none.
-func (s *KeySet) find(id, alg string) *jose.JSONWebKey {
+// Find returns the key of that ID for that algorithm; without an ID the only one that fits. Nil: there is none.
+func (s *KeySet) Find(id, alg string) *jose.JSONWebKey {
 	var found *jose.JSONWebKey
 	for i := range s.keys {
 		k := &s.keys[i]

@@ -1,4 +1,4 @@
-package jwt
+package issuer
 
 import (
 	"bytes"
@@ -29,13 +29,13 @@ func document(t testing.TB, keys ...jose.JSONWebKey) []byte {
 
 func TestParseKeySet(t *testing.T) {
 	k := chain()
-	ec := jose.JSONWebKey{KeyID: "ec", Key: k.ec.Public()}
+	ec := jose.JSONWebKey{KeyID: "ec", Key: k.ecdsa.Public()}
 	with := strings.Replace(string(document(t, ec)), `"keys":[`, `"more":1,"keys":[{"kty":"future","kid":"x"},`, 1)
 	if set, err := ParseKeySet([]byte(with)); err != nil || set.Len() != 1 {
 		t.Errorf("a key of a kind to come: %v", err)
 	}
 	for name, src := range map[string][]byte{
-		"a secret":         document(t, jose.JSONWebKey{KeyID: "p", Key: k.ec}),
+		"a secret":         document(t, jose.JSONWebKey{KeyID: "p", Key: k.ecdsa}),
 		"a shared secret":  document(t, ec, jose.JSONWebKey{KeyID: "p", Key: []byte("secret")}),
 		"none":             []byte(`{"keys":[]}`),
 		"no keys":          []byte(`{}`),
@@ -64,7 +64,7 @@ func TestFile(t *testing.T) {
 	if changed, err := f.Load(); changed || err == nil || f.Current() != nil || f.Refetch(context.Background()) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	put(document(t, jose.JSONWebKey{KeyID: "a", Key: k.ec.Public()}))
+	put(document(t, jose.JSONWebKey{KeyID: "a", Key: k.ecdsa.Public()}))
 	if changed, err := f.Load(); !changed || err != nil || f.Current().Len() != 1 || !f.Refetch(context.Background()) {
 		t.Errorf("%v, %v", changed, err)
 	}
@@ -79,7 +79,7 @@ func TestFile(t *testing.T) {
 	if err := CheckFile(name); err == nil {
 		t.Error("CheckFile takes it")
 	}
-	put(document(t, jose.JSONWebKey{KeyID: "b", Key: k.ec.Public()}))
+	put(document(t, jose.JSONWebKey{KeyID: "b", Key: k.ecdsa.Public()}))
 	if changed, err := f.Load(); !changed || err != nil || f.Current() == first {
 		t.Errorf("another: %v, %v", changed, err)
 	}
@@ -112,7 +112,7 @@ func (p *publisher) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (p *publisher) publish(t testing.TB, id string) {
-	text := string(document(t, jose.JSONWebKey{KeyID: id, Key: chain().ec.Public()}))
+	text := string(document(t, jose.JSONWebKey{KeyID: id, Key: chain().ecdsa.Public()}))
 	p.answer.Store(&text)
 }
 
@@ -134,14 +134,14 @@ func TestRemote(t *testing.T) {
 		p := &publisher{status: http.StatusOK, delay: time.Second}
 		p.publish(t, "a")
 		r := remote(t, p)
-		if !r.Refetch(context.Background()) || r.Current().find("a", "ES256") == nil || p.fetches.Load() != 1 {
+		if !r.Refetch(context.Background()) || r.Current().Find("a", "ES256") == nil || p.fetches.Load() != 1 {
 			t.Fatalf("the first fetch: %v, %d fetches", r.Err(), p.fetches.Load())
 		}
 		p.publish(t, "b")
 		for range 1000 { // a flood of tokens with keys that nobody has
 			r.Refetch(context.Background())
 		}
-		if p.fetches.Load() != 1 || r.Current().find("b", "ES256") != nil {
+		if p.fetches.Load() != 1 || r.Current().Find("b", "ES256") != nil {
 			t.Errorf("%d fetches within the interval", p.fetches.Load())
 		}
 		time.Sleep(30 * time.Second)
@@ -154,12 +154,12 @@ func TestRemote(t *testing.T) {
 				t.Error("not fresh")
 			}
 		}
-		if p.fetches.Load() != 2 || r.Current().find("b", "ES256") == nil {
+		if p.fetches.Load() != 2 || r.Current().Find("b", "ES256") == nil {
 			t.Errorf("%d fetches for 100 that asked at once", p.fetches.Load())
 		}
 		p.publish(t, "c")
 		time.Sleep(12 * time.Minute)
-		if r.Current().find("c", "ES256") == nil {
+		if r.Current().Find("c", "ES256") == nil {
 			t.Error("not fetched by itself")
 		}
 		last := r.Current()
@@ -173,7 +173,7 @@ func TestRemote(t *testing.T) {
 		}
 		p.publish(t, "d")
 		time.Sleep(12 * time.Minute)
-		if r.Err() != nil || r.Current().find("d", "ES256") == nil {
+		if r.Err() != nil || r.Current().Find("d", "ES256") == nil {
 			t.Errorf("back again: %v", r.Err())
 		}
 	})
@@ -248,4 +248,45 @@ func TestURLs(t *testing.T) {
 			t.Errorf("%s: %v", u, err)
 		}
 	}
+}
+
+// Keys of a process before are in force until there are others.
+func TestRemoteThatKnowsKeysAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := chain()
+		known, err := ParseKeySet(document(t, jose.JSONWebKey{KeyID: "a", Key: k.ecdsa.Public()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var next atomic.Pointer[KeySet]
+		gone := errors.New("gone")
+		r, err := NewRemote(RemoteConfig{Known: known, Fetch: func(context.Context) (*KeySet, error) {
+			if set := next.Load(); set != nil {
+				return set, nil
+			}
+			return nil, gone
+		}})
+		if err != nil || r.Current() != known {
+			t.Fatalf("before Run: %v", err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); r.Run(ctx) }() // ends with cancel
+		defer func() { cancel(); <-done }()
+		if r.Refetch(context.Background()) || !errors.Is(r.Err(), gone) || r.Current() != known {
+			t.Errorf("a fetch that does not go well: %v", r.Err())
+		}
+		set, err := ParseKeySet(document(t, jose.JSONWebKey{KeyID: "b", Key: k.rsa.Public()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.Store(set)
+		time.Sleep(35 * time.Second)
+		if r.Current() != set || r.Err() != nil {
+			t.Errorf("another set: %v", r.Err())
+		}
+		if set.Text() == known.Text() || set.Find("b", "PS256") == nil || set.Find("b", "ES256") != nil || set.Find("", "RS256") == nil {
+			t.Error("the set is not what was fetched")
+		}
+	})
 }

@@ -1,22 +1,20 @@
-package jwt
+package issuer
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// RemoteConfig says where an issuer publishes its keys. The zero values of all but URL are defaults.
+// RemoteConfig says where an issuer publishes its keys. The zero values of all but URL or Fetch are defaults.
 type RemoteConfig struct {
-	URL         string            // https, or http to this host
+	URL string // https, or http to this host
+	// Fetch gets the keys in a way of its own, within the context; URL, Transport and Timeout are not looked at then.
+	Fetch       func(context.Context) (*KeySet, error)
+	Known       *KeySet           // in force before the first fetch, from a process before; nil: none
 	Refresh     time.Duration     // between two fetches; default 10m
 	MinInterval time.Duration     // between two, whoever asks; default 30s
 	Timeout     time.Duration     // of one; default 10s
@@ -27,9 +25,9 @@ type RemoteConfig struct {
 // Remote has the keys of an issuer from a URL (RFC 7517). Run fetches them.
 type Remote struct {
 	config RemoteConfig
-	client *http.Client
 	keys   atomic.Pointer[KeySet]
 	want   chan struct{} // somebody waits for a fetch
+	close  func()        // what Fetch leaves open; nil: nothing
 
 	mu    sync.Mutex
 	ended time.Time     // of the last fetch; zero: none was made yet
@@ -42,9 +40,6 @@ var _ Keys = (*Remote)(nil)
 
 // NewRemote returns keys that are not fetched yet.
 func NewRemote(c RemoteConfig) (*Remote, error) {
-	if err := CheckURL(c.URL); err != nil {
-		return nil, err
-	}
 	if c.Refresh == 0 {
 		c.Refresh = 10 * time.Minute
 	}
@@ -54,36 +49,21 @@ func NewRemote(c RemoteConfig) (*Remote, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
-	if c.Transport == nil {
-		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: c.Timeout, IdleConnTimeout: time.Minute, MaxIdleConns: 1}
+	r := &Remote{config: c, want: make(chan struct{}, 1), done: make(chan struct{})}
+	r.keys.Store(c.Known)
+	if c.Fetch != nil {
+		return r, nil
 	}
-	noRedirect := func(*http.Request, []*http.Request) error {
-		return errors.New("the address of the keys redirects; name the one that has them")
+	if err := CheckURL(c.URL); err != nil {
+		return nil, err
 	}
-	return &Remote{config: c, client: &http.Client{Transport: c.Transport, Timeout: c.Timeout, CheckRedirect: noRedirect},
-		want: make(chan struct{}, 1), done: make(chan struct{})}, nil
+	client := NewClient(c.Timeout, c.Transport)
+	r.config.Fetch = func(ctx context.Context) (*KeySet, error) { return GetKeys(ctx, client, c.URL) }
+	r.close = client.CloseIdleConnections
+	return r, nil
 }
 
-// CheckURL says what is wrong with the address of keys: whoever can change them on their way can say who anybody is.
-func CheckURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return err
-	}
-	if u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%q is no address of keys: https://HOST/PATH", text)
-	}
-	ip := net.ParseIP(u.Hostname())
-	switch {
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()):
-		return nil
-	}
-	return fmt.Errorf("%q: keys come by https only, or by http from this host", text)
-}
-
-// URL is where the keys are.
+// URL is where the keys are; empty: Fetch knows.
 func (r *Remote) URL() string { return r.config.URL }
 
 // Current returns the keys of the last good fetch.
@@ -99,7 +79,9 @@ func (r *Remote) Err() error {
 // Run fetches the keys at once, from time to time, and when they are asked for, until ctx ends. It is
 // called once.
 func (r *Remote) Run(ctx context.Context) {
-	defer r.client.CloseIdleConnections()
+	if r.close != nil {
+		defer r.close()
+	}
 	next := time.Now()
 	for failures := 0; ; {
 		timer := time.NewTimer(time.Until(next))
@@ -140,7 +122,7 @@ func (r *Remote) pauseAfter(failures int) time.Duration {
 }
 
 func (r *Remote) fetch(ctx context.Context, failures int) (good bool) {
-	set, err := r.get(ctx)
+	set, err := r.config.Fetch(ctx)
 	old := r.keys.Load()
 	changed := err == nil && (old == nil || old.text != set.text)
 	if changed {
@@ -155,31 +137,6 @@ func (r *Remote) fetch(ctx context.Context, failures int) (good bool) {
 		r.config.Changed(set)
 	}
 	return err == nil
-}
-
-func (r *Remote) get(ctx context.Context) (*KeySet, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.URL, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", r.config.URL, resp.Status)
-	}
-	src, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet+1))
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", r.config.URL, err)
-	}
-	set, err := ParseKeySet(src)
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", r.config.URL, err)
-	}
-	return set, nil
 }
 
 // Refetch has Run fetch the keys, unless it did within MinInterval, and waits for it.
