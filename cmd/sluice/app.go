@@ -73,6 +73,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	}
 	a.wireKeys()
 	if a.sessions != nil {
+		a.sessions.keeper.OnChange(a.server.Recheck) // their open streams end
 		a.manager.Register(a.sessions)
 	}
 	if a.speaksTLS() {
@@ -119,6 +120,9 @@ func (a *app) wireProxy(accessTo io.Writer) error {
 		return err
 	}
 	driver = a.secure(driver)
+	if a.sessions != nil {
+		cfg.Sessions = a.sessions.keeper
+	}
 	a.server = proxy.NewServer(proxy.ServerConfig{Config: cfg, Driver: driver, Tracker: a.tracker, Doors: a.hand.doors, Log: a.log})
 	return nil
 }

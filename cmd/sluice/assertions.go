@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/authz/assertion"
+	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -38,6 +39,9 @@ func assertionFields(cfg *config.Config) []string {
 func reservedSites(cfg *config.Config) (sites []authz.Site) {
 	if s := assertionSigner(cfg); s != nil {
 		sites = append(sites, s)
+	}
+	if len(cfg.Authenticate.OIDC) > 0 {
+		sites = append(sites, oidc.NewSite())
 	}
 	return sites
 }
