@@ -84,12 +84,12 @@ func appendList(dst []byte, list []string) []byte {
 var errClaims = errors.New("session: claims of a form that is not ours")
 
 // decode reads what encode wrote, and nothing else: what it takes is what encode makes of it.
-func decode(b []byte) (*Claims, error) {
+func (c *Claims) decode(b []byte) error {
 	if len(b) < 2 || len(b) > maxPlain || b[0] != claimsVersion || b[1]&^userIsSubject != 0 {
-		return nil, errClaims
+		return errClaims
 	}
 	r := reader{rest: string(b[2:])} // whose parts the claims are: one piece of memory
-	c := &Claims{Began: r.time(), Seen: r.time(), Expires: r.time(),
+	*c = Claims{Began: r.time(), Seen: r.time(), Expires: r.time(),
 		ID: r.text(), Issuer: r.text(), Subject: r.text(), Upstream: r.text(), Email: r.text()}
 	if c.User = c.Subject; b[1] == 0 {
 		c.User = r.text()
@@ -108,9 +108,9 @@ func decode(b []byte) (*Claims, error) {
 		}
 	}
 	if r.bad || len(r.rest) > 0 {
-		return nil, errClaims
+		return errClaims
 	}
-	return c, nil
+	return nil
 }
 
 // reader takes apart what is left. After a fault it yields zeros.
@@ -177,10 +177,9 @@ func (r *reader) time() time.Time {
 	return time.UnixMilli(int64(ms))
 }
 
-// identity is the claims as the stages see them. until is the end of the session.
-func (c *Claims) identity(until time.Time) *authz.Identity {
-	return &authz.Identity{Method: c.Provider, User: c.User, Email: c.Email, Groups: c.Groups, Claims: c.Claims,
-		Session: &authz.Session{ID: c.ID, Issuer: c.Issuer, Subject: c.Subject, Upstream: c.Upstream, Began: c.Began, Expires: until}}
+// session is the claims as those who end sessions see them. until is the end.
+func (c *Claims) session(until time.Time) authz.Session {
+	return authz.Session{ID: c.ID, Issuer: c.Issuer, Subject: c.Subject, Upstream: c.Upstream, Began: c.Began, Expires: until}
 }
 
 // tooLarge says what makes the claims as large as they are.

@@ -7,6 +7,11 @@ import (
 	"time"
 )
 
+func decode(b []byte) (*Claims, error) {
+	c := &Claims{}
+	return c, c.decode(b)
+}
+
 func TestClaimsRoundTrip(t *testing.T) {
 	full := claims("ann")
 	full.ID, full.Began, full.Seen, full.Expires = "id", time.UnixMilli(1), time.UnixMilli(1700000000000), time.UnixMilli(maxMilli)

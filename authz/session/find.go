@@ -112,12 +112,11 @@ func (k *Keeper) open(j *jar, host, value []byte, now time.Time) (*openSession, 
 		case err != nil:
 			return nil, notSealed
 		}
-		c, err := decode(plain)
-		if err != nil {
+		o, res = &openSession{jar: j, host: string(host), value: string(value), keys: keys, key: key}, opened
+		if err := o.claims.decode(plain); err != nil {
 			return nil, notSealed
 		}
-		c.Provider = j.provider
-		o, res = &openSession{jar: j, host: string(host), value: string(value), keys: keys, key: key, claims: c, identity: c.identity(k.end(c))}, opened
+		o.complete(k)
 	}
 	if over := k.over(o, now); over != absent {
 		return nil, over
@@ -126,6 +125,14 @@ func (k *Keeper) open(j *jar, host, value []byte, now time.Time) (*openSession, 
 		k.memory.put(o, now)
 	}
 	return o, res
+}
+
+// complete derives what the stages see.
+func (o *openSession) complete(k *Keeper) {
+	c := &o.claims
+	c.Provider = o.jar.provider
+	o.session = c.session(k.end(c))
+	o.identity = authz.Identity{Method: c.Provider, User: c.User, Email: c.Email, Groups: c.Groups, Claims: c.Claims, Session: &o.session}
 }
 
 // end is when a session is over: what its cookie says, or the lifetime of now if that is shorter.
@@ -138,14 +145,14 @@ func (k *Keeper) end(c *Claims) time.Time {
 
 // over says why a session is; absent: it is not.
 func (k *Keeper) over(o *openSession, now time.Time) result {
-	switch c := o.claims; {
-	case !now.Before(o.identity.Session.Expires):
+	switch c := &o.claims; {
+	case !now.Before(o.session.Expires):
 		return expired
 	case k.idle > 0 && now.Sub(c.Seen) >= k.idle:
 		return idle
 	case c.Seen.Sub(now) > skew || c.Began.Sub(now) > 2*skew:
 		return ahead
-	case k.list.revoked(o.identity.Session):
+	case k.list.revoked(&o.session):
 		return revoked
 	}
 	return absent

@@ -109,7 +109,7 @@ func (k *Keeper) Begin(host string, c Claims) (setCookie string, err error) {
 		c.Expires = end
 	}
 	j := k.jar(c.Provider)
-	if k.list.revoked(c.identity(c.Expires).Session) || c.Began.After(now.Add(2*skew)) {
+	if of := c.session(c.Expires); k.list.revoked(&of) || c.Began.After(now.Add(2*skew)) {
 		return "", ErrRevoked
 	}
 	if setCookie, err = k.seal(j, host, &c, now); err == nil {
@@ -153,7 +153,7 @@ func (k *Keeper) Try(provider string, r *authz.Request) (*authz.Identity, authz.
 	if v := res.verdict(); v != authz.Allow {
 		return nil, v
 	}
-	return o.identity, authz.Allow
+	return &o.identity, authz.Allow
 }
 
 // Renew returns the Set-Cookie field value that goes out with the response to a request of an identity which Try found for it;
@@ -170,7 +170,7 @@ func (k *Keeper) Renew(id *authz.Identity, provider string, r *authz.Request) st
 	if due := k.idle > 0 && now.Sub(o.claims.Seen) >= k.idle/10; !due && o.key == o.keys.sealing(now) {
 		return ""
 	}
-	c := *o.claims
+	c := o.claims
 	c.Seen = now
 	setCookie, err := k.seal(j, string(r.Host), &c, now)
 	if err != nil {

@@ -20,8 +20,9 @@ type openSession struct {
 	host, value string
 	keys        *keySet // by which; others may not open it
 	key         int     // index of the one
-	claims      *Claims
-	identity    *authz.Identity
+	claims      Claims
+	identity    authz.Identity
+	session     authz.Session // of the identity
 }
 
 // cache remembers cookies that were opened. They are found by a hash with a secret of the process and compared as a whole, so
@@ -67,7 +68,7 @@ func (c *cache) put(o *openSession, now time.Time) {
 		looks, other := 8, uint64(0)
 		for k, old := range c.known { // in an order by chance
 			other = k
-			if looks--; looks == 0 || old.keys != o.keys || !now.Before(old.identity.Session.Expires) {
+			if looks--; looks == 0 || old.keys != o.keys || !now.Before(old.session.Expires) {
 				break
 			}
 		}
