@@ -16,14 +16,29 @@ func (b *browser) does(expression string) {
 	}
 }
 
-// TestLoginsInABrowser has Chromium log in at dex, be denied by group, sign out by the button, and be signed out by the back channel:
+// anotherTab opens one, which what follows is about.
+func (b *browser) anotherTab() {
+	b.t.Helper()
+	var target struct{ TargetID string }
+	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var attached struct{ SessionID string }
+	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
+	b.session = attached.SessionID
+	b.call("Page.enable", nil, nil)
+}
+
+// TestLoginsInABrowser has Chromium log in at dex, be denied by group, sign out by the button, and be signed out by the back channel, which ends its WebSocket:
 // cookies, redirects and the policies of our pages as a browser takes them. axe-core looks at each page, in light and dark.
 func TestLoginsInABrowser(t *testing.T) {
 	if !heavy() {
 		t.Skip("a browser, dex, and a package of npm: make heavy")
 	}
 	axe := axeCore(t)
-	s, issuer, told := dexHouse(t, newUpstream(t))
+	up, sockets := newUpstream(t), newSockets(t)
+	s, issuer, told := dexHouse(t, up)
+	write(t, s.file("policy/main.yaml"), strings.Replace(loginPolicy(up.web), "clusters: {", fmt.Sprintf("clusters: {sockets: {endpoints: [%q]}, ", sockets.addr), 1)+
+		"- {name: sockets, path: {prefix: /socket}, cluster: sockets, authenticate: [oidc], policy: [{allow: {and: [{groups: eng}]}}]}\n")
+	s.await(t, "the policy with sockets", func(r record) bool { return msg("policy in force")(r) && r["version"] == 2.0 })
 	b := newBrowser(t, "--ignore-certificate-errors", fmt.Sprintf("--host-resolver-rules=MAP app.example.com:443 %s", s.web))
 	d := &dash{browser: b, origin: loginHost, axe: axe}
 	login := func(who, path string) {
@@ -62,10 +77,22 @@ func TestLoginsInABrowser(t *testing.T) {
 	b.faults = nil
 	d.looks("lost", 320, 1280)
 
-	// Out at the provider: the session here is over, too.
+	// Out at the provider, in another tab: the session here is over, too, and so is its WebSocket.
 	b.open(issuer+"/logout", "light")
 	b.does("document.querySelector('form').submit()")
 	wasTold(t, told)
+	login("ann", "/eng/w")
+	b.eval("new Promise(done => { window.ws = new WebSocket('wss://' + location.host + '/socket/1'); ws.onopen = () => done('open'); ws.onclose = e => { window.code = e.code; done('closed') } })")
+	d.holds("the WebSocket is open", "ws.readyState === WebSocket.OPEN")
+	tab := b.session
+	b.anotherTab()
+	b.open(issuer+"/logout", "light")
+	b.does("document.querySelector('form').submit()")
+	wasTold(t, told)
+	b.session = tab
+	b.call("Page.bringToFront", nil, nil) // what is hidden is not drawn
+	d.holds("the WebSocket is closed", "ws.readyState === WebSocket.CLOSED")
+	d.await("String(code)", "1008") // policy violation: RFC 6455 section 7.4.1
 	b.open(loginHost+"/other", "light")
 	d.holds("sent to log in", fmt.Sprintf("location.href.startsWith(%q)", issuer))
 	for _, fault := range b.faults {

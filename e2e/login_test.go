@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -246,7 +247,24 @@ func TestLogins(t *testing.T) {
 	ann.wants("afterwards", ann.ask(loginHost+"/eng", nil), 302, "login")
 	token := idp.sign(t, "k1", map[string]any{"iss": idp.server.URL, "aud": "sluice", "iat": time.Now().Unix(), "jti": "1", "sub": "ann", "events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}})
 	bob.wants("before the provider says that it is over", bob.ask(loginHost+"/", nil), 200, "")
+	r, err := http.NewRequest("GET", loginHost+"/events?d=10m", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := bob.Do(r)
+	if err != nil || stream.StatusCode != 200 {
+		t.Fatalf("a stream: %v", err)
+	}
+	defer stream.Body.Close()
+	if _, err := io.ReadFull(stream.Body, make([]byte, len("data: still here"))); err != nil {
+		t.Fatalf("a stream: %v", err)
+	}
 	bob.wants("a logout token", bob.ask(loginHost+"/.sluice/backchannel-logout", url.Values{"logout_token": {token}}), 200, "logout_token")
+	began := time.Now()
+	_, err = io.Copy(io.Discard, stream.Body) // within the patience of a person
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who was logged out by the provider has his stream still, after %v", time.Since(began))
+	}
 	for _, at := range []*sluice{s, other} {
 		bob.at = at
 		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
