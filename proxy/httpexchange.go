@@ -206,8 +206,9 @@ func (c *httpConn) drop(err error) {
 
 // cut ends what has not finished. Whatever was decided had not come to pass.
 func (c *httpConn) cut(cause drain.Cause) {
-	if c.x.running() && c.x.barredFor != goesOn { // whether there is a drain or not
-		c.drop(c.x.barredFor)
+	if why := c.x.doomed(); why != goesOn { // whether there is a drain or not
+		c.x.barredFor = why
+		c.drop(why)
 		c.shut()
 		return
 	}

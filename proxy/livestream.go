@@ -162,6 +162,21 @@ func (o *liveStream) spare(why streamEnd, now time.Time) bool {
 	return now.Before(o.notice)
 }
 
+// doomed says why an exchange that runs is about to be ended: it waits for the end of an event, or has notice.
+func (x *exchange) doomed() streamEnd {
+	switch {
+	case !x.running():
+		return goesOn
+	case x.barredFor != goesOn || x.live.notice.IsZero():
+		return x.barredFor
+	}
+	why := x.l.bars(&x.live)
+	if why != goesOn {
+		x.l.stats.ended[why].Add(1)
+	}
+	return why
+}
+
 // Of a walk over all streams, and of one over those that time may end.
 type (
 	recheckNote struct{ goesOn bool }

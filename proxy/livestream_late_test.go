@@ -111,7 +111,9 @@ func beginsTooLate(t *testing.T, e ending, begins string, h2 bool) {
 		w.barred(e.why, 1)
 		return
 	case want == "200":
-		w.until("all of it", func() bool { return strings.HasSuffix(strings.TrimSuffix(got(), "\r\n0\r\n\r\n"), begins[len(begins)-2:]) || strings.Contains(got(), "hello") })
+		w.until("all of it", func() bool {
+			return strings.HasSuffix(strings.TrimSuffix(got(), "\r\n0\r\n\r\n"), begins[len(begins)-2:]) || strings.Contains(got(), "hello")
+		})
 		w.pass(2 * time.Second)
 		if h2 && cut {
 			t.Error("it was reset")
