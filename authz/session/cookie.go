@@ -39,12 +39,13 @@ func appendFlags(dst []byte, age time.Duration) []byte {
 }
 
 // nextCookie returns the value of the first cookie of a name in a Cookie field and what follows it (RFC 6265 section 5.4);
-// found says whether there is one. Names are compared byte by byte.
+// found says whether there is one. Names are compared byte by byte, and nothing but space and tab stands around a cookie: to
+// a browser a name with another kind of space before it has no prefix, so that another host of the domain may set it.
 func nextCookie(line []byte, name string) (value, rest []byte, found bool) {
 	for len(line) > 0 {
 		var pair []byte
 		pair, line, _ = bytes.Cut(line, []byte{';'})
-		pair = bytes.TrimSpace(pair)
+		pair = bytes.Trim(pair, " \t")
 		if len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name {
 			return pair[len(name)+1:], line, true
 		}

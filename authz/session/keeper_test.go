@@ -109,6 +109,10 @@ func TestWhoIsRefused(t *testing.T) {
 		{"good", []string{good}, authz.Allow},
 		{"no field", nil, authz.Deny},
 		{"other cookies", []string{"a=b; __Host-sluice_oidcx=1; x__Host-sluice_oidc=2"}, authz.Deny},
+		// Browsers keep a name with such a space before it, and take it for one without a prefix: any host of the domain may set it.
+		{"no-break space before the name", []string{"a=b; \u00a0" + good}, authz.Deny},
+		{"wide space before the name", []string{"\u2003" + good}, authz.Deny},
+		{"next line before the name", []string{"a=b;\u0085" + good}, authz.Deny},
 		{"name in another case", []string{strings.Replace(good, "__Host", "__host", 1)}, authz.Deny},
 		{"of another provider", []string{"__Host-sluice_oidc_corp=" + value}, authz.Deny},
 		{"empty", []string{"__Host-sluice_oidc="}, authz.Challenge},

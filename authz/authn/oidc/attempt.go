@@ -105,7 +105,7 @@ func attempts(ring *session.Ring, r *authz.Request) (list []found) {
 		return nil
 	}
 	for pair := range strings.SplitSeq(string(line), ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=") // not more: see session.nextCookie
 		if !isAttemptName(name) || len(list) == maxLooked {
 			continue
 		}

@@ -220,6 +220,13 @@ func TestLoginsOfOthers(t *testing.T) {
 		for name, v := range evil.cookies {
 			kept[name] = v
 		}
+		// What another host of the domain can plant: to a browser such a name has no prefix.
+		for _, space := range []string{"\u00a0", "\u2003", "\u0085"} {
+			for name, v := range kept {
+				b.cookies[space+name] = v
+			}
+			want(t, "a link to somebody's login, and his attempt", b.get(link), 400, "login_lost")
+		}
 		want(t, "his own", evil.get(link), 303, "login_done")
 		evil.cookies = kept
 		want(t, "the same once more, with the attempt that it had", evil.get(link), 403, "login_refused")
