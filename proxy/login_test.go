@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluiceproxy/sluice/authz"
+	"github.com/sluiceproxy/sluice/proxy/h1"
 )
 
 // doorman keeps a cookie of ours: whoever has it is known, others are shown to the desk.
@@ -29,6 +30,9 @@ func (d *doorman) Try(r *authz.Request) (*authz.Identity, authz.Verdict) {
 func (d *doorman) Resolve(r *authz.Request) (*authz.Identity, authz.Verdict) { return d.Try(r) }
 func (d *doorman) Greet(r *authz.Request) *authz.Answer {
 	if !r.Navigates() {
+		if _, n := r.Fields.Field("x-script"); n > 0 {
+			return &authz.Answer{Status: 401, Reason: "login_required", Fields: []authz.Field{{Name: "WWW-Authenticate", Value: "Test own"}}}
+		}
 		return nil
 	}
 	return &authz.Answer{Status: 302, Reason: "login", Fields: []authz.Field{{Name: "Location", Value: "https://idp.test/?to=" + string(r.Authority) + string(r.Path)}}}
@@ -230,6 +234,21 @@ func TestDeniedPage(t *testing.T) {
 		id, _, _ = strings.Cut(id, "\r\n")
 		if want && !strings.HasSuffix(k.got, " "+id) {
 			t.Errorf("the page does not name request %s: %q", id, k.got)
+		}
+	}
+}
+
+// A script is told of every way in, once each.
+func TestGreetersNameTheOtherChallenges(t *testing.T) {
+	w, _ := doorWalk(t, Config{}, ok)
+	w.core.gate.Load().routes[0].challenges = []h1.Header{{Name: "WWW-Authenticate", Value: "Test own"}, {Name: "WWW-Authenticate", Value: "Basic x"}}
+	k := w.dial("web")
+	for range 2 { // the answer of a greeter is not changed
+		k.got = ""
+		k.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nX-Script: 1\r\n\r\n"))
+		w.until("an answer", k.has("\r\n\r\n"))
+		if strings.Count(k.got, "WWW-Authenticate: Test own\r\n") != 1 || strings.Count(k.got, "WWW-Authenticate: Basic x\r\n") != 1 || !strings.Contains(k.got, "X-Sluice-Reason: login_required\r\n") {
+			t.Errorf("got %q", k.got)
 		}
 	}
 }

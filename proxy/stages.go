@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/proxy/engine"
@@ -193,12 +194,27 @@ func (x *exchange) deny(d authz.Decision) {
 	x.reply(response{status: 403, reason: d.Reason, text: "the policy does not allow this request"})
 }
 
+// withChallenges adds to a greeter's 401 what the other authenticators of the route would take (RFC 9110 section 11.6.1).
+func (x *exchange) withChallenges(a *authz.Answer) *authz.Answer {
+	if a.Status != 401 {
+		return a
+	}
+	all := *a
+	all.Fields = slices.Clone(a.Fields)
+	for _, c := range x.route.challenges {
+		if f := authz.Field(c); !slices.Contains(a.Fields, f) {
+			all.Fields = append(all.Fields, f)
+		}
+	}
+	return &all
+}
+
 // challenge asks for a credential, or shows the way to get one.
 func (x *exchange) challenge(reason, text string) {
 	if len(x.route.greeters) > 0 && !isGRPC(&x.l.req) {
 		for _, g := range x.route.greeters {
 			if a := g.Greet(&x.l.areq); a != nil {
-				x.give(a)
+				x.give(x.withChallenges(a))
 				return
 			}
 		}
