@@ -290,6 +290,7 @@ func simpleCommands(line string) (all [][]string) {
 
 // Blocks of YAML that are a part of something, and what they are a part of.
 var fragments = map[string]string{
+	"authenticate:\n  oidc:\n  - {issuer":          "version: 1\nlisteners: [{name: web, address: \":8443\", tls: {dir: d}}]\npolicy: {dir: ., state_dir: s}\n%s",
 	"policy: [{allow: {and: [{client_certificate:": "clusters: {c: {endpoints: [\"127.0.0.1:1\"]}}\nroutes:\n- name: r\n  cluster: c\n  path: {prefix: /}\n  %s",
 }
 

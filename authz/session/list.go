@@ -123,6 +123,9 @@ func (l *List) Add(ctx context.Context, r Revocation) error {
 	if err := r.check(now); err != nil {
 		return err
 	}
+	if l.config.File == "" {
+		l.dropOver(now) // of others Sync does
+	}
 	l.mu.Lock()
 	changed, err := l.entries.add(record{r, now})
 	if err != nil {

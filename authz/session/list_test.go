@@ -160,6 +160,19 @@ func TestEntriesDieWithTheSessions(t *testing.T) {
 	})
 }
 
+func TestAListInMemoryForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewList(ListConfig{Lifetime: time.Hour})
+		for i := range 200 {
+			add(t, l, fmt.Sprint(i))
+			time.Sleep(time.Minute)
+		}
+		if n := l.Status().Entries; n < 60 || n > 70 || !ended(l, "199") || ended(l, "0") {
+			t.Errorf("%d entries", n)
+		}
+	})
+}
+
 func TestAFullList(t *testing.T) {
 	l := NewList(ListConfig{})
 	old := time.Now().Add(-time.Hour)

@@ -218,6 +218,45 @@ func TestRotationLosesNoSession(t *testing.T) {
 	})
 }
 
+// Keys change, and sessions are revoked, while others are opened and renewed.
+func TestEverythingAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	write(t, file, keyA+keyB)
+	r := NewRing(file)
+	if _, err := r.Load(); err != nil {
+		t.Fatal(err)
+	}
+	k := New(Config{Ring: r})
+	var all sync.WaitGroup
+	for w := range 4 {
+		line := begin(t, k, claims(fmt.Sprint("user ", w)))
+		all.Go(func() {
+			for range 500 {
+				id, v := k.Try("oidc", request(host, line))
+				if v != authz.Allow {
+					t.Errorf("user %d: %v", w, v)
+					return
+				}
+				if set := k.Renew(id, "oidc", request(host, line)); set != "" {
+					line = pair(set)
+				}
+				if k.Ended(id.Session, time.Now()) != "" {
+					t.Errorf("user %d is out", w)
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		write(t, file, []string{keyB + keyA, keyA + keyB}[i%2])
+		if _, err := r.Load(); err != nil {
+			t.Error(err)
+		}
+		revoke(t, k, Revocation{Kind: SID, Value: fmt.Sprint(i)})
+		_, _ = k.Stats(), k.Ring().Status()
+	}
+	all.Wait()
+}
+
 func TestCreateRing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state", "keys")
 	var made atomic.Int32

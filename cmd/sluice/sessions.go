@@ -202,8 +202,13 @@ func (s *sessions) Close() error {
 // revoke ends sessions for the private listener, which has said who may.
 func (s *sessions) revoke(ctx context.Context, r session.Revocation) error {
 	err := s.keeper.Revoke(ctx, r)
-	s.log.Info("sessions revoked", "kind", r.Kind, "issuer", r.Issuer, "value", r.Value, "err", err)
-	return err
+	log := s.log.With("kind", r.Kind, "issuer", r.Issuer, "value", r.Value)
+	if err != nil {
+		log.Error("sessions revoked here, and not on disk", "err", err)
+		return err
+	}
+	log.Info("sessions revoked")
+	return nil
 }
 
 // sessionAccount is what is told of sessions; nil: there are none.

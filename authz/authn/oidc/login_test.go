@@ -103,7 +103,7 @@ func TestCookieBombs(t *testing.T) {
 				for name, value := range b.cookies {
 					size += len(name) + 1 + len(value) + 2
 				}
-				if n := b.attemptCookies(); n > 5 || size > 8<<10 {
+				if n := b.attemptCookies(); n > 5 || size > maxAttemptSize+64 {
 					t.Fatalf("%d attempts of %d bytes after %d", n, size, i+1)
 				}
 			}
@@ -370,6 +370,39 @@ func TestClaims(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A provider that says that it names itself in callbacks has to (RFC 9207).
+func TestProviderThatNamesItself(t *testing.T) {
+	chain()
+	synctest.Test(t, func(t *testing.T) {
+		p := newIDP(t)
+		p.alters = func(d map[string]any) { d["authorization_response_iss_parameter_supported"] = true }
+		b := newBrowser(t, start(t, p, nil))
+		back := p.consent(field(b.get("/"), "Location"))
+		want(t, "without its name", b.get(back[:strings.Index(back, "iss=")]+"x"+back[strings.Index(back, "iss="):]), 403, "login_untrusted")
+		want(t, "with it", b.login(p, "/"), 303, "login_done")
+	})
+}
+
+// Whatever a link says, a login leads back to this host.
+func TestLinksToLogins(t *testing.T) {
+	inWorld(t, func(t *testing.T, p *idp, r *replica) {
+		for to, want := range map[string]string{"/x?y=1": "/x?y=1", "//evil.test": "/", "https://evil.test": "/", `/\evil.test`: "/", "": "/", "/.sluice/login": "/", "/a\n": "/"} {
+			b := newBrowser(t, r)
+			a := b.login(p, "/.sluice/login?to="+url.QueryEscape(to))
+			if got := field(a, "Location"); got != "https://app.test"+want {
+				t.Errorf("%q leads to %q", to, got)
+			}
+		}
+		b := newBrowser(t, r)
+		if a := b.login(p, "/.sluice/login?to=/x&to=//evil.test"); field(a, "Location") != "https://app.test/x" {
+			t.Errorf("two lead to %s", field(a, "Location"))
+		}
+		if _, err := decodeAttempt(newAttempt("oidc", "//evil.test", time.Now()).encode()); err == nil {
+			t.Error("an attempt that leads elsewhere is read")
+		}
+	})
 }
 
 // Two providers on one host keep apart what is theirs.
