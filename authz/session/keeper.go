@@ -144,9 +144,23 @@ func (k *Keeper) Clear(provider string) (setCookie string) {
 
 // Try finds the session of a request, as Authenticator.Try does: Deny without a cookie; Challenge with one that does not open,
 // or whose session is over; Unavailable without keys, or where the list of what was revoked is too old and its owner said so.
-// It allocates nothing for a cookie that is remembered.
+// It allocates nothing for a cookie that is remembered. Pending: it is by a key that is not here, and may be in the file by now;
+// Resolve looks.
 func (k *Keeper) Try(provider string, r *authz.Request) (*authz.Identity, authz.Verdict) {
 	o, res := k.find(k.jar(provider), r, k.now())
+	if res == unknownKey && k.ring.Stale() {
+		return nil, authz.Pending
+	}
+	return k.answer(o, res)
+}
+
+// Resolve is Try after a look at the file of keys, for which it may block.
+func (k *Keeper) Resolve(provider string, r *authz.Request) (*authz.Identity, authz.Verdict) {
+	k.ring.Refresh()
+	return k.answer(k.find(k.jar(provider), r, k.now()))
+}
+
+func (k *Keeper) answer(o *openSession, res result) (*authz.Identity, authz.Verdict) {
 	if res != absent {
 		k.counts[res].Add(1)
 	}

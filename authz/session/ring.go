@@ -36,7 +36,8 @@ type Ring struct {
 	now  func() time.Time
 	keys atomic.Pointer[keySet]
 
-	loading sync.Mutex // held during Load
+	loading sync.Mutex   // held during Load
+	looked  atomic.Int64 // when Load was over last, Unix nanoseconds
 	status  atomic.Pointer[RingStatus]
 }
 
@@ -108,8 +109,9 @@ func (r *Ring) Load() (changed bool, err error) {
 	if r.file == "" {
 		return false, nil
 	}
+	defer func() { r.looked.Store(r.now().UnixNano()) }()
 	status := *r.status.Load()
-	set, mode, modified, err := readRing(r.file)
+	set, mode, err := readRing(r.file)
 	if err != nil {
 		if status.Err == nil {
 			status.ErrSince = r.now()
@@ -124,7 +126,7 @@ func (r *Ring) Load() (changed bool, err error) {
 	}
 	old := r.keys.Load()
 	if changed = old == nil || old.hash != set.hash; changed {
-		set.settleAfter(old, r.now(), modified)
+		set.settleAfter(old, r.now())
 		r.keys.Store(set)
 		status.Hash, status.Keys, status.LoadedAt = set.hash, len(set.keys), r.now()
 	}
@@ -132,14 +134,29 @@ func (r *Ring) Load() (changed bool, err error) {
 	return changed, nil
 }
 
-// settleAfter has the key go on that sealed so far, if there is one. A process that starts with a new file takes the second
-// for it.
-func (s *keySet) settleAfter(old *keySet, now, modified time.Time) {
+// rereadAfter is how old a look at the file is at least where somebody asks for another one.
+const rereadAfter = 200 * time.Millisecond
+
+// Stale reports whether a key that is not known may have come to the file since that was looked at. It does not block.
+func (r *Ring) Stale() bool {
+	return r.file != "" && r.now().UnixNano()-r.looked.Load() >= int64(rereadAfter)
+}
+
+// Refresh looks at the file if the last look is not of just now, and reports whether other keys are in force than before: for who
+// was shown something by a key that is not here, which another replica may have read already. It may block on the file.
+func (r *Ring) Refresh() bool {
+	if !r.Stale() {
+		return false
+	}
+	changed, _ := r.Load() // what is wrong with the file, those who follow it say
+	return changed
+}
+
+// settleAfter has the key go on that sealed so far, if there is one. A process that starts seals by the first at once: nothing
+// tells it which of two was there before, and the others look at the file when they meet a key that they do not know.
+func (s *keySet) settleAfter(old *keySet, now time.Time) {
 	switch {
 	case old == nil:
-		if age := now.Sub(modified); len(s.keys) > 1 && age >= 0 && age < settle {
-			s.before, s.until = 1, modified.Add(settle)
-		}
 	case old.keys[0].name != s.keys[0].name:
 		s.before, s.until = max(0, s.find([]byte(old.keys[old.sealing(now)].name))), now.Add(settle)
 	case now.Before(old.until):
@@ -165,27 +182,27 @@ func (s *keySet) find(name []byte) int {
 	return -1
 }
 
-func readRing(file string) (set *keySet, mode os.FileMode, modified time.Time, err error) {
+func readRing(file string) (set *keySet, mode os.FileMode, err error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, 0, time.Time{}, fmt.Errorf("read session keys: %w", err)
+		return nil, 0, fmt.Errorf("read session keys: %w", err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, time.Time{}, fmt.Errorf("read session keys: %w", err)
+		return nil, 0, fmt.Errorf("read session keys: %w", err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxRingFile+1))
 	if err != nil {
-		return nil, 0, time.Time{}, fmt.Errorf("read session keys: %w", err)
+		return nil, 0, fmt.Errorf("read session keys: %w", err)
 	}
 	set, err = parseRing(file, text)
-	return set, info.Mode().Perm(), info.ModTime(), err
+	return set, info.Mode().Perm(), err
 }
 
 // CheckRing says what is wrong with a key file, as Load would.
 func CheckRing(file string) error {
-	_, _, _, err := readRing(file)
+	_, _, err := readRing(file)
 	return err
 }
 

@@ -39,6 +39,9 @@ func (a *Authenticator) callback(ctx context.Context, r *authz.Request, _ []byte
 		q = nil
 	}
 	at, name := a.attemptOf(r, one(q, "state"))
+	if at == nil && name != "" && a.cfg.Keeper.Ring().Refresh() { // another replica sealed it, by a key that we had not read yet
+		at, name = a.attemptOf(r, one(q, "state"))
+	}
 	fields := []authz.Field{}
 	if name != "" { // whatever comes of it, it was the only time
 		fields = append(fields, authz.Field{Name: "Set-Cookie", Value: forget(name)})
@@ -118,7 +121,7 @@ func (a *Authenticator) finish(ctx context.Context, r *authz.Request, q url.Valu
 func (a *Authenticator) lost(r *authz.Request) *ending {
 	end := &ending{result: Lost, status: 400, reason: reasonLost, title: "This is no sign-in of this browser",
 		text: "It was not begun here, or it is over already: it may have been finished in another tab, or cookies are not kept."}
-	if _, v := a.Try(r); v == authz.Allow {
+	if _, v := a.Resolve(r); v == authz.Allow {
 		end.title = "You are signed in already"
 	}
 	return end

@@ -16,7 +16,7 @@ func (a *Authenticator) logout(ctx context.Context, r *authz.Request, _ []byte) 
 	if !r.Secure {
 		return insecure(r, true)
 	}
-	id, v := a.Try(r)
+	id, v := a.Resolve(r)
 	switch r.Method {
 	case "GET", "HEAD":
 		p := pages.Page{Title: "Sign out?", Button: pages.Button{Text: "Sign out", To: pathLogout + a.suffix, Elsewhere: true}, Links: []pages.Link{{Text: "Stay, and go to the start page", To: "/"}}}

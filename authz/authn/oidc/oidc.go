@@ -134,8 +134,10 @@ func (a *Authenticator) Try(r *authz.Request) (*authz.Identity, authz.Verdict) {
 	return a.cfg.Keeper.Try(a.name, r)
 }
 
-// Resolve does what Try does: nobody has to be asked.
-func (a *Authenticator) Resolve(r *authz.Request) (*authz.Identity, authz.Verdict) { return a.Try(r) }
+// Resolve finds the session of a request that is by a key which is not known yet.
+func (a *Authenticator) Resolve(r *authz.Request) (*authz.Identity, authz.Verdict) {
+	return a.cfg.Keeper.Resolve(a.name, r)
+}
 
 // Renew renews the session cookie when that is due.
 func (a *Authenticator) Renew(id *authz.Identity, r *authz.Request) string {
