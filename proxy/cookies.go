@@ -13,9 +13,10 @@ import (
 // cookiePrefix begins the names of our cookies. Browsers compare "__Host-" without regard to case, so we do.
 const cookiePrefix = "__host-sluice_"
 
-// ourCookie reports whether a cookie pair, or what a Set-Cookie begins with, has a name of ours.
+// ourCookie reports whether a cookie pair, or what a Set-Cookie begins with, has a name of ours. One without a name counts by
+// its value: a browser may send that back without the '=' (RFC 6265bis section 5.7).
 func ourCookie(pair []byte) bool {
-	pair = bytes.TrimLeft(pair, " \t")
+	pair = bytes.TrimLeft(pair, " \t=")
 	if len(pair) < len(cookiePrefix) {
 		return false
 	}
@@ -77,14 +78,27 @@ func (x *exchange) guardCookies(r *h1.Response) {
 	if !x.l.keepsCookies {
 		return
 	}
+	dropCookies(r)
+	if x.setCookie != "" {
+		r.Fields = append(r.Fields, h1.Field{Name: nameSetCookie, Value: []byte(x.setCookie), ID: h1.SetCookie})
+	}
+}
+
+// passInterim passes on a 1xx of the upstream, which sets no cookie of ours either.
+func (x *exchange) passInterim(r *h1.Response) {
+	if x.l.keepsCookies {
+		dropCookies(r)
+	}
+	x.c.interim(r)
+}
+
+// dropCookies takes those of ours out of a response.
+func dropCookies(r *h1.Response) {
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
 		if f.ID != h1.SetCookie || !ourCookie(f.Value) {
 			kept = append(kept, f)
 		}
-	}
-	if x.setCookie != "" {
-		kept = append(kept, h1.Field{Name: nameSetCookie, Value: []byte(x.setCookie), ID: h1.SetCookie})
 	}
 	r.Fields = kept
 }

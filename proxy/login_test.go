@@ -161,7 +161,8 @@ func TestCookiesOfOursStayHere(t *testing.T) {
 // An upstream sets no cookie of ours, and a credential is renewed with whatever answer.
 func TestCookiesOfResponses(t *testing.T) {
 	const renewed = "__Host-sluice_door=new; Secure"
-	response := "HTTP/1.1 200 OK\r\nSet-Cookie: __HOST-sluice_door=evil; Path=/\r\nset-cookie:  __Host-sluice_door=evil\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nhi"
+	response := "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nSet-Cookie: __Host-sluice_door=evil; Secure; Path=/\r\n\r\n" +
+		"HTTP/1.1 200 OK\r\nSet-Cookie: =__Host-sluice_door=evil\r\nSet-Cookie: __HOST-sluice_door=evil; Path=/\r\nset-cookie:  __Host-sluice_door=evil\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nhi"
 	for name, c := range map[string]struct{ request, status, body string }{
 		"forwarded":      {"GET / HTTP/1.1\r\n", "200", "hi"},
 		"denied":         {"GET /no HTTP/1.1\r\n", "403", "not allow"},
@@ -181,6 +182,7 @@ func TestCookiesOfResponses(t *testing.T) {
 			if renew != "" && c.status != "401" {
 				want = 1
 			}
+			k.got = strings.TrimPrefix(k.got, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
 			if strings.Count(k.got, "Set-Cookie: "+renewed+"\r\n") != want || strings.Contains(k.got, "evil") || strings.Contains(k.got, "Set-Cookie: a=b\r\n") != (c.status == "200") || !strings.HasPrefix(k.got, "HTTP/1.1 "+c.status) {
 				t.Errorf("%s, renewed by %q: got %q", name, renew, k.got)
 			}

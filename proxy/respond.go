@@ -181,6 +181,6 @@ func (u *upConn) interim(r *h1.Response, rest []byte) bool {
 		x.replyLate(response{status: 502, reason: "bad_response", text: errUnexpected101.Error()})
 		return false
 	}
-	x.c.interim(r)
+	x.passInterim(r)
 	return true
 }

@@ -42,7 +42,7 @@ func (u *upH2) Interim(s *h2.Stream, fields []h2.Field) {
 			return
 		}
 		u.l.out = u.l.out[:0]
-		x.c.interim(&u.l.resp)
+		x.passInterim(&u.l.resp)
 		x.c.flush()
 	})
 }

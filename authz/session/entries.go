@@ -105,14 +105,31 @@ func (e *entries) len() int {
 	return n
 }
 
-// prune drops what is about sessions that are over anyway: those that had begun lifetime before now, or earlier.
-func (e *entries) prune(now time.Time, lifetime time.Duration) {
+// breath is how many entries are gone through before those who wait for the lock have it: each request with a session asks
+// the list, and a million of them must not keep it waiting.
+const breath = 4096
+
+// prune drops what is about sessions that are over anyway: those that had begun lifetime before now, or earlier. breathe is
+// called now and then, and may let others change the entries.
+func (e *entries) prune(now time.Time, lifetime time.Duration, breathe func()) {
 	over := func(u until) bool { return now.Sub(u.dies(lifetime)) > 0 }
-	maps.DeleteFunc(e.sids, func(_ string, u until) bool { return over(u) })
-	maps.DeleteFunc(e.subs, func(_ named, u until) bool { return over(u) })
-	maps.DeleteFunc(e.upstream, func(_ named, u until) bool { return over(u) })
+	n := 0
+	pruneIn(e.sids, over, &n, breathe)
+	pruneIn(e.subs, over, &n, breathe)
+	pruneIn(e.upstream, over, &n, breathe)
 	if over(e.all) {
 		e.all = until{}
+	}
+}
+
+func pruneIn[K comparable](m map[K]until, over func(until) bool, n *int, breathe func()) {
+	for key, u := range m {
+		if over(u) {
+			delete(m, key)
+		}
+		if *n++; *n%breath == 0 {
+			breathe()
+		}
 	}
 }
 
@@ -125,7 +142,7 @@ func (u until) dies(lifetime time.Duration) time.Time {
 	return last.Add(lifetime + 2*skew)
 }
 
-// each calls add for what is in force.
+// each calls add for what is in force. Others may change the entries while it does: what was there before, and stays, is told.
 func (e *entries) each(add func(record)) {
 	for value, u := range e.sids {
 		add(record{Revocation{Kind: SID, Value: value, Before: u.before}, u.at})

@@ -84,7 +84,7 @@ func mendTail(f *os.File) error {
 }
 
 // replace puts records in the place of the file. The caller holds the lock.
-func replace(name string, records func(add func(record))) (err error) {
+func replace(name string, records []record) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
@@ -97,7 +97,9 @@ func replace(name string, records func(add func(record))) (err error) {
 		}
 	}()
 	var text []byte
-	records(func(r record) { text = appendLine(text, r) })
+	for _, r := range records {
+		text = appendLine(text, r)
+	}
 	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()

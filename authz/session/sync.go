@@ -91,8 +91,7 @@ func (l *List) write(now time.Time) error {
 	l.mu.RLock()
 	records, number, waiting := l.writing.records, l.writing.last, l.writing.waiting()
 	if l.writing.whole() {
-		records = nil
-		l.entries.each(func(r record) { records = append(records, r) })
+		records = l.everything()
 	}
 	l.mu.RUnlock()
 	if waiting == 0 {
@@ -141,8 +140,23 @@ func (l *List) dropOver(now time.Time) bool {
 		return false
 	}
 	l.state.dropped = now
-	l.entries.prune(now, l.config.Lifetime)
+	l.entries.prune(now, l.config.Lifetime, func() {
+		l.mu.Unlock()
+		l.mu.Lock()
+	})
 	return true
+}
+
+// everything is all that is in force; what comes while it is gathered may be missing. The caller holds mu for reading, and
+// others have it now and then.
+func (l *List) everything() (records []record) {
+	l.entries.each(func(r record) {
+		if records = append(records, r); len(records)%breath == 0 {
+			l.mu.RUnlock()
+			l.mu.RLock()
+		}
+	})
+	return records
 }
 
 // wordy reports whether the file is much longer than what it says.
@@ -165,12 +179,11 @@ func (l *List) rewrite(apply func(record) error) error {
 			return nil
 		}
 		var number uint64 // what waits for the disk up to there is among it
-		err = replace(l.config.File, func(add func(record)) {
-			l.mu.RLock()
-			defer l.mu.RUnlock()
-			number = l.writing.last
-			l.entries.each(add)
-		})
+		l.mu.RLock()
+		number = l.writing.last
+		records := l.everything()
+		l.mu.RUnlock() // before they are written: each request with a session needs the list
+		err = replace(l.config.File, records)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if err == nil && l.writing.waiting() > 0 {

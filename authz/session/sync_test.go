@@ -364,3 +364,45 @@ func TestCompactionRaces(t *testing.T) {
 		}
 	}
 }
+
+// Each request with a session asks the list: a long one that is written, or cleared of what is over, keeps nobody waiting for all of that.
+func TestALongListKeepsNobodyWaiting(t *testing.T) {
+	l := onFile(filepath.Join(t.TempDir(), "list"))
+	synced(t, l)
+	now := time.Now()
+	for i := range 100_000 {
+		if _, err := l.entries.add(record{Revocation{Kind: SID, Value: fmt.Sprint(i), Before: now}, now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	breaths := 0
+	l.entries.prune(now, time.Hour, func() { breaths++ })
+	if want := 100_000 / breath; breaths != want {
+		t.Errorf("%d breaths while it is cleared, want %d", breaths, want)
+	}
+	written := make(chan time.Duration)
+	go func() { // ends when it is written
+		began := time.Now()
+		if err := l.rewrite(func(record) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		written <- time.Since(began)
+	}()
+	s := &authz.Session{ID: "x", Began: now.Add(time.Hour)}
+	for worst := time.Duration(0); ; {
+		began := time.Now()
+		l.mu.Lock() // who revokes: those who look wait behind him
+		l.count++
+		l.mu.Unlock()
+		l.revoked(s)
+		worst = max(worst, time.Since(began))
+		select {
+		case took := <-written:
+			if worst > took/2 {
+				t.Errorf("a look waited for %s of the %s in which the list was written", worst, took)
+			}
+			return
+		default:
+		}
+	}
+}

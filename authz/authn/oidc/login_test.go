@@ -450,3 +450,34 @@ func newClone(b *browser) *browser {
 	}
 	return &c
 }
+
+// Anybody can begin logins and end them with a code that is none: while the provider is slow they wait for it, and must
+// not fill every place that the proxy has for requests that wait.
+func TestCallbacksThatWaitAreFew(t *testing.T) {
+	inWorld(t, func(t *testing.T, p *idp, r *replica) {
+		evil, b := newBrowser(t, r), newBrowser(t, r)
+		link := p.consent(field(evil.get("/"), "Location"))
+		mine := p.consent(field(b.get("/"), "Location"))
+		req := evil.request("GET", strings.Replace(link, "code=", "code=x", 1), nil)
+		p.set(func(p *idp) { p.slow = time.Minute })
+		answers := make(chan authz.Answer, 64)
+		for range 64 {
+			go func() { answers <- r.site.Serve(req, nil) }()
+		}
+		synctest.Wait()
+		if n := p.fetches("/tenant/token"); n != maxBusy || len(answers) != 64-maxBusy {
+			t.Errorf("%d wait, %d were answered, want %d and the others", n, len(answers), maxBusy)
+		}
+		a := b.get(mine)
+		if want(t, "one more", a, 503, "login_unavailable"); field(a, "Retry-After") == "" || field(a, "Set-Cookie") != "" {
+			t.Errorf("%v", a.Fields)
+		}
+		want(t, "another page", b.get("/.sluice/login"), 302, "login")
+		want(t, "a logout", b.get("/.sluice/logout"), 200, "logout")
+		for range 64 {
+			<-answers
+		}
+		p.set(func(p *idp) { p.slow = 0 })
+		want(t, "the same again", b.get(mine), 303, "login_done")
+	})
+}

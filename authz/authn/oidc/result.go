@@ -57,10 +57,10 @@ const (
 	reasonUnsuitable  = "login_unsuitable"  // 403
 	reasonTooLarge    = "login_too_large"   // 403
 	reasonMethod      = "login_method"      // 405
-	reasonLogout      = "logout"            // 200, the button; 303, out
+	reasonLogout      = "logout"            // 200, the button; 303, out; 503, too many at once
 	reasonForeign     = "logout_foreign"    // 403
 	reasonSignedOut   = "signed_out"        // 200
-	reasonBackchannel = "logout_token"      // 200, 400: of a provider's logout token
+	reasonBackchannel = "logout_token"      // 200, 400, 503: of a provider's logout token
 )
 
 // Reasons lists them all.
