@@ -5,7 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"html/template"
+	"html"
+	"strings"
 
 	"github.com/sluiceproxy/sluice/authz"
 )
@@ -49,18 +50,59 @@ const style = `:root{color-scheme:light dark;--text:#1b1f24;--faint:#57606a;--gr
 	`a{color:var(--link)}button{font:inherit;padding:.5rem 1.25rem;border:1px solid var(--link);border-radius:.375rem;background:var(--link);color:var(--ground);cursor:pointer}` +
 	`a:focus-visible,button:focus-visible{outline:3px solid var(--link);outline-offset:3px}`
 
-var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+// writer writes a page. Everything that is not ours goes through text or address: it stands between tags or in a quoted attribute, and is
+// escaped for either. It does without html/template, which would make the whole program a sixth larger: templates call methods by name,
+// so that the linker has to keep all there are.
+type writer struct{ bytes.Buffer }
+
+func (w *writer) own(s string)  { w.WriteString(s) }
+func (w *writer) text(s string) { w.WriteString(html.EscapeString(s)) }
+
+// address writes where a link or a form leads: to a path of this host, or by https or http. Anything else leads nowhere.
+func (w *writer) address(to string) {
+	here := strings.HasPrefix(to, "/") && (len(to) == 1 || to[1] != '/' && to[1] != '\\')
+	if !here && !strings.HasPrefix(to, "https://") && !strings.HasPrefix(to, "http://") {
+		to = "#"
+	}
+	w.text(to)
+}
+
+// among writes a text between two pieces of ours.
+func (w *writer) among(before, s, after string) {
+	w.own(before)
+	w.text(s)
+	w.own(after)
+}
+
+func (w *writer) page(p *Page) {
+	w.own(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
-<title>{{.Title}}</title><style>` + style + `</style></head>
-<body><main><h1>{{.Title}}</h1>
-{{range .Text}}<p>{{.}}</p>
-{{end}}{{with .Button}}{{if .Text}}<form method="post" action="{{.To}}"><button type="submit">{{.Text}}</button></form>
-{{end}}{{end}}{{range .Links}}<p><a href="{{.To}}">{{.Text}}</a></p>
-{{end}}{{with .Details}}<dl>
-{{range .}}<dt>{{.Name}}</dt><dd>{{.Value}}</dd>
-{{end}}</dl>
-{{end}}</main></body></html>
-`))
+`)
+	w.among("<title>", p.Title, "</title><style>"+style+"</style></head>\n")
+	w.among("<body><main><h1>", p.Title, "</h1>\n")
+	for _, t := range p.Text {
+		w.among("<p>", t, "</p>\n")
+	}
+	if b := p.Button; b.Text != "" {
+		w.own(`<form method="post" action="`)
+		w.address(b.To)
+		w.among(`"><button type="submit">`, b.Text, "</button></form>\n")
+	}
+	for _, l := range p.Links {
+		w.own(`<p><a href="`)
+		w.address(l.To)
+		w.among(`">`, l.Text, "</a></p>\n")
+	}
+	if len(p.Details) > 0 {
+		w.own("<dl>\n")
+		for _, d := range p.Details {
+			w.among("<dt>", d.Name, "</dt>")
+			w.among("<dd>", d.Value, "</dd>\n")
+		}
+		w.own("</dl>\n")
+	}
+	w.own("</main></body></html>\n")
+}
 
 // styleHash is what the policy of a page allows.
 var styleHash = sha256.Sum256([]byte(style))
@@ -98,11 +140,9 @@ func (p Page) render() []byte {
 	for i, l := range p.Links {
 		p.Links[i].Text = cut(l.Text, maxValue)
 	}
-	var b bytes.Buffer
-	if err := page.Execute(&b, p); err != nil {
-		panic(fmt.Sprintf("BUG: pages: %v", err)) // of strings, into memory
-	}
-	return b.Bytes()
+	var w writer
+	w.page(&p)
+	return w.Bytes()
 }
 
 // few returns a copy of the first of a list.
@@ -111,7 +151,7 @@ func few[T any](list []T, n int) []T { return append([]T(nil), list[:min(n, len(
 // cut shortens a text to n bytes, escaped, and says so.
 func cut(s string, n int) string {
 	for i, r := range s {
-		if n -= len(template.HTMLEscapeString(string(r))); n < 0 {
+		if n -= len(html.EscapeString(string(r))); n < 0 {
 			return s[:i] + " …"
 		}
 	}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	xhtml "golang.org/x/net/html"
 
 	"github.com/sluiceproxy/sluice/authz"
 )
@@ -84,6 +86,49 @@ func TestNothingGetsOut(t *testing.T) {
 			t.Errorf("%q stands in the page:\n%s", bad, body)
 		}
 	}
+}
+
+// FuzzPage: whatever stands in a page, a browser finds our elements in it and no others, and reads the texts as they were given.
+func FuzzPage(f *testing.F) {
+	f.Add("title", "text", "/path", "link")
+	f.Add("</title><script>", "<p onclick=x>", "javascript:alert(1)", `" onmouseover="x`)
+	f.Add("&lt;&amp;", "]]><!--", "//evil.test", "\x00\u202e")
+	f.Add("'", `\"`, "HTTPS://x", "</textarea>")
+	f.Fuzz(func(t *testing.T, title, text, to, link string) {
+		body := Page{Title: title, Text: []string{text}, Details: []Detail{{link, text}}, Links: []Link{{link, to}}, Button: Button{Text: "b" + link, To: to}}.Answer(400, "x").Body
+		doc, err := xhtml.Parse(bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var elements []string
+		texts := map[string]string{}
+		for n := range doc.Descendants() {
+			if n.Type == xhtml.CommentNode {
+				t.Errorf("a comment: %q", n.Data)
+			}
+			if n.Type != xhtml.ElementNode {
+				continue
+			}
+			elements = append(elements, n.Data)
+			if n.FirstChild != nil && n.FirstChild.Type == xhtml.TextNode {
+				texts[n.Data] = n.FirstChild.Data
+			}
+			for _, a := range n.Attr {
+				switch {
+				case strings.HasPrefix(a.Key, "on"), a.Key == "style", a.Key == "src":
+					t.Errorf("%s has %s=%q", n.Data, a.Key, a.Val)
+				case (a.Key == "href" || a.Key == "action") && a.Val != "#" && (!strings.HasPrefix(a.Val, "/") || strings.HasPrefix(a.Val, "//") || strings.HasPrefix(a.Val, "/\\")) && !strings.HasPrefix(a.Val, "http://") && !strings.HasPrefix(a.Val, "https://"):
+					t.Errorf("%s leads to %q", n.Data, a.Val)
+				}
+			}
+		}
+		if got, want := strings.Join(elements, " "), "html head meta meta meta title style body main h1 p form button p a dl dt dd"; got != want {
+			t.Errorf("the elements are %s, want %s", got, want)
+		}
+		if plain := cut(title, maxValue); plain == strings.ToValidUTF8(plain, "") && !strings.ContainsAny(plain, "\x00\r") && plain != "" && texts["h1"] != plain {
+			t.Errorf("the title is read as %q, and was %q", texts["h1"], plain)
+		}
+	})
 }
 
 // Text has a contrast of 4.5 at least, by day and by night (WCAG 2.2, 1.4.3).
