@@ -111,7 +111,9 @@ func beginsTooLate(t *testing.T, e ending, begins string, h2 bool) {
 		w.barred(e.why, 1)
 		return
 	case want == "200":
-		w.until("all of it", func() bool { return strings.HasSuffix(strings.TrimSuffix(got(), "\r\n0\r\n\r\n"), begins[len(begins)-2:]) || strings.Contains(got(), "hello") })
+		w.until("all of it", func() bool {
+			return strings.HasSuffix(strings.TrimSuffix(got(), "\r\n0\r\n\r\n"), begins[len(begins)-2:]) || strings.Contains(got(), "hello")
+		})
 		w.pass(2 * time.Second)
 		if h2 && cut {
 			t.Error("it was reset")
@@ -264,4 +266,23 @@ func emptyTable(t *testing.T) *route.Table {
 		t.Fatal(err)
 	}
 	return table
+}
+
+// Whatever the clock of a loop stands at when a session is revoked, there is time left of the second for others to learn of it: 0.2 s
+// for the list, and something to read it.
+func TestNoticeIsShort(t *testing.T) {
+	for phase := time.Duration(0); phase < 500*time.Millisecond; phase += 50 * time.Millisecond {
+		w := newWalk(t, Config{Sessions: newLogins()})
+		w.open()
+		k := w.guard()
+		w.simple("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("hello"))
+		c := w.dial("web")
+		c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nX-Login: ann\r\n\r\n"))
+		w.until("a response", c.has("hello"))
+		w.pass(2*time.Second + phase)
+		k.revoked["ann"] = true
+		w.core.Recheck()
+		w.within(700*time.Millisecond, "the stream of a session that was revoked ends", func() bool { return c.eof || c.reset })
+		w.barred(sessionRevoked, 1)
+	}
 }
