@@ -8,7 +8,7 @@ import (
 )
 
 // Open streams: tunnels, calls of gRPC, and responses under way whose length nobody has declared. They outlive what they
-// were allowed by, so each loop keeps a list of its own: Recheck has it look at all, and once a second it
+// were allowed by, so each loop keeps a list of its own: Recheck has it look at all, and four times a second it
 // looks at those that time may end. Whatever else is under way ends by itself, and is not in it.
 
 // liveStream is the place of one stream in the lists of its loop. The zero value is in none.
@@ -148,7 +148,7 @@ func (l *loop) bars(o *liveStream) streamEnd {
 }
 
 // noticeTime is what a call or a response has to end by itself where it may not go on: most do, and then nothing of them is lost. With
-// lookEvery it is less than a second.
+// lookEvery, twice, it is less than a second, also where another process has to read first of a session that it was ended.
 const noticeTime = 400 * time.Millisecond
 
 // spare gives a stream notice, and reports whether its time is not up yet. Age gives none: it was known.
@@ -218,7 +218,7 @@ func (l *loop) recheck(n recheckNote) {
 }
 
 // lookEvery is how often a loop looks at the streams that time may end.
-const lookEvery = 500 * time.Millisecond
+const lookEvery = 250 * time.Millisecond
 
 // tick has them looked at after a while, unless that is coming already.
 func (l *loop) tick() {

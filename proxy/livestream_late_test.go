@@ -267,3 +267,22 @@ func emptyTable(t *testing.T) *route.Table {
 	}
 	return table
 }
+
+// Whatever the clock of a loop stands at when a session is revoked, there is time left of the second for others to learn of it: 0.2 s
+// for the list, and something to read it.
+func TestNoticeIsShort(t *testing.T) {
+	for phase := time.Duration(0); phase < 500*time.Millisecond; phase += 50 * time.Millisecond {
+		w := newWalk(t, Config{Sessions: newLogins()})
+		w.open()
+		k := w.guard()
+		w.simple("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("hello"))
+		c := w.dial("web")
+		c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nX-Login: ann\r\n\r\n"))
+		w.until("a response", c.has("hello"))
+		w.pass(2*time.Second + phase)
+		k.revoked["ann"] = true
+		w.core.Recheck()
+		w.within(700*time.Millisecond, "the stream of a session that was revoked ends", func() bool { return c.eof || c.reset })
+		w.barred(sessionRevoked, 1)
+	}
+}

@@ -108,7 +108,11 @@ func printStatus(out io.Writer, s admin.Status) error {
 		fmt.Fprintf(w, "rejected\tversion %s since %s: %s\n", r.Version, r.Since.Format(time.DateTime), r.Error)
 	}
 	if of := s.Sessions; of != nil {
-		fmt.Fprintf(w, "sessions\tkeys %s, sealed by %s; %d revocations in force, %d not on disk, read %.1f s ago\n", orNone(of.Ring), orNone(of.Seals), of.RevokedState.Entries, of.RevokedState.Pending, of.RevokedState.StaleSeconds)
+		read := "read %.1f s ago"
+		if of.RevokedState.Error != "" { // maybe it never was
+			read = "not read well for %.1f s"
+		}
+		fmt.Fprintf(w, "sessions\tkeys %s, sealed by %s; %d revocations in force, %d not on disk, "+read+"\n", orNone(of.Ring), orNone(of.Seals), of.RevokedState.Entries, of.RevokedState.Pending, of.RevokedState.StaleSeconds)
 	}
 	fmt.Fprintf(w, "connections\t%s (%d admitted, %d refused so far)\n", s.Connections, s.Tracked, s.Refused)
 	fmt.Fprintf(w, "upstreams\t%d of %d endpoints healthy, %d requests wait\n", s.Upstreams.Healthy, s.Upstreams.Endpoints, s.Upstreams.Waiting)

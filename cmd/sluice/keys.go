@@ -25,6 +25,8 @@ type keySource struct {
 	size func() int                       // how many keys are in force
 	run  func(context.Context)            // fetches, until the context ends; nil: load does
 	gate bool                             // nothing is admitted before it was loaded once
+
+	failing bool // as the log has it; guarded by keyLoader.loading
 }
 
 // addAuthenticators adds those that the configuration has, and what they need.
@@ -148,6 +150,7 @@ func (k *keyLoader) load() error {
 		if changed {
 			k.log.Info(s.what+" in force", "keys", s.size())
 		}
+		s.tell(k.log, err)
 	}
 	if gating != nil {
 		k.target.Waiting(gating)
@@ -160,6 +163,17 @@ func (k *keyLoader) load() error {
 		k.registry.Set(health.AuthenticateService, health.Running, nil)
 	}
 	return gating
+}
+
+// tell logs that a source fails, and that it does not any more: not each time, since health has what it says now.
+func (s *keySource) tell(log *slog.Logger, err error) {
+	switch {
+	case err != nil && !s.failing:
+		log.Warn("keys cannot be loaded; what is in force stays, and it is tried again", "err", err)
+	case err == nil && s.failing:
+		log.Info(s.what + " can be loaded again")
+	}
+	s.failing = err != nil
 }
 
 func (k *keyLoader) watch(ctx context.Context) {
