@@ -78,6 +78,9 @@ func (core *Core) compile(version string, doc *policy.Document) (*Snapshot, erro
 		*r = Route{Name: d.Name, program: programs.Routes[i], PathParameters: d.PathParameters, maxStreamAge: d.MaxStreamAge, stats: core.book.route(d.Name)}
 		r.Authorizer = &r.program
 		r.decisions = decisionModes[d.Decisions]
+		if err := core.records(r.decisions, "route", d.Name, d.Origin); err != nil {
+			errs = append(errs, err)
+		}
 		if r.terms, err = core.terms(d.Name, d.Drain, r.stats, d.Origin); err != nil {
 			errs = append(errs, err)
 		}
@@ -162,6 +165,9 @@ func (core *Core) compileTCP(doc *policy.Document, programs *policy.Programs, sn
 		var a authz.Authorizer = &programs.TCP[i]
 		terms, err := core.terms(d.Name, d.Drain, core.book.tcpRoute(d.Name), d.Origin)
 		if err != nil {
+			errs = append(errs, err)
+		}
+		if err := core.records(decisionModes[d.Decisions], "tcp route", d.Name, d.Origin); err != nil {
 			errs = append(errs, err)
 		}
 		snap.tcp[d.Listener] = &tcpRoute{Name: d.Name, Authorizer: a, terms: terms, maxStreamAge: d.MaxStreamAge, decisions: decisionModes[d.Decisions]}
@@ -270,4 +276,12 @@ func clusterConfig(c *policy.Cluster) upstream.Config {
 		}
 	}
 	return out
+}
+
+// records says that decisions which must have a place in the log have none, since there is no log.
+func (core *Core) records(mode decisionMode, what, name string, at policy.Origin) error {
+	if mode != awaitDecisions || core.cfg.DecisionLog != nil {
+		return nil
+	}
+	return at.Errorf("%s %q: decision_log: block, and there is no log of decisions (log.decisions)", what, name)
 }

@@ -205,3 +205,23 @@ func TestDecisionsThatNeverFindRoom(t *testing.T) {
 	}
 	l.decisions.parked = 0
 }
+
+// A route whose decisions must have a place is a mistake where there is none, and not one that is served without.
+func TestBlockNeedsALog(t *testing.T) {
+	for text, fault := range map[string]string{
+		"routes: [{name: r, cluster: app, decision_log: block, policy: [{allow: {or: [{accept: true}]}}]}]":          `route "r": decision_log: block`,
+		"tcp_routes: [{listener: db, cluster: app, decision_log: block, policy: [{allow: {or: [{accept: true}]}}]}]": `decision_log: block`,
+		"routes: [{name: r, cluster: app, decision_log: drop, policy: [{allow: {or: [{accept: true}]}}]}]":           "",
+	} {
+		doc, err := policy.Parse("p.yaml", []byte("clusters: {app: {endpoints: [\"up:1\"]}}\n"+text+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := newWalk(t, Config{}).core.Apply(context.Background(), "1", doc); (err != nil) != (fault != "") || err != nil && !strings.Contains(err.Error(), fault) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if err := newWalk(t, Config{DecisionLog: &ledger{}}).core.Apply(context.Background(), "1", doc); err != nil {
+			t.Errorf("%s, with a log: %v", text, err)
+		}
+	}
+}

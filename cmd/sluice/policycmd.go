@@ -104,6 +104,9 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 	users := basic.New("")
 	pc := proxy.Config{Authenticators: map[string]authz.Authenticator{keys.Name(): keys, certs.Name(): certs, tokens.Name(): tokens, users.Name(): users}}
 	pc.UpstreamTLS = map[string]proxy.UpstreamTLS{}
+	if cfg == nil || cfg.Log.Decisions != "" {
+		pc.DecisionLog = noDecisions{}
+	}
 	for _, name := range providerNames(doc, cfg) {
 		pc.Authenticators[name] = &oidc.Authenticator{}
 	}
@@ -138,6 +141,12 @@ func policyCore(doc *policy.Document, cfg *config.Config) *proxy.Core {
 	}
 	return proxy.NewCore(pc, drain.New(drain.Config{}), func(int, any) {})
 }
+
+// noDecisions stands for a log of decisions where none is made.
+type noDecisions struct{}
+
+func (noDecisions) WriteLines([]byte)    {}
+func (noDecisions) TryLines([]byte) bool { return true }
 
 // providerNames are those of the logins that the configuration has; without one, those that the policy names.
 func providerNames(doc *policy.Document, cfg *config.Config) (names []string) {
