@@ -19,7 +19,8 @@
 // three cheats (folder cheat) show that it can say no.
 //
 // HTTP/2 is played by Go's two transports, curl, h2load, h2spec and grpc-go, in the heavy set by grpcurl and Chromium as
-// well, WebSockets also by ws from npm, and the dashboard is looked at by axe-core from there. What is written in Go and is not a tool of the machine's is a module of its own
+// well, WebSockets also by ws from npm, and the dashboard is looked at by axe-core from there. Logins go to a provider by script, in
+// the heavy set also to dex (folder dex) and to oidc-provider from npm (folder oidcprovider). What is written in Go and is not a tool of the machine's is a module of its own
 // (folders h2spec, grpc and grpcurl), which the tests build, so that what it needs is needed by nobody else.
 //
 // Every process listens on ports that the kernel picks, in a directory of its own, and

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // does runs an expression that leads to another page, and returns when that is there.
@@ -82,17 +84,26 @@ func TestLoginsInABrowser(t *testing.T) {
 	b.does("document.querySelector('form').submit()")
 	wasTold(t, told)
 	login("ann", "/eng/w")
-	b.eval("new Promise(done => { window.ws = new WebSocket('wss://' + location.host + '/socket/1'); ws.onopen = () => done('open'); ws.onclose = e => { window.code = e.code; done('closed') } })")
+	b.eval("new Promise(done => { window.ws = new WebSocket('wss://' + location.host + '/socket/1'); ws.onopen = () => done('open'); ws.onclose = e => { window.code = e.code; window.closedAt = Date.now(); done('closed') } })")
 	d.holds("the WebSocket is open", "ws.readyState === WebSocket.OPEN")
 	tab := b.session
 	b.anotherTab()
 	b.open(issuer+"/logout", "light")
 	b.does("document.querySelector('form').submit()")
-	wasTold(t, told)
+	at := wasTold(t, told)
 	b.session = tab
 	b.call("Page.bringToFront", nil, nil) // what is hidden is not drawn
 	d.holds("the WebSocket is closed", "ws.readyState === WebSocket.CLOSED")
 	d.await("String(code)", "1008") // policy violation: RFC 6455 section 7.4.1
+	ms, err := strconv.ParseInt(b.eval("String(closedAt)"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.UnixMilli(ms).Sub(at.Truncate(time.Millisecond))
+	t.Logf("the WebSocket of the page was closed %v after the back-channel logout", took)
+	if took < 0 || took > 5*time.Second { // a second, on a machine that may be busy
+		t.Errorf("the WebSocket of the page was closed %v after the back-channel logout", took)
+	}
 	b.open(loginHost+"/other", "light")
 	d.holds("sent to log in", fmt.Sprintf("location.href.startsWith(%q)", issuer))
 	for _, fault := range b.faults {

@@ -44,14 +44,20 @@ func startDex(t *testing.T, backchannel string) string {
 	return strings.TrimSpace(line)
 }
 
-var formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+var (
+	formAction = regexp.MustCompile(`<form [^>]*action="([^"]*)"`)
+	formHidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+)
 
-// submit sends the form of a page.
+// submit sends the form of a page, with what it has that nobody sees.
 func (p *person) submit(at page, form url.Values) page {
 	p.t.Helper()
 	m := formAction.FindStringSubmatch(at.body)
 	if m == nil {
 		p.t.Fatalf("%s has no form: %d\n%s", at.at, at.status, at.body)
+	}
+	for _, hidden := range formHidden.FindAllStringSubmatch(at.body, -1) {
+		form.Set(hidden[1], hidden[2])
 	}
 	to, err := at.at.Parse(strings.ReplaceAll(m[1], "&amp;", "&"))
 	if err != nil {
@@ -60,10 +66,22 @@ func (p *person) submit(at page, form url.Values) page {
 	return p.follow(p.ask(to.String(), form, "Sec-Fetch-Site", "same-origin"))
 }
 
-// dexHouse is a proxy that logs in at dex, the issuer, and what the proxy answered to its logout tokens.
-func dexHouse(t *testing.T, up *upstream) (s *sluice, issuer string, told <-chan int) {
+// logoutToken is one that the proxy was sent.
+type logoutToken struct {
+	at     time.Time // when it was
+	status int       // what the proxy answered
+}
+
+// dexHouse is a proxy that logs in at dex, the issuer, and the logout tokens of it.
+func dexHouse(t *testing.T, up *upstream) (s *sluice, issuer string, told <-chan logoutToken) {
 	t.Helper()
-	answers := make(chan int, 8)
+	return providerHouse(t, up, loginPolicy(up.web), startDex)
+}
+
+// providerHouse is a proxy that logs in at what start runs, which is told where to send logout tokens and returns its issuer.
+func providerHouse(t *testing.T, up *upstream, policy string, start func(t *testing.T, backchannel string) string) (s *sluice, issuer string, told <-chan logoutToken) {
+	t.Helper()
+	answers := make(chan logoutToken, 8)
 	var web atomic.Pointer[string] // address of the proxy, which comes last
 	relay := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, err := http.NewRequest(r.Method, "https://"+*web.Load()+"/.sluice/backchannel-logout", r.Body)
@@ -72,6 +90,7 @@ func dexHouse(t *testing.T, up *upstream) (s *sluice, issuer string, told <-chan
 		}
 		req.Host, req.Header, req.ContentLength = "app.example.com", r.Header.Clone(), r.ContentLength
 		c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting()}}
+		at := time.Now()
 		resp, err := c.Do(req)
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
@@ -80,27 +99,31 @@ func dexHouse(t *testing.T, up *upstream) (s *sluice, issuer string, told <-chan
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, resp.Body)
 		w.WriteHeader(resp.StatusCode)
-		answers <- resp.StatusCode
+		answers <- logoutToken{at, resp.StatusCode}
 	}))
 	t.Cleanup(relay.Close)
-	issuer = startDex(t, relay.URL)
-	s = serve(t, up, loginSetup(t, up, issuer, t.TempDir()+"/state"))
+	issuer = start(t, relay.URL)
+	c := loginSetup(t, up, issuer, t.TempDir()+"/state")
+	c.policy = policy
+	s = serve(t, up, c)
 	web.Store(&s.web)
 	awaitProvider(t, s)
 	return s, issuer, answers
 }
 
-// wasTold waits until the provider has told the proxy of a logout.
-func wasTold(t *testing.T, told <-chan int) {
+// wasTold waits until the provider has told the proxy of a logout, and returns when it did.
+func wasTold(t *testing.T, told <-chan logoutToken) time.Time {
 	t.Helper()
 	select {
-	case status := <-told:
-		if status != 200 {
-			t.Errorf("the logout token of dex is answered %d", status)
+	case token := <-told:
+		if token.status != 200 {
+			t.Errorf("the logout token is answered %d", token.status)
 		}
+		return token.at
 	case <-time.After(patience):
-		t.Fatal("dex sent no logout token")
+		t.Fatal("the provider sent no logout token")
 	}
+	return time.Time{}
 }
 
 // TestLoginsAtDex goes through a login, a denial and both ways out with a provider that is not ours.

@@ -11,7 +11,7 @@ command -v gcc    >/dev/null 2>&1 || need+=(gcc libc6-dev)
 command -v jq     >/dev/null 2>&1 || need+=(jq)
 if [ "${1:-}" = browser ]; then # for make heavy: 80 MB and more
   command -v chromium >/dev/null 2>&1 || need+=(chromium)
-  command -v npm >/dev/null 2>&1 || need+=(nodejs npm) # for ws and axe-core
+  command -v npm >/dev/null 2>&1 || need+=(nodejs npm) # for ws, axe-core and oidc-provider
 fi
 if [ "${1:-}" = peers ]; then # the other proxies of make score-peers; one that cannot be had is left out
   command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || need+=(haproxy)

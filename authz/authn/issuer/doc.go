@@ -9,7 +9,7 @@
 //
 // # Keys that cannot be had
 //
-// They are fetched not more often than once in [RemoteConfig.MinInterval], whatever anybody sends. An issuer that does not
+// What anybody sends has them fetched once in [RemoteConfig.MinInterval] at most. An issuer that does not
 // answer ends nothing: its last keys stay. Where nobody can say whether a key exists the error is [ErrUnavailable]: the token
 // may be a good one.
 package issuer

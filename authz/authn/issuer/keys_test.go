@@ -137,11 +137,15 @@ func TestRemote(t *testing.T) {
 		if !r.Refetch(context.Background()) || r.Current().Find("a", "ES256") == nil || p.fetches.Load() != 1 {
 			t.Fatalf("the first fetch: %v, %d fetches", r.Err(), p.fetches.Load())
 		}
+		p.publish(t, "a2") // just after a fetch that would have been made anyway
+		if !r.Refetch(context.Background()) || r.Current().Find("a2", "ES256") == nil || p.fetches.Load() != 2 {
+			t.Errorf("a rotation just after: %v, %d fetches", r.Err(), p.fetches.Load())
+		}
 		p.publish(t, "b")
 		for range 1000 { // a flood of tokens with keys that nobody has
 			r.Refetch(context.Background())
 		}
-		if p.fetches.Load() != 1 || r.Current().Find("b", "ES256") != nil {
+		if p.fetches.Load() != 2 || r.Current().Find("b", "ES256") != nil {
 			t.Errorf("%d fetches within the interval", p.fetches.Load())
 		}
 		time.Sleep(30 * time.Second)
@@ -154,7 +158,7 @@ func TestRemote(t *testing.T) {
 				t.Error("not fresh")
 			}
 		}
-		if p.fetches.Load() != 2 || r.Current().Find("b", "ES256") == nil {
+		if p.fetches.Load() != 3 || r.Current().Find("b", "ES256") == nil {
 			t.Errorf("%d fetches for 100 that asked at once", p.fetches.Load())
 		}
 		p.publish(t, "c")

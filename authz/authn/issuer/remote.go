@@ -16,7 +16,7 @@ type RemoteConfig struct {
 	Fetch       func(context.Context) (*KeySet, error)
 	Known       *KeySet           // in force before the first fetch, from a process before; nil: none
 	Refresh     time.Duration     // between two fetches; default 10m
-	MinInterval time.Duration     // between two, whoever asks; default 30s
+	MinInterval time.Duration     // between two that somebody asks for; default 30s
 	Timeout     time.Duration     // of one; default 10s
 	Transport   http.RoundTripper // default: one of its own
 	Changed     func(*KeySet)     // called by Run after other keys have come into force; may be nil
@@ -29,11 +29,10 @@ type Remote struct {
 	want   chan struct{} // somebody waits for a fetch
 	close  func()        // what Fetch leaves open; nil: nothing
 
-	mu    sync.Mutex
-	ended time.Time     // of the last fetch; zero: none was made yet
-	pause time.Duration // after it, before the next that somebody asks for
-	err   error         // of the last fetch
-	done  chan struct{} // closed by the next fetch that ends
+	mu   sync.Mutex
+	held time.Time     // until then nobody has keys fetched by asking; zero: somebody may
+	err  error         // of the last fetch
+	done chan struct{} // closed by the next fetch that ends
 }
 
 var _ Keys = (*Remote)(nil)
@@ -84,7 +83,7 @@ func (r *Remote) Run(ctx context.Context) {
 	}
 	next := time.Now()
 	for failures := 0; ; {
-		timer := time.NewTimer(time.Until(next))
+		timer, asked := time.NewTimer(time.Until(next)), false
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -95,9 +94,10 @@ func (r *Remote) Run(ctx context.Context) {
 			if !r.due() {
 				continue
 			}
+			asked = time.Now().Before(next)
 		}
 		wait := r.config.Refresh
-		if r.fetch(ctx, failures) {
+		if r.fetch(ctx, failures, asked) {
 			failures = 0
 		} else {
 			wait = min(r.pauseAfter(failures), wait)
@@ -110,7 +110,7 @@ func (r *Remote) Run(ctx context.Context) {
 func (r *Remote) due() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ended.IsZero() || time.Since(r.ended) >= r.pause
+	return !time.Now().Before(r.held)
 }
 
 // pauseAfter is how long no fetch is made after one, of which so many failed before. While no keys are known yet it is short at first.
@@ -121,7 +121,8 @@ func (r *Remote) pauseAfter(failures int) time.Duration {
 	return min(r.config.MinInterval<<min(failures, 10), r.config.Refresh)
 }
 
-func (r *Remote) fetch(ctx context.Context, failures int) (good bool) {
+// fetch makes one. One that went well and nobody asked for holds nobody up: an issuer may have rotated its keys just after it.
+func (r *Remote) fetch(ctx context.Context, failures int, asked bool) (good bool) {
 	set, err := r.config.Fetch(ctx)
 	old := r.keys.Load()
 	changed := err == nil && (old == nil || old.text != set.text)
@@ -129,7 +130,13 @@ func (r *Remote) fetch(ctx context.Context, failures int) (good bool) {
 		r.keys.Store(set)
 	}
 	r.mu.Lock()
-	r.ended, r.err, r.pause = time.Now(), err, min(r.pauseAfter(failures), r.config.MinInterval)
+	if r.err = err; asked || err != nil {
+		r.held = time.Now().Add(min(r.pauseAfter(failures), r.config.MinInterval))
+	}
+	select {
+	case <-r.want: // whoever asked meanwhile waited for this one
+	default:
+	}
 	close(r.done)
 	r.done = make(chan struct{})
 	r.mu.Unlock()
@@ -139,11 +146,10 @@ func (r *Remote) fetch(ctx context.Context, failures int) (good bool) {
 	return err == nil
 }
 
-// Refetch has Run fetch the keys, unless it did within MinInterval, and waits for it.
+// Refetch has Run fetch the keys, unless somebody had it do so within MinInterval, or it went wrong within that, and waits for it.
 func (r *Remote) Refetch(ctx context.Context) bool {
 	r.mu.Lock()
-	done, lately := r.done, !r.ended.IsZero() && time.Since(r.ended) < r.pause
-	good := r.err == nil
+	done, lately, good := r.done, time.Now().Before(r.held), r.err == nil
 	r.mu.Unlock()
 	if lately {
 		return good

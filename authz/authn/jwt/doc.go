@@ -22,7 +22,7 @@
 // # Keys that cannot be had
 //
 // The keys of an issuer are fetched in the background, and again when a token names one that is not
-// there, but not more often than once in its MinInterval whatever anybody sends. An issuer
+// there, but for that not more often than once in its MinInterval whatever anybody sends. An issuer
 // that does not answer ends nothing: its last keys stay. Where there are none yet the answer is
 // Unavailable, not Challenge: a client that is sent away with 401 would throw away a good token.
 //

@@ -18,8 +18,8 @@
 // # A provider that does not answer
 //
 // keeps nobody from starting and ends no session: sessions are ours. Its description and keys are fetched in the background and
-// kept on disk; logins go on with those as long as the provider itself takes them. What is fetched is fetched once in 30 s at
-// most, whatever anybody sends.
+// kept on disk; logins go on with those as long as the provider itself takes them. What anybody sends has
+// them fetched once in 30 s at most.
 //
 // # Limits
 //

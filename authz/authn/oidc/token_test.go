@@ -122,6 +122,25 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// A provider that rotates its keys just after they were fetched by themselves, and signs with the new one at once: nobody used up the
+// fetch that its tokens are worth.
+func TestRotationAfterAFetch(t *testing.T) {
+	inWorld(t, func(t *testing.T, p *idp, r *replica) {
+		k := chain()
+		before := p.fetches("/tenant/keys")
+		p.set(func(p *idp) {
+			p.signing = signing{alg: jose.RS256, kid: "r2", key: k.other}
+			p.public = []jose.JSONWebKey{{KeyID: "r2", Key: k.other.Public(), Use: "sig"}}
+		})
+		want(t, "with the new key", newBrowser(t, r).login(p, "/"), 303, "login_done")
+		p.set(func(p *idp) { p.signing.kid = "r3" })
+		want(t, "with one that nobody has", newBrowser(t, r).login(p, "/"), 403, "login_untrusted")
+		if n := p.fetches("/tenant/keys") - before; n != 1 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
 // A provider whose keys are away: the answer is 503, since the token may be a good one.
 func TestKeysAway(t *testing.T) {
 	inWorld(t, func(t *testing.T, p *idp, r *replica) {
