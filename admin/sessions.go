@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -81,6 +82,9 @@ type revokeAction struct {
 	Value  string `json:"value,omitempty"`  // of all but all
 }
 
+// ErrNoSuchIssuer is what Hooks.Revoke returns where nobody logs in at the issuer: whoever asked would think that a user is out.
+var ErrNoSuchIssuer = errors.New("nobody logs in at that issuer here")
+
 // Revoked is what POST /sessions/revoke answers.
 type Revoked struct {
 	Revoked bool `json:"revoked"` // true: in force here, and on disk for the others
@@ -103,7 +107,10 @@ func (s *Server) postRevoke(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if err := s.cfg.Hooks.Revoke(r.Context(), what); err != nil {
+	if err := s.cfg.Hooks.Revoke(r.Context(), what); errors.Is(err, ErrNoSuchIssuer) {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	} else if err != nil {
 		refuse(w, http.StatusInternalServerError, err.Error())
 		return
 	}

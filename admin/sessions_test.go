@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,8 @@ func TestRevoke(t *testing.T) {
 	refused(session.Revocation{Kind: session.Sub, Value: "x"}, http.StatusBadRequest, "a revocation is of")
 	disk = errors.New("in force in this process, but not on disk yet")
 	refused(session.Revocation{Kind: session.All}, http.StatusInternalServerError, "not on disk yet")
+	disk = fmt.Errorf("%w: i/", ErrNoSuchIssuer)
+	refused(session.Revocation{Kind: session.Sub, Issuer: "i/", Value: "x"}, http.StatusBadRequest, "nobody logs in at that issuer here: i/")
 }
 
 func TestMetricsOfSessions(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ type sessions struct {
 	keeper *session.Keeper
 	fresh  string // file of keys that is made if it is not there; empty: none is
 	folder string // for the list, made likewise
+
+	issuers []string // where people log in; empty: nowhere, and any issuer may be meant
 
 	keysTarget, listTarget *lifecycle.Target
 	registry               *health.Registry
@@ -55,6 +58,9 @@ func (a *app) newSessions() {
 	}
 	if a.cfg.Origin("sessions.revocations.file").Kind == config.FromDefault {
 		s.folder = a.cfg.Policy.StateDir
+	}
+	for _, in := range a.cfg.Authenticate.OIDC {
+		s.issuers = append(s.issuers, in.Issuer)
 	}
 	a.sessions = s
 }
@@ -201,6 +207,9 @@ func (s *sessions) Close() error {
 
 // revoke ends sessions for the private listener, which has said who may.
 func (s *sessions) revoke(ctx context.Context, r session.Revocation) error {
+	if r.Issuer != "" && len(s.issuers) > 0 && !slices.Contains(s.issuers, r.Issuer) {
+		return fmt.Errorf("%w: %.200q; it is one of %q, byte by byte", admin.ErrNoSuchIssuer, r.Issuer, s.issuers)
+	}
 	err := s.keeper.Revoke(ctx, r)
 	log := s.log.With("kind", r.Kind, "issuer", r.Issuer, "value", r.Value)
 	if err != nil {
