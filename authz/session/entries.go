@@ -32,29 +32,36 @@ func newEntries() entries {
 	return entries{sids: map[string]until{}, subs: map[named]until{}, upstream: map[named]until{}}
 }
 
-// add puts a record in force; changed says whether it ends what was not ended before.
+// add puts a record in force; changed says whether it ends what was not ended before. What is known finds room always: a file
+// that is read once more says nothing new.
 func (e *entries) add(r record) (changed bool, err error) {
 	u := until{r.Before.Truncate(time.Millisecond), r.at}
 	name := named{r.Issuer, r.Value}
-	if r.Kind != All && e.len() >= maxEntries {
-		return false, errFull
-	}
+	room := e.len() < maxEntries
 	switch r.Kind {
 	case SID:
-		changed = later(e.sids, r.Value, u)
+		return later(e.sids, r.Value, u, room)
 	case Sub:
-		changed = later(e.subs, name, u)
+		return later(e.subs, name, u, room)
 	case Upstream:
-		changed = later(e.upstream, name, u)
+		return later(e.upstream, name, u, room)
 	case All:
 		if changed = u.before.After(e.all.before); changed {
 			e.all = u
 			e.dropBefore(u)
 		}
-	default:
-		return false, errKind
+		return changed, nil
 	}
-	return changed, nil
+	return false, errKind
+}
+
+// mayAdd reports whether there is room for what this process revokes.
+func (e *entries) mayAdd(kind string) error {
+	switch n := e.len(); {
+	case kind == All, kind == Sub && n < maxUsers, n < maxSessions:
+		return nil
+	}
+	return errFull
 }
 
 // dropBefore drops what says no more than that all were ended. An ended session of an issuer is to begin none again: it stays.
@@ -64,13 +71,15 @@ func (e *entries) dropBefore(all until) {
 	maps.DeleteFunc(e.subs, func(_ named, u until) bool { return !u.before.After(all.before) })
 }
 
-func later[K comparable](m map[K]until, key K, u until) bool {
-	old, known := m[key]
-	if known && !u.before.After(old.before) {
-		return false
+func later[K comparable](m map[K]until, key K, u until, room bool) (changed bool, err error) {
+	switch old, known := m[key]; {
+	case known && !u.before.After(old.before):
+		return false, nil
+	case !known && !room:
+		return false, errFull
 	}
 	m[key] = u
-	return true
+	return true, nil
 }
 
 // has reports whether a session is ended.

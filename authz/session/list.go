@@ -32,11 +32,15 @@ type Revocation struct {
 // The bounds of a list.
 const (
 	maxEntries = 500_000 // that are in force
-	maxName    = 1024    // bytes of an issuer or a value
+	// What is revoked here leaves some room. Sessions may be begun and ended in a loop, by one who may log in: that must not keep
+	// anybody from ending all of a user's. And what other processes have written meanwhile has to find a place.
+	maxSessions = 450_000
+	maxUsers    = 490_000
+	maxName     = 1024 // bytes of an issuer or a value
 )
 
 var (
-	errFull = fmt.Errorf("the list of revocations is full (%d): revoke the sessions of everybody instead", maxEntries)
+	errFull = errors.New("the list of revocations is full: revoke all sessions of the user, or those of everybody")
 	errKind = errors.New("a revocation is of a session, of a user or a session of an issuer, or of all")
 )
 
@@ -127,7 +131,11 @@ func (l *List) Add(ctx context.Context, r Revocation) error {
 		l.dropOver(now) // of others Sync does
 	}
 	l.mu.Lock()
-	changed, err := l.entries.add(record{r, now})
+	var changed bool
+	err := l.entries.mayAdd(r.Kind)
+	if err == nil {
+		changed, err = l.entries.add(record{r, now})
+	}
 	if err != nil {
 		l.mu.Unlock()
 		return err

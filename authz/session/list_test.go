@@ -173,21 +173,40 @@ func TestAListInMemoryForgets(t *testing.T) {
 	})
 }
 
+// Who begins and ends sessions in a loop keeps nobody from ending those of a user, or of all; and what another process has
+// written meanwhile finds room, whatever is full here.
 func TestAFullList(t *testing.T) {
 	l := NewList(ListConfig{})
 	old := time.Now().Add(-time.Hour)
-	for i := range maxEntries {
-		if _, err := l.entries.add(record{Revocation{Kind: SID, Value: fmt.Sprint(i), Before: old}, old}); err != nil {
-			t.Fatal(i, err)
+	fill := func(kind string, upTo int) {
+		for i := l.Status().Entries; i < upTo; i++ {
+			if _, err := l.entries.add(record{Revocation{Kind: kind, Value: fmt.Sprint(i), Before: old}, old}); err != nil {
+				t.Fatal(i, err)
+			}
 		}
 	}
-	if err := l.Add(t.Context(), Revocation{Kind: SID, Value: "one more"}); !errors.Is(err, errFull) {
-		t.Error(err)
+	full := func(r Revocation, want error) {
+		t.Helper()
+		if err := l.Add(t.Context(), r); !errors.Is(err, want) {
+			t.Errorf("%+v in a list of %d: %v, want %v", r, l.Status().Entries, err, want)
+		}
 	}
-	if err := l.Add(t.Context(), Revocation{Kind: All}); err != nil || l.Status().Entries != 1 {
-		t.Errorf("all: %v, %d entries", err, l.Status().Entries)
+	fill(SID, maxSessions)
+	full(Revocation{Kind: SID, Value: "one more"}, errFull)
+	full(Revocation{Kind: Upstream, Issuer: issuer, Value: "one more"}, errFull)
+	full(Revocation{Kind: Sub, Issuer: issuer, Value: "ann"}, nil)
+	fill(Sub, maxUsers)
+	full(Revocation{Kind: Sub, Issuer: issuer, Value: "bob"}, errFull)
+	fill(SID, maxEntries)
+	if _, err := l.entries.add(record{Revocation{Kind: SID, Value: "one more", Before: old}, old}); !errors.Is(err, errFull) {
+		t.Errorf("read from the file: %v", err)
 	}
-	if err := l.Add(t.Context(), Revocation{Kind: SID, Value: "one more"}); err != nil {
-		t.Error(err)
+	if changed, err := l.entries.add(record{Revocation{Kind: SID, Value: "7", Before: old}, old}); changed || err != nil {
+		t.Errorf("read from the file once more: %v %v", changed, err)
 	}
+	full(Revocation{Kind: All}, nil)
+	if n := l.Status().Entries; n != 1 {
+		t.Errorf("all: %d entries", n)
+	}
+	full(Revocation{Kind: SID, Value: "one more"}, nil)
 }
