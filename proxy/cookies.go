@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/sluiceproxy/sluice/authz"
 	"github.com/sluiceproxy/sluice/proxy/h1"
@@ -80,8 +81,32 @@ func (x *exchange) guardCookies(r *h1.Response) {
 	}
 	dropCookies(r)
 	if x.setCookie != "" {
+		if shareable(r) {
+			r.Fields = slices.DeleteFunc(r.Fields, func(f h1.Field) bool { return bytes.EqualFold(f.Name, nameCacheControl) })
+			r.Fields = append(r.Fields, h1.Field{Name: nameCacheControl, Value: []byte("private")})
+		}
 		r.Fields = append(r.Fields, h1.Field{Name: nameSetCookie, Value: []byte(x.setCookie), ID: h1.SetCookie})
 	}
+}
+
+// shareable reports whether a cache that many use may keep a response (RFC 9111 section 3): some keep its cookies as well, and
+// would hand somebody's session to all. One that renews a credential is made private.
+func shareable(r *h1.Response) bool {
+	keeps := false
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		if !bytes.EqualFold(f.Name, nameCacheControl) {
+			continue
+		}
+		v := bytes.ToLower(f.Value)
+		for _, word := range []string{"private", "no-store", "no-cache", "max-age=0"} {
+			if bytes.Contains(v, []byte(word)) && !bytes.Contains(v, []byte("s-maxage")) {
+				return false
+			}
+		}
+		keeps = keeps || bytes.Contains(v, []byte("public")) || bytes.Contains(v, []byte("max-age")) || bytes.Contains(v, []byte("s-maxage"))
+	}
+	return keeps
 }
 
 // passInterim passes on a 1xx of the upstream, which sets no cookie of ours either.
@@ -103,4 +128,7 @@ func dropCookies(r *h1.Response) {
 	r.Fields = kept
 }
 
-var nameSetCookie = []byte("Set-Cookie")
+var (
+	nameSetCookie    = []byte("Set-Cookie")
+	nameCacheControl = []byte("Cache-Control")
+)

@@ -190,6 +190,39 @@ func TestCookiesOfResponses(t *testing.T) {
 	}
 }
 
+// A cache in front that many use may keep what a response says it may, and some keep its cookies, too.
+func TestRenewalIsInNoResponseThatIsShared(t *testing.T) {
+	for control, want := range map[string]bool{
+		"":                                   true,
+		"Cache-Control: private, max-age=60": true,
+		"Cache-Control: no-store":            true,
+		"cache-control: max-age=0":           true,
+		"Cache-Control: PUBLIC":              false,
+		"cache-control: max-age=31536000, immutable":        false,
+		"Cache-Control: max-age=0, s-maxage=60":             false,
+		"Cache-Control: immutable\r\nCache-Control: public": false,
+	} {
+		field := control
+		if control != "" {
+			field += "\r\n"
+		}
+		w, d := doorWalk(t, Config{}, "HTTP/1.1 200 OK\r\n"+field+"Content-Length: 2\r\n\r\nhi")
+		d.renew = "__Host-sluice_door=new"
+		k := w.dial("web")
+		k.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nCookie: __Host-sluice_door=good\r\n\r\n"))
+		w.until("an answer", k.has("hi"))
+		got := k.got
+		k = w.dial("web")
+		d.renew = ""
+		k.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nCookie: __Host-sluice_door=good\r\n\r\n"))
+		w.until("one that renews nothing", k.has("hi"))
+		private := strings.Contains(got, "Cache-Control: private\r\n") && strings.Count(strings.ToLower(got), "cache-control") == 1
+		if !strings.Contains(got, "Set-Cookie: __Host-sluice_door=new\r\n") || strings.Contains(got, field) != want || private == want || !strings.Contains(k.got, field) {
+			t.Errorf("%q: got %q, and then %q", control, got, k.got)
+		}
+	}
+}
+
 // The next request on the connection is another's, or of the same one who was renewed just now.
 func TestRenewalIsOfOneExchange(t *testing.T) {
 	w, d := doorWalk(t, Config{}, ok)
