@@ -78,7 +78,7 @@ func (a *Authenticator) require(r *authz.Request) authz.Answer {
 		return pages.Page{Title: "Please sign in", Text: []string{"You are not signed in, or not any more. What you sent was not taken; send it again when you are back."},
 			Links: []pages.Link{{Text: "Sign in", To: where}}}.Answer(401, reasonRequired, fields...)
 	}
-	return authz.Answer{Status: 401, Reason: reasonRequired, Fields: append(fields, noStore),
+	return authz.Answer{Status: 401, Reason: reasonRequired, Fields: append(fields, noStore, authz.Field{Name: "Content-Type", Value: "text/plain; charset=utf-8"}),
 		Body: []byte("401 " + reasonRequired + ": sign in at " + where + "\n")}
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -300,6 +301,9 @@ func (b *browser) do(method, target string, f fields, body string) authz.Answer 
 		a = authz.Answer{Status: 200}
 	} else {
 		a = *b.at.Greet(r)
+	}
+	if typed := slices.ContainsFunc(a.Fields, func(f authz.Field) bool { return f.Name == "Content-Type" }); typed != (a.Body != nil) {
+		b.t.Errorf("%s %s: %d says what its body is: %v; it has one: %v", method, target, a.Status, typed, a.Body != nil)
 	}
 	for _, f := range a.Fields {
 		if strings.ContainsAny(f.Value, "\r\n") {
