@@ -94,7 +94,8 @@ type Authenticator interface {
 	// Try answers from memory without blocking or allocating:
 	// Allow with an identity; Deny with nil if the request carries no credential of this
 	// kind (the next authenticator is asked; anonymous if none is left);
-	// Challenge if it carries one that is not valid; Unavailable; or
+	// Challenge if it carries one that is not valid (behind a Renewer the next is asked all the same, since browsers send cookies
+	// by themselves; if none vouches it is a 401, not anonymous); Unavailable; or
 	// Pending, and then Resolve must be called off the loop with a clone.
 	Try(*Request) (*Identity, Verdict)
 	// Resolve is the slow half of Try: it may block, within its own deadline.

@@ -64,6 +64,7 @@ type exchange struct {
 	moving     bool        // the driver carries the body: if that breaks, nobody knows how far it came
 	saved      *h1.Request // a copy, while an authenticator works on it
 	parked     *parked     // a decision that waits for a place in the log; nil: none does
+	stale      bool        // a cookie of a session that is not good came with it: it is not anonymous
 	stage      int         // index in the route's chain of the authenticator that is asked
 	id         requestID
 

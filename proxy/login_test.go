@@ -287,3 +287,32 @@ func TestGreetersNameTheOtherChallenges(t *testing.T) {
 		}
 	}
 }
+
+// A cookie that is over hides no credential that is good, and does not make anybody anonymous.
+func TestStaleCookieBesideAnotherCredential(t *testing.T) {
+	for name, c := range map[string]struct{ fields, want string }{
+		"a good key":  {"X-Test: ann\r\n", "HTTP/1.1 200 OK\r\n"},
+		"a bad key":   {"X-Test: eve\r\n", "HTTP/1.1 401 Unauthorized\r\n"},
+		"nothing":     {"", "HTTP/1.1 401 Unauthorized\r\n"},
+		"as a person": {"Accept: text/html\r\n", "HTTP/1.1 302 Found\r\n"},
+	} {
+		w, d := doorWalk(t, Config{}, ok)
+		r := &w.core.gate.Load().routes[0]
+		r.Authenticators, r.Authorizer = []authz.Authenticator{d, testKey{}}, allowAll{}
+		k := w.dial("web")
+		for range 2 { // and the next request of the connection is another
+			k.got = ""
+			k.Write([]byte("GET /a HTTP/1.1\r\nHost: a\r\nCookie: __Host-sluice_door=over\r\n" + c.fields + "\r\n"))
+			w.until(name+": an answer", k.has("\r\n\r\n"))
+			if !strings.HasPrefix(k.got, c.want) {
+				t.Errorf("%s: got %q", name, k.got)
+			}
+		}
+		k.got = ""
+		k.Write([]byte("GET /a HTTP/1.1\r\nHost: a\r\n\r\n"))
+		w.until(name+": an answer", k.has("\r\n\r\n"))
+		if !strings.HasPrefix(k.got, "HTTP/1.1 200 ") { // the rules let everybody in who shows nothing
+			t.Errorf("%s: then, without a cookie: %q", name, k.got)
+		}
+	}
+}

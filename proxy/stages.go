@@ -29,7 +29,7 @@ func (x *exchange) authenticate() {
 		}
 		return
 	}
-	if x.route.hidesCredentials && showsBearer(&l.req) {
+	if x.stale || x.route.hidesCredentials && showsBearer(&l.req) {
 		x.decide(invalidCredential)
 		return
 	}
@@ -63,6 +63,10 @@ func (x *exchange) authenticated(a authz.Authenticator, id *authz.Identity, v au
 	case authz.Deny:
 		return false
 	case authz.Challenge:
+		if _, cookie := a.(authz.Renewer); cookie { // browsers send what is over by themselves: it hides nothing that is good
+			x.stale = true
+			return false
+		}
 		x.decide(invalidCredential)
 		return true
 	case authz.Unavailable, authz.Pending:
