@@ -62,8 +62,14 @@ func (st *h2Stream) release() {
 		st.s = nil
 	}
 	if x.running() {
-		l.trip(c.id)
-		x.clientGone()
+		gone := l.attempt(func() {
+			l.trip(c.id)
+			x.clientGone()
+		})
+		if !gone { // the core does not know this stream any more: nobody else would let go of it
+			x.wreck()
+			c.abort()
+		}
 	}
 	if st.tunnel != nil {
 		st.tunnel.part(errStreamBroke)

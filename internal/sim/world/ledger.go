@@ -178,9 +178,9 @@ func (c *client) party() party {
 	return party{c.sock.Addr, c.wroteAt, c.readsAt, c.writing, c.pastClass(), false}
 }
 
-// claims is the claim for r. What an upstream has answered may be whole for the proxy, and wait with the kernel.
+// claims is the claim for r. What an upstream, or the proxy itself, has answered may be whole for the proxy, and wait with the kernel.
 func (c *party) claims(r *request) claim {
-	return claim{c.addr, requestName(r), !c.writing, c.shared && r.sound == nil}
+	return claim{c.addr, requestName(r), !c.writing, c.shared && r.sound == nil && len(r.carriers) > 0}
 }
 
 // lost: a request was sent and no complete response came.

@@ -106,8 +106,8 @@ func (t *tunnelClient) end(how string) {
 	case t.carrier == nil && how == "eof" && t.match.n == 0 && w.allOut(t.dialed):
 		// No healthy endpoint: as a request gets its 503 then, a tunnel is closed.
 	case w.struck[t.sock.Addr], w.mayEnd(t.path, t.dialed):
-	case t.carrier == nil && how == "eof" && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
-		w.net.Count["pending tunnel"]++
+	case t.carrier == nil && (how == "eof" || w.cutNow()) && w.net.Now().Sub(t.dialed) > pendingTimeout && w.crowded():
+		w.net.Count["pending tunnel"]++ // on its way out when the deadline came, it is reset, and was not cut
 	case w.pastClass(t.path):
 		w.claims = append(w.claims, claim{peer: t.sock.Addr, what: t.name})
 	case w.wasEvicted(t.sock.Addr):
