@@ -140,7 +140,8 @@ func TestG7CertificatesChangeUnderConnections(t *testing.T) {
 	if a, err := old.ask(get("/each")); err != nil || a.status != 200 {
 		t.Errorf("the connection from before: %d, %v", a.status, err)
 	}
-	for _, bad := range []struct{ name, cert, key, want string }{
+	const failed = `sluice_tls_certificate_reloads_total{listener="web",result="failed"}`
+	for i, bad := range []struct{ name, cert, key, want string }{
 		{"a key of another", next.cert, edge().key, "does not match"},
 		{"expired", newPair("app.example.com", -time.Minute).cert, "", "expired"},
 		{"not PEM", "hello", next.key, "PEM"},
@@ -153,15 +154,13 @@ func TestG7CertificatesChangeUnderConnections(t *testing.T) {
 		write(t, filepath.Join(dir, "edge.crt"), bad.cert)
 		eventually(t, bad.name+" in the status", func() bool {
 			_, body := s.probe(t, "/status")
-			return strings.Contains(body, bad.want) && strings.Contains(body, `"DEGRADED"`)
+			n, _ := s.metric(t, failed) // the other listener, which has the same files, may have met them half written
+			return n > float64(i) && strings.Contains(body, bad.want) && strings.Contains(body, `"DEGRADED"`)
 		})
 		if code, _ := s.probe(t, "/readyz"); code != 200 {
 			t.Errorf("%s: readyz %d", bad.name, code)
 		}
 		getOver(t, s.web, next.clients(), get("/each"))
-	}
-	if n, _ := s.metric(t, `sluice_tls_certificate_reloads_total{listener="web",result="failed"}`); n < 3 {
-		t.Errorf("%v failed reloads are counted, want 3 at least", n)
 	}
 	next.put(t, dir, "edge")
 	eventually(t, "health to recover", func() bool { _, body := s.probe(t, "/status"); return !strings.Contains(body, `"DEGRADED"`) })
