@@ -39,7 +39,11 @@ routes:
 				reason  string
 			}{"/gone": {gone, 1008, "the policy does not allow this any more"}, "/old": {old, 1001, "this stream is as old as one of its route may become; retry-after="}} {
 				for i, e := range c.clients {
-					eventually(t, "the server has heard, too", func() bool { return up.server(path, i) != nil })
+					select {
+					case <-up.server(path, i).over: // the server has heard, too
+					case <-time.After(patience):
+						t.Fatalf("%s %d: its server waits", path, i)
+					}
 					for side, e := range map[string]*socketEnd{"client": e, "server": up.server(path, i)} {
 						if e.err != nil || e.code != c.code || !strings.HasPrefix(e.reason, c.reason) {
 							t.Errorf("%s %d: its %s heard %d %q (%v)", path, i, side, e.code, e.reason, e.err)
