@@ -1,9 +1,9 @@
 # `make help` lists what there is. Everything runs on loopback and needs no server.
 GO      ?= go
-SEEDS   ?= 20000
-LINES   ?= 2000
-STOPS   ?= 5
-FROM    ?= 20001
+SEEDS   ?= 16000
+LINES   ?= 1500
+STOPS   ?= 4
+FROM    ?= 16001
 FUZZ    ?= 60s
 PEERS   ?=
 LAB     ?=

@@ -22,7 +22,7 @@ import (
 // losslessCounts is how often each mode is played, with the short lame duck of the tests
 // and at the shipped defaults.
 func losslessCounts() (short, defaults int) {
-	short = 20 // of both drivers in turns, so one run of the suite is enough
+	short = 12 // of both drivers in turns, so one run of the suite is enough
 	if os.Getenv("E2E_DRIVER") != "" {
 		short = 1
 	}
