@@ -45,5 +45,6 @@ type Site interface {
 // MaxSiteBody bounds the body of a request to a site, in bytes.
 const MaxSiteBody = 64 << 10
 
-// SitePrefixes begin the paths that sites may own. A path below them that no site owns is answered 404.
+// SitePrefixes begin paths that are sites' alone, where there are any: what no site owns is answered 404 there. Sites may own others that begin
+// with "/.", each by its whole path.
 var SitePrefixes = [...]string{"/.sluice/", "/.well-known/sluice/"}
