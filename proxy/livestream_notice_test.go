@@ -46,7 +46,7 @@ func TestWhatEndsByItselfIsWhole(t *testing.T) {
 	}
 }
 
-// TestNoticeIsTakenBack: what is allowed again goes on.
+// TestNoticeIsTakenBack: what is allowed again goes on, and has its moment again if it is refused once more.
 func TestNoticeIsTakenBack(t *testing.T) {
 	w := newWalk(t, Config{Sessions: newLogins()})
 	w.open()
@@ -56,6 +56,8 @@ func TestNoticeIsTakenBack(t *testing.T) {
 	w.pass(200 * time.Millisecond)
 	w.enforce(allowAll{}, nil)
 	w.pass(5 * time.Second)
+	w.enforce(denyUser("ann"), nil)
+	w.pass(300 * time.Millisecond)
 	end()
 	w.until("all of it", c.has("0\r\n\r\n"))
 	w.barred(policyChanged, 0)
