@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 		scheme = "https"
 	}
 	name := []string{"net/http", "x/net"}[(client+client/2)%2]
+	load := postLoads.Add(1)
 	h := &http.Client{Timeout: patience, Transport: h2ClientsBy(l.dial, secure)[name]}
 	defer h.CloseIdleConnections()
 	clients(4, scheme+"://"+plain, l, quit, func(l *ledger, url string, quit <-chan struct{}, caller int) {
@@ -36,7 +38,7 @@ func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 			default:
 			}
 			began := time.Now()
-			id := fmt.Sprintf("post-%p-%d-%d", h, caller, n)
+			id := fmt.Sprintf("post-%d-%d-%d", load, caller, n)
 			switch err := h2Post(h, url, id, body); {
 			case err == nil:
 				l.complete(began)
@@ -53,6 +55,9 @@ func h2Posts(l *ledger, addr string, quit <-chan struct{}, client int) {
 		}
 	})()
 }
+
+// postLoads counts the clients of h2Posts, so that no two posts have one name.
+var postLoads atomic.Int64
 
 // cannotRewind is what net/http says of a request that it gave to a connection at the moment when that one heard the
 // goodbye: the connection did not take it but closed its body, so that it cannot be given to another.

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -21,7 +23,7 @@ func newBackends(t *testing.T, code int) *backends {
 	t.Helper()
 	up := newUpstream(t)
 	b := &backends{upstream: up, posts: newOrigin(t, up.handler()), calls: grpcServer(t), sockets: newSockets(t)}
-	b.sockets.pace, b.sockets.want = losslessPace, code
+	b.sockets.pace, b.sockets.want = losslessPace(), code
 	return b
 }
 
@@ -60,7 +62,7 @@ type callers []*grpcProgram
 func embarkCallers(t *testing.T, web, veil string) (c callers) {
 	t.Helper()
 	for _, addr := range []string{on("127.0.0.1", web), overTLS + on("::1", veil)} {
-		c = append(c, grpcLoad(t, addr, "-channels", "1", "-pace", losslessPace.String()))
+		c = append(c, grpcLoad(t, addr, "-channels", "1", "-pace", losslessPace().String()))
 	}
 	return c
 }
@@ -89,4 +91,18 @@ func (c callers) join(t *testing.T, o *restarted) {
 
 // losslessPace is the rest of a client between two exchanges, and of a WebSocket between two messages: so many clients would
 // keep a machine so busy that a restart takes three times as long.
-const losslessPace = 40 * time.Millisecond
+func losslessPace() time.Duration { return slower(40 * time.Millisecond) }
+
+// slowerCount is of how many exchanges something consists that is to take as long at a slower pace.
+func slowerCount(n int) int {
+	return max(2, int(time.Duration(n)*time.Millisecond/slower(time.Millisecond)))
+}
+
+// slower is the pace of a client in a campaign of many restarts, which may ask for longer rests: what it is about is how
+// often something restarts, and a machine can do that the oftener the less its clients do in between.
+func slower(d time.Duration) time.Duration {
+	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS_SLOWER")); err == nil && n > 0 {
+		d *= time.Duration(n)
+	}
+	return d
+}

@@ -22,35 +22,36 @@ type restart struct {
 	Defaults bool   `json:"defaults"` // the settings that nobody changed
 	H2Posts  bool   `json:"h2_posts"` // bodies go to their upstream by HTTP/2
 	Late     bool   `json:"late"`     // WebSockets are closed near the deadline, not when draining begins
+	Times    int    `json:"times"`    // how often, one after the other in one namespace
 	Out      string `json:"out"`      // where the outcome goes
 }
 
 // restarted is what it tells.
 type restarted struct {
-	Done     map[string]int `json:"done"`    // exchanges and tunnels, by class
-	Refused  int            `json:"refused"` // dials
-	Lost     []string       `json:"lost"`
-	Wrong    []string       `json:"wrong"`
-	Own      int            `json:"own"`    // requests that a library failed by itself before it sent them
-	Closes   map[int]int    `json:"closes"` // WebSockets that ended well, by code
-	Exit     int            `json:"exit"`
-	Problems []string       `json:"problems"` // what a receipt or the kernel says that it must not
-	LameDuck time.Duration  `json:"lame_duck"`
-	EndedBy  string         `json:"ended_by"`
-	Drain    time.Duration  `json:"drain"`
-	Cut      int            `json:"cut"`
-	Unproven int            `json:"unproven"` // listeners
-	Left     int            `json:"left"`     // resets of clients that were gone, or of dials that met their port in TIME_WAIT
-	Aborts   int            `json:"aborts"`   // of clients that closed before they had read all
-	Idle     int            `json:"idle"`     // of proxies to upstreams, and back
-	Behind   int            `json:"behind"`   // of doors, to clients that spoke when their connection was over
-	Errored  int            `json:"errored"`  // connections, by the receipt
-	Failed   int            `json:"failed"`   // exchanges, the same
-	Dials    int64          `json:"dials"`    // of the balancer
-	Slow     int64          `json:"slow"`     // of these, over 100 ms
-	Slowest  time.Duration  `json:"slowest"`
-	Kernel   kernelCounters `json:"kernel"` // of the whole restart, read by the test
-	Stall    time.Duration  `json:"stall"`  // the longest of the machine
+	Done     map[string]int  `json:"done"`    // exchanges and tunnels, by class
+	Refused  int             `json:"refused"` // dials
+	Lost     []string        `json:"lost"`
+	Wrong    []string        `json:"wrong"`
+	Own      int             `json:"own"`    // requests that a library failed by itself before it sent them
+	Closes   map[int]int     `json:"closes"` // WebSockets that ended well, by code
+	Exit     int             `json:"exit"`
+	Problems []string        `json:"problems"`  // what a receipt or the kernel says that it must not
+	LameDuck []time.Duration `json:"lame_duck"` // of each restart
+	EndedBy  []string        `json:"ended_by"`
+	Drain    []time.Duration `json:"drain"`
+	Cut      int             `json:"cut"`
+	Unproven int             `json:"unproven"` // listeners
+	Left     int             `json:"left"`     // resets of clients that were gone, or of dials that met their port in TIME_WAIT
+	Aborts   int             `json:"aborts"`   // of clients that closed before they had read all
+	Idle     int             `json:"idle"`     // of proxies to upstreams, and back
+	Behind   int             `json:"behind"`   // of doors, to clients that spoke when their connection was over
+	Errored  int             `json:"errored"`  // connections, by the receipt
+	Failed   int             `json:"failed"`   // exchanges, the same
+	Dials    int64           `json:"dials"`    // of the balancer
+	Slow     int64           `json:"slow"`     // of these, over 100 ms
+	Slowest  time.Duration   `json:"slowest"`
+	Kernel   kernelCounters  `json:"kernel"` // of the whole restart, read by the test
+	Stall    time.Duration   `json:"stall"`  // the longest of the machine
 }
 
 func (o *restarted) problem(format string, args ...any) {
@@ -130,7 +131,7 @@ func embark(t *testing.T, up *backends, doors map[entrance]string, proxies ...*p
 	f.calls = embarkCallers(t, doors[toWeb], doors[toVeil])
 	for _, c := range classes(up.sockets) {
 		l := newLedger()
-		l.pace = losslessPace
+		l.pace = losslessPace()
 		f.ledgers[c.name] = l
 		mark := ""
 		if c.to == toVeil {
@@ -207,7 +208,7 @@ func (f *fleet) join(t *testing.T, o *restarted) {
 	f.calls.join(t, o)
 	o.Closes = f.up.sockets.closes
 	for name, l := range f.ledgers {
-		o.Done[name] = l.done
+		o.Done[name] += l.done
 		o.Refused += l.refused
 		o.Own += len(l.own)
 		for _, id := range l.sentAfterAll(f.up.upstream) {
@@ -224,13 +225,16 @@ func (f *fleet) join(t *testing.T, o *restarted) {
 
 func stopAlone(t *testing.T, r restart, o *restarted) {
 	up := newBackends(t, 1001)
-	s := serve(t, up.upstream, instanceSetup(t, up, r))
-	doors := s.doors(t)
-	before, wire := readKernel(t), watchResets(t, s.addresses(t), up.addresses())
-	f := embark(t, up, doors, s.process)
-	f.warm(t, 3)
-	s.stop(t, o)
-	f.join(t, o)
+	before, wire := readKernel(t), watchResets(t, nil, up.addresses())
+	for range r.Times {
+		s := serve(t, up.upstream, instanceSetup(t, up, r))
+		doors := s.doors(t)
+		wire.know(t, proxys, s.addresses(t))
+		f := embark(t, up, doors, s.process)
+		f.warm(t, 3)
+		s.stop(t, o)
+		f.join(t, o)
+	}
 	wire.finish()
 	o.Kernel = readKernel(t).since(before)
 	o.judgeKernel(wire)
@@ -270,8 +274,17 @@ func stopBehindBalancer(t *testing.T, r restart, o *restarted) {
 	wire := watchResets(t, known, up.addresses())
 	f := embark(t, up, doors, one.process, other.process)
 	f.warm(t, 3)
-	one.stop(t, o)
-	f.warm(t, 3)
+	for i := range r.Times {
+		one.stop(t, o)
+		f.warm(t, 3)
+		if i+1 < r.Times {
+			one, other = other, serve(t, up.upstream, instanceSetup(t, up, r))
+			wire.know(t, proxys, other.addresses(t))
+			f.proxies = append(f.proxies, other.process)
+			b.admit(other.instance(t))
+			f.warm(t, 3)
+		}
+	}
 	f.join(t, o)
 	b.close()
 	o.Dials, o.Slow, o.Slowest = b.dials.Load(), b.slow.Load(), time.Duration(b.slowest.Load())
@@ -296,23 +309,27 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 	wire := watchResets(t, h.addresses(t), up.addresses())
 	f := embark(t, up, doors, h.process)
 	f.warm(t, 3)
-	if out, code := h.upgrade(t); code != 0 {
-		o.problem("upgrade: exit %d: %s", code, out)
-	}
-	// The old generation is gone when its receipt is there, long before the line of processes ends.
-	for limit := time.Now().Add(3 * patience); h.find(msg("receipt")) == nil; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(limit) {
-			t.Fatal("the old generation is still there")
+	for i := range r.Times {
+		if out, code := h.upgrade(t); code != 0 {
+			o.problem("upgrade: exit %d: %s", code, out)
 		}
+		// The old generation is gone when its receipt is there, long before the line of processes ends.
+		for limit := time.Now().Add(3 * patience); len(h.receipts(t)) <= i; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(limit) {
+				t.Fatal("the old generation is still there")
+			}
+		}
+		if _, generation := h.current(t); generation != 2+i {
+			o.problem("generation %d serves, want %d", generation, 2+i)
+		}
+		f.warm(t, 3)
 	}
-	if _, generation := h.current(t); generation != 2 {
-		o.problem("generation %d serves", generation)
-	}
-	f.warm(t, 3)
 	f.join(t, o)
 	wire.finish()
 	o.Kernel = readKernel(t).since(before)
-	o.judgeReceipt(h.receipts(t)[0])
+	for _, r := range h.receipts(t) {
+		o.judgeReceipt(r)
+	}
 	if o.Refused != 0 {
 		o.problem("%d dials refused, want none", o.Refused)
 	}
@@ -340,16 +357,18 @@ func (o *restarted) judgeReceipt(r receipt) {
 	for _, p := range r.Phases {
 		switch p.Name {
 		case "lame_duck":
-			o.LameDuck, o.EndedBy = p.Ended.Sub(p.Began), p.EndedBy
+			o.LameDuck, o.EndedBy = append(o.LameDuck, p.Ended.Sub(p.Began)), append(o.EndedBy, p.EndedBy)
 		case "drain":
-			o.Drain = p.Ended.Sub(p.Began)
+			o.Drain = append(o.Drain, p.Ended.Sub(p.Began))
 		}
 	}
-	o.Cut = r.CutTotal + r.StuckTotal
-	if o.Cut > 0 || r.Exchanges.Interrupted > 0 || r.BytesUnsent > 0 || r.ActualLoss > 0 {
-		o.problem("receipt: %d cut or stuck, %d interrupted, %d bytes unsent, %d lost by idle closes", o.Cut, r.Exchanges.Interrupted, r.BytesUnsent, r.ActualLoss)
+	cut := r.CutTotal + r.StuckTotal
+	o.Cut += cut
+	if cut > 0 || r.Exchanges.Interrupted > 0 || r.BytesUnsent > 0 || r.ActualLoss > 0 {
+		o.problem("receipt: %d cut or stuck, %d interrupted, %d bytes unsent, %d lost by idle closes", cut, r.Exchanges.Interrupted, r.BytesUnsent, r.ActualLoss)
 	}
-	o.Errored, o.Failed = r.Outcomes.Errored, r.Exchanges.Failed
+	o.Errored += r.Outcomes.Errored
+	o.Failed += r.Exchanges.Failed
 	for _, l := range r.Listeners {
 		if !l.Proven {
 			o.Unproven++

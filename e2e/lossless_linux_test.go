@@ -93,6 +93,14 @@ func losslessLanes() int {
 	return 3
 }
 
+// losslessTimes is how many restarts share a namespace, and the load's programs.
+func losslessTimes() int {
+	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS_TIMES")); err == nil && n > 0 {
+		return n
+	}
+	return 1
+}
+
 // playRestarts plays n restarts, on both drivers in turns, and fails the test for each that
 // lost something or says something that cannot be.
 func playRestarts(t *testing.T, mode restart, n int) *campaign {
@@ -102,11 +110,13 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 	var mu sync.Mutex // guards c and t's failures below
 	var running sync.WaitGroup
 	lanes := make(chan struct{}, losslessLanes())
-	for i := range n {
+	times := losslessTimes()
+	for i := range (n + times - 1) / times {
 		lanes <- struct{}{}
 		running.Go(func() { // ends with the restart
 			defer func() { <-lanes }()
 			r := mode
+			r.Times = min(times, n-i*times)
 			r.Driver = []string{"epoll", "portable"}[i%2]
 			r.H2Posts = i/2%2 == 1
 			r.Late = i%7 == 5
@@ -116,11 +126,11 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 			defer mu.Unlock()
 			if o.Stall > stallLimit {
 				t.Logf("%+v: the machine stood still for %v; lost %.300q, problems %.300q", r, o.Stall, o.Lost, o.Problems)
-				c.void++
+				c.void += r.Times
 				return
 			}
 			if err != nil {
-				t.Errorf("%s, restart %d (%s): %v", r.Mode, i+1, r.Driver, err)
+				t.Errorf("%s, restarts from %d (%s): %v", r.Mode, i*times+1, r.Driver, err)
 				return
 			}
 			c.add(r, o)
@@ -131,7 +141,7 @@ func playRestarts(t *testing.T, mode restart, n int) *campaign {
 			// says something of the machine only, unless the machine is ours alone; so does what it stood still for: a
 			// balancer that was kept from asking does not know who is leaving.
 			if limit := dialLimit() + o.Stall; o.Slowest > limit {
-				t.Errorf("%s, restart %d (%s): a dial behind the balancer took %v, want at most %v", r.Mode, i+1, r.Driver, o.Slowest, limit)
+				t.Errorf("%s, restarts from %d (%s): a dial behind the balancer took %v, want at most %v", r.Mode, i*times+1, r.Driver, o.Slowest, limit)
 			}
 		})
 	}
@@ -188,9 +198,11 @@ func (c *campaign) add(r restart, o restarted) {
 	c.total.Slow += o.Slow
 	c.total.Slowest = max(c.total.Slowest, o.Slowest)
 	c.total.Kernel = c.total.Kernel.plus(o.Kernel)
-	c.drivers[r.Driver]++
-	c.ducks, c.drains = append(c.ducks, o.LameDuck), append(c.drains, o.Drain)
-	c.endedBy[o.EndedBy]++
+	c.drivers[r.Driver] += len(o.Drain)
+	c.ducks, c.drains = append(c.ducks, o.LameDuck...), append(c.drains, o.Drain...)
+	for _, by := range o.EndedBy {
+		c.endedBy[by]++
+	}
 	c.stalls = append(c.stalls, o.Stall)
 }
 
@@ -262,7 +274,7 @@ func TestLosslessNotices(t *testing.T) {
 		t.Skip("a restart takes seconds")
 	}
 	needNamespaces(t)
-	r := restart{Mode: modeCheat, Out: filepath.Join(t.TempDir(), "out.json")}
+	r := restart{Mode: modeCheat, Times: 1, Out: filepath.Join(t.TempDir(), "out.json")}
 	o, err := playOne(r)
 	if err != nil {
 		t.Fatal(err)

@@ -137,7 +137,7 @@ func uploads(l *ledger, addr string, quit <-chan struct{}, _ int) {
 			if _, err := fmt.Fprintf(w, "%x\r\n%s\r\n", len(piece), piece); err != nil {
 				return false, fmt.Errorf("upload: %w", err)
 			}
-			time.Sleep(3 * time.Millisecond) // pace of this client, not a wait for the proxy
+			time.Sleep(slower(3 * time.Millisecond)) // pace of this client, not a wait for the proxy
 		}
 		if _, err := io.WriteString(w, "0\r\n\r\n"); err != nil {
 			return false, fmt.Errorf("upload: %w", err)
@@ -181,7 +181,7 @@ func tunnels(l *ledger, addr string, quit <-chan struct{}, upgrade string, clien
 		if w == nil {
 			return
 		}
-		ok := oneTunnel(l, w, upgrade, 20+10*client)
+		ok := oneTunnel(l, w, upgrade, slowerCount(20+10*client))
 		_ = w.Close()
 		if !ok {
 			return
@@ -207,7 +207,7 @@ func oneTunnel(l *ledger, w *wire, upgrade string, echoes int) bool {
 			l.lose("tunnel at %d of %d: got %q, %v", i, echoes, got, err)
 			return false
 		}
-		time.Sleep(5 * time.Millisecond) // pace of this client, not a wait for the proxy
+		time.Sleep(slower(5 * time.Millisecond)) // pace of this client, not a wait for the proxy
 	}
 	lost := l.losses()
 	closing(l, w)
@@ -225,7 +225,7 @@ func openLoop(l *ledger, addr string, quit <-chan struct{}, _ int) {
 	defer running.Wait()
 	gone := make(chan struct{})
 	var once sync.Once
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(slower(10 * time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {

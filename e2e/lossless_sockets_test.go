@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,7 @@ import (
 // talkers open one WebSocket after the other, and talk until it ends: by the proxy's Close, or by their own once quit
 // is closed. Each message that comes is an exchange.
 func (u *sockets) talkers(kind string) load {
+	fleet := talkerFleets.Add(1)
 	return func(l *ledger, addr string, quit <-chan struct{}, client int) {
 		for n := 0; ; n++ {
 			select {
@@ -20,12 +22,15 @@ func (u *sockets) talkers(kind string) load {
 			default:
 			}
 			w := door(l, addr)
-			if w == nil || !u.oneTalk(l, w, fmt.Sprintf("/socket/%s-%d/%d", kind, client, n), quit) {
+			if w == nil || !u.oneTalk(l, w, fmt.Sprintf("/socket/%s-%d-%d/%d", kind, fleet, client, n), quit) {
 				return
 			}
 		}
 	}
 }
+
+// talkerFleets counts the loads of WebSockets, so that no two of them have one path.
+var talkerFleets atomic.Int64
 
 // oneTalk plays one WebSocket to its end, and says whether it was a good one.
 func (u *sockets) oneTalk(l *ledger, w *wire, path string, quit <-chan struct{}) bool {

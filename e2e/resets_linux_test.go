@@ -14,6 +14,7 @@ import (
 // kernel only counts them.
 type resets struct {
 	fd      int
+	mu      sync.Mutex       // guards doors
 	doors   map[uint16]whose // ports of listeners, open or closed
 	running sync.WaitGroup
 	quit    chan struct{} // closed by finish
@@ -65,18 +66,25 @@ func watchResets(t *testing.T, doors, behind []string) *resets {
 		t.Fatalf("watch for resets: %v", err)
 	}
 	r := &resets{fd: fd, doors: map[uint16]whose{}, quit: make(chan struct{})}
-	for owner, addrs := range map[whose][]string{proxys: doors, upstreams: behind} {
-		for _, addr := range addrs {
-			at, err := netip.ParseAddrPort(addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.doors[at.Port()] = owner
-		}
-	}
+	r.know(t, proxys, doors)
+	r.know(t, upstreams, behind)
 	r.running.Go(r.watch) // ends with quit
 	t.Cleanup(r.finish)
 	return r
+}
+
+// know tells it of more listeners.
+func (r *resets) know(t *testing.T, owner whose, addrs []string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, addr := range addrs {
+		at, err := netip.ParseAddrPort(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.doors[at.Port()] = owner
+	}
 }
 
 func (r *resets) watch() {
@@ -104,6 +112,8 @@ func (r *resets) note(frame []byte) {
 	source, target := binary.BigEndian.Uint16(tcp), binary.BigEndian.Uint16(tcp[2:])
 	seq, flags := binary.BigEndian.Uint32(tcp[4:]), tcp[13]
 	const ack = 0x10
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case flags&ack != 0 && seq == 0:
 		r.refused++
