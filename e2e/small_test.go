@@ -1,0 +1,40 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSmallBuild: the build without CEL is what `make run` makes. It serves, and says of an expression where it is and what
+// to do, instead of letting it pass.
+func TestSmallBuild(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds another binary")
+	}
+	dir := t.TempDir()
+	small := filepath.Join(dir, "sluice-small")
+	build := exec.Command("go", "build", "-tags", "nocel", "-o", small, "./cmd/sluice")
+	build.Dir = ".."
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	const rules = "clusters: {app: {endpoints: [127.0.0.1:1]}}\nroutes:\n- {name: app, cluster: app, policy: [{allow: {and: [%]}}]}\n"
+	for criterion, want := range map[string]string{
+		"{accept: true}":               "fine: ",
+		`{cel: "method == \"GET\""}`: "policy.yaml:3:59 error [bad-value] cel, line 1, character 1: this build leaves CEL out (tag nocel)",
+	} {
+		file := filepath.Join(dir, "policy.yaml")
+		write(t, file, strings.Replace(rules, "%", criterion, 1))
+		out, err := exec.Command(small, "policy", "check", file).CombinedOutput()
+		if (err == nil) != strings.HasPrefix(want, "fine") || !strings.Contains(string(out), want) {
+			t.Errorf("policy with %s: %v, %s; want %q", criterion, err, out, want)
+		}
+	}
+	if out, err := exec.Command("go", "version", "-m", small).CombinedOutput(); err != nil || strings.Contains(string(out), "cel.dev/cel-go") {
+		t.Errorf("the small binary has CEL in it: %v\n%s", err, out)
+	}
+}
