@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -42,11 +43,22 @@ type framer struct {
 }
 
 func dialFrames(addr string) (*framer, error) {
+	addr, secure := strings.CutPrefix(addr, overTLS)
 	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return nil, err
 	}
 	_ = c.SetDeadline(time.Now().Add(patience))
+	if secure {
+		cfg := trusting()
+		cfg.NextProtos = []string{"h2"}
+		veiled := tls.Client(c, cfg)
+		if err := veiled.Handshake(); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		c = veiled
+	}
 	f := &framer{Conn: c, Framer: http2.NewFramer(c, c), next: 1}
 	f.AllowIllegalWrites = true
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

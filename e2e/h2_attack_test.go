@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,64 +117,123 @@ func (a h2Attack) run(addr string) error {
 	}
 }
 
+// ground is where attacks are played.
+type ground struct {
+	name   string
+	secure bool
+	wait   time.Duration // of the upstream, before it answers an attacker
+}
+
+// h2Grounds are all of them. The common run plays each attack in the clear, and the one that costs an upstream most on all.
+func h2Grounds(a h2Attack) []ground {
+	all := []ground{{name: "in the clear"}, {name: "TLS", secure: true}, {name: "slow upstream", wait: 300 * time.Millisecond}}
+	if heavy() || a.name == "rapid reset" {
+		return all
+	}
+	return all[:1]
+}
+
 // TestH2Attacks: who attacks is cut off, counted and bounded; who does not, loses nothing.
 func TestH2Attacks(t *testing.T) {
 	for _, a := range h2Attacks() {
-		t.Run(a.name, func(t *testing.T) {
-			up := newUpstream(t)
-			origin := newOrigin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/attack/big" {
-					r.URL.Path = "/big"
-				}
-				up.handler().ServeHTTP(w, r)
-			}))
-			s := serve(t, up, setup{policy: policyFor(origin, origin, "v1"), env: []string{"GOMEMLIMIT=64MiB"}})
-			l, quit := newLedger(), make(chan struct{})
-			wait := clients(1, s.web, l, quit, h2Posts)
-			var attackers sync.WaitGroup
-			faults := make(chan error, a.conns)
-			for range a.conns {
-				attackers.Go(func() { faults <- a.run(s.web) }) // ends when it is cut off, or has had enough
-			}
-			over := make(chan struct{})
-			go func() { defer close(over); attackers.Wait() }() // ends with them
-			peak := 0.0
-			for done := false; !done; {
-				select {
-				case <-over:
-					done = true
-				case <-time.After(20 * time.Millisecond): // between two looks at a peak
-				}
-				rss, _ := s.metric(t, "process_resident_memory_bytes")
-				peak = max(peak, rss)
-			}
-			l.warm(t, l.total()+20)
-			close(quit)
-			wait()
-			close(faults)
-			for err := range faults {
-				if err != nil {
-					t.Error(err)
-				}
-			}
-			if a.reason != "" {
-				n, _ := s.metric(t, fmt.Sprintf("sluice_http2_connection_errors_total{reason=%q}", a.reason))
-				// An attacker that reads too slowly may be ended for that instead.
-				if all := s.sum(t, "sluice_http2_connection_errors_total"); n == 0 || all != float64(a.conns) {
-					t.Errorf("%v connections were ended, %v of them by %q; want %d", all, n, a.reason, a.conns)
-				}
-			}
-			seen := len(up.log("/attack")) + len(up.log("/big"))
-			if seen > a.conns*a.visits {
-				t.Errorf("the upstream saw %d requests, want %d at most", seen, a.conns*a.visits)
-			}
-			if peak == 0 || peak > attackRSS {
-				t.Errorf("%.0f MiB in memory, want %d at most", peak/(1<<20), attackRSS>>20)
-			}
-			if len(l.lost)+len(l.wrong)+len(l.own) > 0 {
-				t.Errorf("the bystander lost %q", l.lost)
-			}
-			t.Logf("bystander: %d requests; upstream: %d; peak %.0f MiB", l.done, seen, peak/(1<<20))
-		})
+		for _, g := range h2Grounds(a) {
+			t.Run(a.name+", "+g.name, func(t *testing.T) { a.play(t, g) })
+		}
 	}
+}
+
+// victim is a proxy that is attacked, and its upstream.
+type victim struct {
+	*sluice
+	up   *upstream
+	door string
+	held atomic.Int64 // requests of attackers that are at the upstream
+	most atomic.Int64
+}
+
+func newVictim(t *testing.T, g ground) *victim {
+	t.Helper()
+	v := &victim{up: newUpstream(t)}
+	origin := newOrigin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/attack") {
+			n := v.held.Add(1)
+			defer v.held.Add(-1)
+			for most := v.most.Load(); n > most && !v.most.CompareAndSwap(most, n); most = v.most.Load() {
+			}
+			select {
+			case <-time.After(g.wait): // the upstream's own time
+			case <-r.Context().Done():
+			}
+		}
+		if r.URL.Path == "/attack/big" {
+			r.URL.Path = "/big"
+		}
+		v.up.handler().ServeHTTP(w, r)
+	}))
+	c, mark := setup{}, ""
+	if g.secure {
+		c, _ = secure(t, "")
+		mark = overTLS
+	}
+	c.policy, c.env = policyFor(origin, origin, "v1"), append(c.env, "GOMEMLIMIT=64MiB")
+	v.sluice = serve(t, v.up, c)
+	v.door = mark + v.web
+	return v
+}
+
+// charge has all attackers of one attack at it, and says when they have ended.
+func (a h2Attack) charge(addr string) (over <-chan struct{}, faults <-chan error) {
+	var attackers sync.WaitGroup
+	said, ended := make(chan error, a.conns), make(chan struct{})
+	for range a.conns {
+		attackers.Go(func() { said <- a.run(addr) }) // ends when it is cut off, or has had enough
+	}
+	go func() { attackers.Wait(); close(said); close(ended) }() // ends with them
+	return ended, said
+}
+
+func (a h2Attack) play(t *testing.T, g ground) {
+	v := newVictim(t, g)
+	l, quit := newLedger(), make(chan struct{})
+	wait := clients(1, v.door, l, quit, h2Posts)
+	over, faults := a.charge(v.door)
+	peak := 0.0
+	for done := false; !done; {
+		select {
+		case <-over:
+			done = true
+		case <-time.After(20 * time.Millisecond): // between two looks at a peak
+		}
+		rss, _ := v.metric(t, "process_resident_memory_bytes")
+		peak = max(peak, rss)
+	}
+	l.warm(t, l.total()+20)
+	close(quit)
+	wait()
+	for err := range faults {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if a.reason != "" {
+		n, _ := v.metric(t, fmt.Sprintf("sluice_http2_connection_errors_total{reason=%q}", a.reason))
+		// An attacker that reads too slowly may be ended for that instead.
+		if all := v.sum(t, "sluice_http2_connection_errors_total"); n == 0 || all != float64(a.conns) {
+			t.Errorf("%v connections were ended, %v of them by %q; want %d", all, n, a.reason, a.conns)
+		}
+	}
+	seen := len(v.up.log("/attack")) + len(v.up.log("/big"))
+	if seen > a.conns*a.visits {
+		t.Errorf("the upstream saw %d requests, want %d at most", seen, a.conns*a.visits)
+	}
+	if most := v.most.Load(); most > int64(a.conns)*128 {
+		t.Errorf("the upstream had %d requests of attackers at once, want %d at most", most, a.conns*128)
+	}
+	if peak == 0 || peak > attackRSS {
+		t.Errorf("%.0f MiB in memory, want %d at most", peak/(1<<20), attackRSS>>20)
+	}
+	if len(l.lost)+len(l.wrong)+len(l.own) > 0 {
+		t.Errorf("the bystander lost %q", l.lost)
+	}
+	t.Logf("bystander: %d requests; upstream: %d, %d at once; peak %.0f MiB", l.done, seen, v.most.Load(), peak/(1<<20))
 }

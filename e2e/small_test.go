@@ -24,7 +24,7 @@ func TestSmallBuild(t *testing.T) {
 	}
 	const rules = "clusters: {app: {endpoints: [127.0.0.1:1]}}\nroutes:\n- {name: app, cluster: app, policy: [{allow: {and: [%]}}]}\n"
 	for criterion, want := range map[string]string{
-		"{accept: true}":               "fine: ",
+		"{accept: true}":             "fine: ",
 		`{cel: "method == \"GET\""}`: "policy.yaml:3:59 error [bad-value] cel, line 1, character 1: this build leaves CEL out (tag nocel)",
 	} {
 		file := filepath.Join(dir, "policy.yaml")
