@@ -20,7 +20,11 @@ const (
 func (a *app) account(failed error) int {
 	r := a.server.Receipt()
 	if failed != nil {
-		a.log.Error("failed", "err", failed)
+		said := []any{"err", failed}
+		if t := troubleOf(failed); t != noTrouble {
+			said = append(said, "code", t)
+		}
+		a.log.Error("failed", said...)
 	}
 	if r.Schema == 0 { // never got as far as draining
 		if failed != nil {

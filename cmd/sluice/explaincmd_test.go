@@ -37,6 +37,9 @@ func words() (all []string) {
 	for _, c := range []drain.Cause{drain.CauseDeadline, drain.CauseRoute, drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck} {
 		all = append(all, c.String())
 	}
+	for _, t := range troubles() {
+		all = append(all, string(t))
+	}
 	for _, code := range []int{exitOK, exitFailed, exitUsage, exitCut} {
 		all = append(all, fmt.Sprintf("exit-%d", code))
 	}

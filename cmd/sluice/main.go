@@ -34,6 +34,9 @@ func execute(args []string) int {
 	if errors.As(err, &code) {
 		if code.err != nil {
 			fmt.Fprintln(os.Stderr, code.err)
+			if hint := troubleOf(code.err).hint(); hint != "" {
+				fmt.Fprintln(os.Stderr, hint)
+			}
 		}
 		return code.code
 	}
@@ -56,6 +59,8 @@ func (e *exitError) Error() string {
 	}
 	return e.err.Error()
 }
+
+func (e *exitError) Unwrap() error { return e.err }
 
 // fail ends a command with a code and a message.
 func fail(code int, err error) error { return &exitError{code, err} }
