@@ -34,7 +34,7 @@ func (l *login) logIn(ctx context.Context, cc *grpc.ClientConn) (string, error) 
 		return "", nil // the server asks nobody who it is
 	}
 	if err != nil {
-		return "", fmt.Errorf("log in at etcd as %s: %w", l.config.User, err)
+		return "", fmt.Errorf("log in at etcd as %s: %w", l.config.User, rpctypes.Error(err))
 	}
 	l.mu.Lock()
 	l.token = r.Token
