@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"authz/authn/jwt":             {"authz", "authz/authn/issuer"},
 	"authz/authn/oidc":            {"authz", "authz/authn/issuer", "authz/pages", "authz/session"},
 	"authz/session":               {"authz"},
-	"authz/policysync/sourcetest": {"authz/policysync"},
+	"authz/policysync/sourcetest": {"authz/policy", "authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
 	"admin":                       {"admin/dashboard", "health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/authn/oidc", "authz/policysync", "authz/session"},
