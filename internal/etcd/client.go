@@ -69,6 +69,14 @@ func Open(config Config) (*Client, error) {
 	return &Client{Client: client, config: config}, nil
 }
 
+// Close breaks the connections. What is asked of it from then on is an error.
+func (c *Client) Close() error {
+	if err := c.Client.Close(); err != nil && !errors.Is(err, context.Canceled) { // its own context, which it has just ended
+		return fmt.Errorf("close etcd: %w", err)
+	}
+	return nil
+}
+
 // Name says what and where it is: "etcd 10.0.0.1:2379,10.0.0.2:2379/sluice".
 func (c *Client) Name() string {
 	return "etcd " + strings.Join(c.config.Endpoints, ",") + c.config.Prefix
