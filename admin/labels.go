@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -143,6 +144,12 @@ func statesOf(f id) (d domain) {
 	switch f {
 	case lifecycleState:
 		return processes()
+	case policyFreshness:
+		d := domain{}
+		for _, state := range policysync.FreshnessStates() {
+			d.values = append(d.values, string(state))
+		}
+		return d
 	case generationState:
 		return closed(generationDraining, generationDrained, generationGone)
 	case connectionsActive, drainInitial, drainRemaining:
@@ -174,6 +181,6 @@ func processes() (d domain) {
 
 // checks are the health checks that this program has: not all of those that package health names.
 func checks() domain {
-	return closed(health.AuthenticateService, health.AuthorizeService, health.PolicyBuild, health.PolicySyncInitial,
+	return closed(health.AuthenticateService, health.AuthorizeService, health.PolicyBuild, health.PolicyFreshness, health.PolicySyncInitial,
 		health.ProxyListener, health.RevocationSync, health.SessionKeys, health.StorageBackend, health.TLSCertificates, "upgrade.policy")
 }

@@ -74,6 +74,7 @@ func sections() []section {
 			{policyVersion, "1", "to see that a change has reached every replica: one version over all of them"},
 			{policyLastSync, "Unix time, s", "to lay a change of the policy beside one in traffic"},
 			{policyStale, "s", "when the source of policies cannot be reached"},
+			{policyFreshness, "0 or 1", "with an alert on `denied` and `unready`: what policy.on_stale did; `guarded` means that it would, were the fleet not stale too or not known (policy.fleet_guard)"},
 			{policyRejected, "versions", "to see how often a faulty version was published"},
 			{policyNewestRejected, "0 or 1", "right after publishing: what was published is not in force"},
 			{reloads, "reloads", "beside a deployment"},

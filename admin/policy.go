@@ -13,10 +13,12 @@ type Policy struct {
 	Version      string            `json:"version"` // in force; empty: none is
 	Hash         string            `json:"hash,omitempty"`
 	Applied      time.Time         `json:"applied_at,omitzero"`
-	Stages       map[string]string `json:"stages,omitempty"`   // the version that each stage enforces
-	LastGood     bool              `json:"last_known_good"`    // it came from the state directory, not from the source
-	StaleSeconds float64           `json:"stale_seconds"`      // for how long it was not seen to be the newest
-	Rejected     *Rejected         `json:"rejected,omitempty"` // the newest version, if it is kept out
+	Stages       map[string]string `json:"stages,omitempty"`        // the version that each stage enforces
+	LastGood     bool              `json:"last_known_good"`         // it came from the state directory, not from the source
+	StaleSeconds float64           `json:"stale_seconds"`           // for how long it was not seen to be the newest
+	Freshness    string            `json:"freshness,omitempty"`     // what became of its age: none, fresh, warned, guarded, unready, denied; empty: there is no limit
+	FreshnessWhy string            `json:"freshness_why,omitempty"` // in the words of the check policy.freshness
+	Rejected     *Rejected         `json:"rejected,omitempty"`      // the newest version, if it is kept out
 	Rejections   uint64            `json:"rejections_total"`
 	SourceError  string            `json:"source_error,omitempty"` // empty while the source answers
 }
@@ -37,6 +39,7 @@ func PolicyOf(s policysync.Status) Policy {
 	p := Policy{
 		Source: s.Source, Applied: s.Applied, LastGood: s.LastGood, StaleSeconds: s.StaleSeconds,
 		Rejections: s.Rejections, SourceError: s.SourceError,
+		Freshness: string(s.Freshness.State), FreshnessWhy: s.Freshness.Text,
 	}
 	if s.Version != (policysync.Version{}) {
 		p.Version, p.Hash = strconv.FormatUint(s.Version.Number, 10), s.Version.Hash

@@ -118,6 +118,10 @@ type Policy struct {
 	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
 	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
 	MaxAge    time.Duration `yaml:"max_age"`                                  // of a last known good version that may be started from
+
+	MaxStaleness time.Duration `yaml:"max_staleness"`                     // how long ago the policy in force may have been seen to be the newest; 0: as long as it likes
+	OnStale      string        `yaml:"on_stale" enum:"warn,unready,deny"` // after that; warn: health says so; unready: this replica is not ready, within fleet_guard; deny: nobody is let in any more
+	FleetGuard   int           `yaml:"fleet_guard"`                       // percent: unready only while fewer of the fleet are stale, and never where that is not known; 0: whatever the others are
 }
 
 // Etcd is the store that a fleet shares, if there is one.
@@ -309,7 +313,7 @@ type Health struct {
 func Default() Config {
 	return Config{
 		Version:      1,
-		Policy:       Policy{Source: "directory", Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Policy:       Policy{Source: "directory", Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour, MaxStaleness: 5 * time.Minute, OnStale: "warn", FleetGuard: 30},
 		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},

@@ -17,6 +17,7 @@ const (
 	Starting State = iota // not yet
 	Running               // as it should be
 	Degraded              // the last good policy goes on; someone should look
+	Failing               // this replica should not be sent to
 )
 
 func (s State) String() string {
@@ -27,6 +28,8 @@ func (s State) String() string {
 		return "running"
 	case Degraded:
 		return "degraded"
+	case Failing:
+		return "failing"
 	}
 	return "invalid"
 }
@@ -42,6 +45,7 @@ type Status struct {
 	Rejected  *Rejected `json:"rejected,omitempty"` // the newest version, if it was kept out
 	// StaleSeconds is for how long the version in force was not seen to be the newest.
 	StaleSeconds float64   `json:"stale_seconds"`
+	Freshness    Freshness `json:"freshness"`              // what became of its age
 	SourceError  string    `json:"source_error,omitempty"` // empty while the source answers
 	SourceSince  time.Time `json:"source_since,omitzero"`  // since when it does not
 	StateError   string    `json:"state_error,omitempty"`  // the last version could not be kept
@@ -66,7 +70,7 @@ func (s *Syncer) Status() Status {
 	}
 	if !s.confirmed.IsZero() {
 		out.StaleSeconds = max(0, time.Since(s.confirmed).Seconds())
-		if out.SourceError == "" && out.Rejected == nil && !out.LastGood {
+		if out.SourceError == "" && out.Rejected == nil && !out.LastGood && !out.Freshness.stale() {
 			out.StaleSeconds = 0 // heads are polled: this is the newest
 		}
 	}

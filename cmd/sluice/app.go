@@ -154,6 +154,15 @@ func (a *app) wirePolicy() {
 	if a.cfg.Policy.StartFrom == "last_known_good" {
 		cfg.StartFromLastGood = a.cfg.Policy.MaxAge
 	}
+	cfg.Fresh, cfg.Withhold = a.cfg.FreshnessRule(), a.server.Withhold
+	class := health.Degradable
+	if cfg.Fresh.On == policysync.Unready {
+		class = health.Required // it may keep this replica from being ready, and nothing else
+	}
+	if cfg.Fresh.Max > 0 {
+		a.registry.Declare(health.PolicyFreshness, class)
+		a.registry.Set(health.PolicyFreshness, health.Running, nil)
+	}
 	a.registry.Declare(health.PolicyBuild, health.Degradable)
 	a.registry.Declare(health.StorageBackend, health.Degradable)
 	a.registry.Set(health.AuthorizeService, health.Running, nil)
@@ -185,6 +194,8 @@ func (a *app) reportPolicy(check string, state policysync.State, err error) {
 		status = health.Running
 	case policysync.Degraded:
 		status = health.Degraded
+	case policysync.Failing:
+		status = health.Failed
 	}
 	a.registry.Set(check, status, err)
 }
