@@ -139,11 +139,9 @@ func (a *app) wirePolicy() {
 		layout = policysync.Objects
 	}
 	var source policysync.Source = policysync.NewDir(a.cfg.Policy.Dir, layout)
-	if a.opts.to != "" {
-		source = withCluster(source, a.opts.to)
-	}
 	cfg := policysync.Config{
 		Source: source, Log: a.log, Poll: a.cfg.Policy.Poll, StateDir: a.cfg.Policy.StateDir,
+		Release: version, Extra: toCluster(a.opts.to),
 		Target: a.manager.Target(health.PolicySyncInitial), Report: a.reportPolicy,
 		Apply: func(ctx context.Context, v policysync.Version, doc *policy.Document) error {
 			return a.server.Apply(ctx, v.String(), doc)
