@@ -57,6 +57,7 @@ func (l *loader) validate() {
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()
+	l.etcd()
 	l.times()
 	l.limits()
 	l.accessLog()
@@ -266,8 +267,17 @@ func overlap(a, b netip.Addr) bool {
 
 func (l *loader) policy() {
 	p := l.cfg.Policy
-	if p.Dir == "" && !l.src.PolicyElsewhere {
+	if p.Source == "etcd" && !l.cfg.Etcd.On() {
+		l.fault(yaml.Required, "etcd.endpoints", "are required: the policy comes from there (policy.source)")
+	}
+	if p.Source == "directory" && p.Dir == "" && !l.src.PolicyElsewhere {
 		l.fault(yaml.Required, "policy.dir", "is required: the directory that holds routes and rules")
+	}
+	if p.KeysFile != "" && p.Source == "directory" && p.Layout == "plain" {
+		l.fault(yaml.Conflict, "policy.keys_file", "needs policy.layout objects: the files of a plain directory carry no signatures")
+	}
+	if p.Threshold < 1 {
+		l.fault(yaml.OutOfRange, "policy.threshold", "%d is not at least 1", p.Threshold)
 	}
 	if p.Poll < time.Second {
 		l.fault(yaml.OutOfRange, "policy.poll", "%s is too often; at least 1s", p.Poll)
