@@ -15,7 +15,10 @@ func (c *collector) collectPolicy(e emitter) {
 		is := p.Freshness == string(state) || p.Freshness == "" && state == policysync.NotJudged
 		e.flag(policyFreshness, is, string(state))
 	}
-	e.value(policyRejected, float64(p.Rejections))
+	e.value(policyExpires, unix(p.Expires))
+	for _, r := range policysync.Reasons() {
+		e.value(policyRejected, float64(p.Rejections[string(r)]), string(r))
+	}
 	e.flag(policyNewestRejected, p.Rejected != nil)
 }
 

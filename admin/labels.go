@@ -114,6 +114,12 @@ func reasonsOf(f id) domain {
 		return closed("certificate", "other")
 	case upstreamPendingRefused:
 		return closed("full", "timeout")
+	case policyRejected:
+		var words []string
+		for _, r := range policysync.Reasons() {
+			words = append(words, string(r))
+		}
+		return closed(words...)
 	case logLost:
 		return closed("no_room", "write_failed")
 	}

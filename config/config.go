@@ -114,6 +114,8 @@ type Policy struct {
 	Source    string        `yaml:"source" enum:"directory,etcd"`             // directory: policy.dir; etcd: the store of the block etcd, with what sluice policy publish puts there
 	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless it comes from etcd, or with --to --public
 	Layout    string        `yaml:"layout" enum:"plain,objects"`              // plain: YAML files; objects: a head manifest and content-addressed objects
+	KeysFile  string        `yaml:"keys_file"`                                // public keys of those who may publish, as minisign and sluice policy keygen write them, read again by a reload; with any, what they did not sign is refused; empty: signatures are not looked at
+	Threshold int           `yaml:"threshold"`                                // how many of the keys must have signed a version
 	Poll      time.Duration `yaml:"poll"`                                     // how often the source is read even if nothing was notified
 	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
 	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
@@ -313,7 +315,7 @@ type Health struct {
 func Default() Config {
 	return Config{
 		Version:      1,
-		Policy:       Policy{Source: "directory", Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour, MaxStaleness: 5 * time.Minute, OnStale: "warn", FleetGuard: 30},
+		Policy:       Policy{Source: "directory", Layout: "plain", Threshold: 1, Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour, MaxStaleness: 5 * time.Minute, OnStale: "warn", FleetGuard: 30},
 		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},

@@ -273,6 +273,12 @@ func (l *loader) policy() {
 	if p.Source == "directory" && p.Dir == "" && !l.src.PolicyElsewhere {
 		l.fault(yaml.Required, "policy.dir", "is required: the directory that holds routes and rules")
 	}
+	if p.KeysFile != "" && p.Source == "directory" && p.Layout == "plain" {
+		l.fault(yaml.Conflict, "policy.keys_file", "needs policy.layout objects: the files of a plain directory carry no signatures")
+	}
+	if p.Threshold < 1 {
+		l.fault(yaml.OutOfRange, "policy.threshold", "%d is not at least 1", p.Threshold)
+	}
 	if p.Poll < time.Second {
 		l.fault(yaml.OutOfRange, "policy.poll", "%s is too often; at least 1s", p.Poll)
 	}

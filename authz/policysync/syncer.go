@@ -30,7 +30,11 @@ type Config struct {
 	Log    *slog.Logger                               // default: discard
 
 	Poll     time.Duration // how often head is read without a hint; default 10s
-	StateDir string        // where the last good version is kept; default: nowhere
+	Release  string        // the version of this program, for min_proxy; without a number it is new enough
+	Extra    []policy.File // what every version has here besides its own files
+	StateDir string        // where the last good version is kept, and which was the highest; default: nowhere
+	// Trust is that of the source, if it has one: what is kept must satisfy it, too.
+	Trust *Trust
 	// StartFromLastGood is the greatest age of the kept version that may be put in force
 	// when the source gives none at start. Zero: never.
 	StartFromLastGood time.Duration
@@ -66,12 +70,14 @@ type Syncer struct {
 	heard     time.Time // when the source last gave something that is believed: see hear
 
 	// Owned by run.
-	hints    <-chan struct{}
-	watchErr string // last logged
-	highest  uint64 // greatest number of an ordered version that was applied
-	ready    bool   // the target was told
-	doubted  bool   // what the source gives is not believed
-	reported map[string]reported
+	hints      <-chan struct{}
+	watchErr   string  // last logged
+	highest    Version // of the ordered versions that were applied
+	unnumbered string  // hash of the version of whose min_proxy was last said that nothing can be said
+	keptHead   string  // hash of the raw head that was last to be kept
+	ready      bool    // the target was told
+	doubted    bool    // what the source gives is not believed
+	reported   map[string]reported
 }
 
 // New returns a syncer that has not begun.
@@ -91,7 +97,7 @@ func New(config Config) *Syncer {
 	return &Syncer{
 		config: config, done: make(chan struct{}), reload: make(chan chan error),
 		aged: make(chan struct{}), look: make(chan chan struct{}),
-		status: Status{Source: config.Source.Name()}, reported: map[string]reported{},
+		status: Status{Source: config.Source.Name(), Rejections: map[Reason]uint64{}}, reported: map[string]reported{},
 	}
 }
 

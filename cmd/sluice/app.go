@@ -40,6 +40,7 @@ type app struct {
 	witness      *witnessed         // of server
 	etcd         *etcd.Client       // nil: the configuration has no store
 	syncer       *policysync.Syncer // nil with --public
+	trust        *policysync.Trust  // in who publishes; nil: the configuration has no keys
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
 	providers    []*oidc.Authenticator
@@ -84,6 +85,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	}
 	if a.speaksTLS() {
 		a.manager.Register(&certWatcher{app: a})
+	}
+	if err := a.wireTrust(); err != nil {
+		return nil, err
 	}
 	a.wirePolicy()
 	a.manager.Register(a.shortage)
@@ -141,11 +145,9 @@ func (a *app) wirePolicy() {
 		return
 	}
 	source := a.policySource()
-	if a.opts.to != "" {
-		source = withCluster(source, a.opts.to)
-	}
 	cfg := policysync.Config{
 		Source: source, Log: a.log, Poll: a.cfg.Policy.Poll, StateDir: a.cfg.Policy.StateDir,
+		Release: version, Extra: toCluster(a.opts.to), Trust: a.trust,
 		Target: a.manager.Target(health.PolicySyncInitial), Report: a.reportPolicy,
 		Apply: func(ctx context.Context, v policysync.Version, doc *policy.Document) error {
 			return a.server.Apply(ctx, v.String(), doc)
@@ -173,13 +175,12 @@ func (a *app) wirePolicy() {
 // policySource is where the configuration says that the policy comes from.
 func (a *app) policySource() policysync.Source {
 	if a.cfg.Policy.Source == "etcd" {
-		return policysync.FromStore(etcdstore.New(a.etcd), nil)
+		return policysync.FromStore(etcdstore.New(a.etcd), a.trust)
 	}
-	layout := policysync.Plain
 	if a.cfg.Policy.Layout == "objects" {
-		layout = policysync.Objects
+		return policysync.FromStore(policysync.NewDirStore(a.cfg.Policy.Dir), a.trust)
 	}
-	return policysync.NewDir(a.cfg.Policy.Dir, layout)
+	return policysync.NewDir(a.cfg.Policy.Dir, policysync.Plain)
 }
 
 // reportPolicy puts the syncer's words into health. The target speaks for the first sync.
@@ -225,6 +226,9 @@ func (a *app) reload(ctx context.Context) error {
 			errs = append(errs, a.sessions.load())
 		}
 		if err := a.reloadCertificates(); err != nil {
+			errs = append(errs, err)
+		}
+		if err := a.reloadTrust(); err != nil {
 			errs = append(errs, err)
 		}
 		if a.syncer != nil {
