@@ -18,6 +18,7 @@ type Config struct {
 	UpstreamTLS    []UpstreamTLS `yaml:"upstream_tls"`    // profiles that clusters of the policy name
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy        `yaml:"policy"`
+	Etcd           Etcd          `yaml:"etcd"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
 	Sessions       Sessions      `yaml:"sessions"`
 	Assertion      Assertion     `yaml:"assertion"`
@@ -110,12 +111,32 @@ func (p *Prefix) UnmarshalText(b []byte) error {
 
 // Policy says where routes and rules come from.
 type Policy struct {
-	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless --to --public
+	Source    string        `yaml:"source" enum:"directory,etcd"`             // directory: policy.dir; etcd: the store of the block etcd, with what sluice policy publish puts there
+	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless it comes from etcd, or with --to --public
 	Layout    string        `yaml:"layout" enum:"plain,objects"`              // plain: YAML files; objects: a head manifest and content-addressed objects
-	Poll      time.Duration `yaml:"poll"`                                     // how often the directory is read even if nothing was notified
+	KeysFile  string        `yaml:"keys_file"`                                // public keys of those who may publish, as minisign and sluice policy keygen write them, read again by a reload; with any, what they did not sign is refused; empty: signatures are not looked at
+	Threshold int           `yaml:"threshold"`                                // how many of the keys must have signed a version
+	Poll      time.Duration `yaml:"poll"`                                     // how often the source is read even if nothing was notified
 	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
 	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
 	MaxAge    time.Duration `yaml:"max_age"`                                  // of a last known good version that may be started from
+
+	MaxStaleness time.Duration `yaml:"max_staleness"`                     // how long ago the policy in force may have been seen to be the newest; 0: as long as it likes
+	OnStale      string        `yaml:"on_stale" enum:"warn,unready,deny"` // after that; warn: health says so; unready: this replica is not ready, within fleet_guard; deny: nobody is let in any more
+	FleetGuard   int           `yaml:"fleet_guard"`                       // percent: unready only while fewer of the fleet are stale, and never where that is not known; 0: whatever the others are
+}
+
+// Etcd is the store that a fleet shares, if there is one.
+type Etcd struct {
+	Endpoints      []string      `yaml:"endpoints"`       // of its members: host:port, or with https:// in front; empty: there is no store
+	Prefix         string        `yaml:"prefix"`          // of all keys
+	CA             string        `yaml:"ca_file"`         // authorities that vouch for the members, PEM, and then they alone do; with it connections speak TLS; empty: the system's, where an endpoint says https
+	Cert           string        `yaml:"cert_file"`       // shown to the members, PEM, read at each handshake; empty: none is
+	Key            string        `yaml:"key_file"`        // of that certificate
+	User           string        `yaml:"user"`            // that we log in as; empty: nobody
+	Password       string        `yaml:"password_file"`   // of that user, read at each login; without TLS it is sent to this host only
+	DialTimeout    time.Duration `yaml:"dial_timeout"`    // of one attempt to connect
+	RequestTimeout time.Duration `yaml:"request_timeout"` // of a request, on all the members that it is tried on
 }
 
 // Authenticate configures the authenticators that routes may name.
@@ -294,7 +315,8 @@ type Health struct {
 func Default() Config {
 	return Config{
 		Version:      1,
-		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Policy:       Policy{Source: "directory", Layout: "plain", Threshold: 1, Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour, MaxStaleness: 5 * time.Minute, OnStale: "warn", FleetGuard: 30},
+		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},
 		Assertion:    Assertion{Lifetime: 5 * time.Minute},

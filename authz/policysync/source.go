@@ -31,13 +31,17 @@ type Head struct {
 	Objects []Object  // by name; empty is a policy that refuses everything
 	Created time.Time // zero if the source does not know
 	Expires time.Time // not to be applied from then on; zero: never
-
+	// MinProxy is the oldest release that may apply it, such as "0.9"; empty: any.
+	MinProxy string
 	// Ordered says that numbers come from the publisher and that an older one than was
 	// applied before is a rollback, to be refused.
 	Ordered bool
 	// Unsettled says that the source saw changes so recent that a writer may be in the
 	// middle of them: read again before trusting it.
 	Unsettled bool
+	// Raw is the head as the store has it, with its signatures; nil if the source has no
+	// such thing. It is kept with the version, to be verified again.
+	Raw []byte
 }
 
 // Source is where a policy comes from. Implementations are safe for concurrent use.

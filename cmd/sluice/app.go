@@ -14,10 +14,12 @@ import (
 	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
+	"github.com/sluiceproxy/sluice/authz/policysync/etcdstore"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
+	"github.com/sluiceproxy/sluice/internal/etcd"
 	"github.com/sluiceproxy/sluice/internal/synshed"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -36,7 +38,9 @@ type app struct {
 	tracker      *drain.Tracker
 	server       *proxy.Server
 	witness      *witnessed         // of server
+	etcd         *etcd.Client       // nil: the configuration has no store
 	syncer       *policysync.Syncer // nil with --public
+	trust        *policysync.Trust  // in who publishes; nil: the configuration has no keys
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
 	providers    []*oidc.Authenticator
@@ -64,6 +68,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wireManager()
 	a.wireDoors(from)
 	a.shortage = newShortage(a.registry, log, haveDescriptor)
+	if err := a.openEtcd(); err != nil {
+		return nil, err
+	}
 	a.newSessions()
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
@@ -78,6 +85,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	}
 	if a.speaksTLS() {
 		a.manager.Register(&certWatcher{app: a})
+	}
+	if err := a.wireTrust(); err != nil {
+		return nil, err
 	}
 	a.wirePolicy()
 	a.manager.Register(a.shortage)
@@ -134,16 +144,10 @@ func (a *app) wirePolicy() {
 		a.manager.Register(&publicPolicy{server: a.server, to: a.opts.to, target: a.manager.Target(health.PolicySyncInitial)})
 		return
 	}
-	layout := policysync.Plain
-	if a.cfg.Policy.Layout == "objects" {
-		layout = policysync.Objects
-	}
-	var source policysync.Source = policysync.NewDir(a.cfg.Policy.Dir, layout)
-	if a.opts.to != "" {
-		source = withCluster(source, a.opts.to)
-	}
+	source := a.policySource()
 	cfg := policysync.Config{
 		Source: source, Log: a.log, Poll: a.cfg.Policy.Poll, StateDir: a.cfg.Policy.StateDir,
+		Release: version, Extra: toCluster(a.opts.to), Trust: a.trust,
 		Target: a.manager.Target(health.PolicySyncInitial), Report: a.reportPolicy,
 		Apply: func(ctx context.Context, v policysync.Version, doc *policy.Document) error {
 			return a.server.Apply(ctx, v.String(), doc)
@@ -152,11 +156,31 @@ func (a *app) wirePolicy() {
 	if a.cfg.Policy.StartFrom == "last_known_good" {
 		cfg.StartFromLastGood = a.cfg.Policy.MaxAge
 	}
+	cfg.Fresh, cfg.Withhold = a.cfg.FreshnessRule(), a.server.Withhold
+	class := health.Degradable
+	if cfg.Fresh.On == policysync.Unready {
+		class = health.Required // it may keep this replica from being ready, and nothing else
+	}
+	if cfg.Fresh.Max > 0 {
+		a.registry.Declare(health.PolicyFreshness, class)
+		a.registry.Set(health.PolicyFreshness, health.Running, nil)
+	}
 	a.registry.Declare(health.PolicyBuild, health.Degradable)
 	a.registry.Declare(health.StorageBackend, health.Degradable)
 	a.registry.Set(health.AuthorizeService, health.Running, nil)
 	a.syncer = policysync.New(cfg)
 	a.manager.Register(a.syncer)
+}
+
+// policySource is where the configuration says that the policy comes from.
+func (a *app) policySource() policysync.Source {
+	if a.cfg.Policy.Source == "etcd" {
+		return policysync.FromStore(etcdstore.New(a.etcd), a.trust)
+	}
+	if a.cfg.Policy.Layout == "objects" {
+		return policysync.FromStore(policysync.NewDirStore(a.cfg.Policy.Dir), a.trust)
+	}
+	return policysync.NewDir(a.cfg.Policy.Dir, policysync.Plain)
 }
 
 // reportPolicy puts the syncer's words into health. The target speaks for the first sync.
@@ -171,6 +195,8 @@ func (a *app) reportPolicy(check string, state policysync.State, err error) {
 		status = health.Running
 	case policysync.Degraded:
 		status = health.Degraded
+	case policysync.Failing:
+		status = health.Failed
 	}
 	a.registry.Set(check, status, err)
 }
@@ -200,6 +226,9 @@ func (a *app) reload(ctx context.Context) error {
 			errs = append(errs, a.sessions.load())
 		}
 		if err := a.reloadCertificates(); err != nil {
+			errs = append(errs, err)
+		}
+		if err := a.reloadTrust(); err != nil {
 			errs = append(errs, err)
 		}
 		if a.syncer != nil {
@@ -252,13 +281,16 @@ func (a *app) run(ctx context.Context) int {
 // banner says in a few lines what runs here and what a stop will do.
 func (a *app) banner() {
 	v := buildVersion()
-	source := a.cfg.Policy.Dir
-	if a.opts.public {
+	source, layout := a.cfg.Policy.Dir, a.cfg.Policy.Layout
+	switch {
+	case a.opts.public:
 		source = "--public: every request of everybody is allowed"
+	case a.cfg.Policy.Source == "etcd":
+		source, layout = a.etcd.Name(), "objects"
 	}
 	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid(), "generation", a.hand.generation)
 	a.hand.memory.say(a.log, len(a.hand.generations.Draining())+1)
-	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
+	a.log.Info("policy", "from", source, "layout", layout)
 	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
 	a.log.Info("admin", "address", a.cfg.Admin.Address)
 	if err := synshed.Supported(); err != nil {
