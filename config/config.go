@@ -18,6 +18,7 @@ type Config struct {
 	UpstreamTLS    []UpstreamTLS `yaml:"upstream_tls"`    // profiles that clusters of the policy name
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy        `yaml:"policy"`
+	Etcd           Etcd          `yaml:"etcd"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
 	Sessions       Sessions      `yaml:"sessions"`
 	Assertion      Assertion     `yaml:"assertion"`
@@ -116,6 +117,19 @@ type Policy struct {
 	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
 	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
 	MaxAge    time.Duration `yaml:"max_age"`                                  // of a last known good version that may be started from
+}
+
+// Etcd is the store that a fleet shares, if there is one.
+type Etcd struct {
+	Endpoints      []string      `yaml:"endpoints"`       // of its members: host:port, or with https:// in front; empty: there is no store
+	Prefix         string        `yaml:"prefix"`          // of all keys
+	CA             string        `yaml:"ca_file"`         // authorities that vouch for the members, PEM, and then they alone do; with it connections speak TLS; empty: the system's, where an endpoint says https
+	Cert           string        `yaml:"cert_file"`       // shown to the members, PEM, read at each handshake; empty: none is
+	Key            string        `yaml:"key_file"`        // of that certificate
+	User           string        `yaml:"user"`            // that we log in as; empty: nobody
+	Password       string        `yaml:"password_file"`   // of that user, read at each login; without TLS it is sent to this host only
+	DialTimeout    time.Duration `yaml:"dial_timeout"`    // of one attempt to connect
+	RequestTimeout time.Duration `yaml:"request_timeout"` // of a request, on all the members that it is tried on
 }
 
 // Authenticate configures the authenticators that routes may name.
@@ -295,6 +309,7 @@ func Default() Config {
 	return Config{
 		Version:      1,
 		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},
 		Assertion:    Assertion{Lifetime: 5 * time.Minute},

@@ -57,6 +57,7 @@ func (l *loader) validate() {
 	l.upstreamTLS()
 	l.addresses()
 	l.policy()
+	l.etcd()
 	l.times()
 	l.limits()
 	l.accessLog()

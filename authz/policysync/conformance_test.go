@@ -120,3 +120,13 @@ func TestObjectsDirectory(t *testing.T) {
 		}
 	})
 }
+
+func TestDirStore(t *testing.T) {
+	sourcetest.RunStore(t, func(t *testing.T) (policysync.Store, func(*testing.T) policysync.Store) {
+		dir := filepath.Join(t.TempDir(), "policy")
+		if err := os.Mkdir(dir, 0o700); err != nil { // there is nothing to watch otherwise
+			t.Fatal(err)
+		}
+		return policysync.NewDirStore(dir), func(*testing.T) policysync.Store { return policysync.NewDirStore(dir) }
+	})
+}

@@ -4,16 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/sluiceproxy/sluice/authz/policy"
 )
 
 // Layout says how a directory holds a policy.
@@ -53,9 +47,9 @@ const maxFiles = 10_000
 
 // Dir is a directory as a source. It never writes to it.
 type Dir struct {
-	path   string
-	layout Layout
-	now    func() time.Time
+	path    string
+	objects Source // of the objects layout, without keys; nil: the layout is plain
+	now     func() time.Time
 
 	mu     sync.Mutex // guards what follows; held while the directory is read
 	last   Head       // of the plain layout, as last read
@@ -65,7 +59,11 @@ type Dir struct {
 
 // NewDir returns the directory as a source. It need not exist yet.
 func NewDir(path string, layout Layout) *Dir {
-	return &Dir{path: filepath.Clean(path), layout: layout, now: time.Now}
+	d := &Dir{path: filepath.Clean(path), now: time.Now}
+	if layout == Objects {
+		d.objects = FromStore(NewDirStore(path), nil)
+	}
+	return d
 }
 
 // Name returns "directory <path>".
@@ -76,11 +74,11 @@ func (d *Dir) Head(ctx context.Context) (Head, error) {
 	if err := ctx.Err(); err != nil {
 		return Head{}, err
 	}
+	if d.objects != nil {
+		return d.objects.Head(ctx)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.layout == Objects {
-		return d.readManifest()
-	}
 	return d.readPlain()
 }
 
@@ -89,15 +87,11 @@ func (d *Dir) Fetch(ctx context.Context, hash string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if d.objects != nil {
+		return d.objects.Fetch(ctx, hash)
+	}
 	if !isHash(hash) {
 		return nil, fmt.Errorf("%q is not a SHA-256 hash", hash)
-	}
-	if d.layout == Objects {
-		b, err := readFile(filepath.Join(d.path, "objects", hash), policy.MaxSize)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: objects/%s", ErrGone, hash)
-		}
-		return b, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,29 +109,4 @@ func isHash(s string) bool {
 func hashOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// readFile reads a regular file of at most limit bytes. A pipe or device in the
-// directory must not hold us up.
-func readFile(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
-	}
-	return b, nil
 }

@@ -29,6 +29,14 @@
 // head manifest beside objects/<sha256>). Every source passes the suite of package
 // sourcetest.
 //
+// # Stores and trust
+//
+// A [Store] is where publishers put policies: objects first, then one swap of the head.
+// [FromStore] makes a source of it, which verifies a head by the keys of a [Trust] before
+// it parses it. Whoever may write to a store can withhold a policy, and with keys
+// configured cannot make one. [DirStore] is a directory of the objects layout; every store
+// passes sourcetest.RunStore.
+//
 // # Last known good
 //
 // With a state directory each applied version is kept there (fsync, rename, fsync).

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -58,46 +57,16 @@ func (s *Syncer) keep(h Head, files []policy.File) {
 	s.mu.Unlock()
 }
 
-// writeLastGood replaces the file: write, fsync, rename, fsync of the directory.
-func writeLastGood(dir string, g *lastGood) (err error) {
+// writeLastGood replaces the file.
+func writeLastGood(dir string, g *lastGood) error {
 	b, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := writeDurably(dir, lastGoodFile, b, 0o600); err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
-	f, err := os.CreateTemp(dir, lastGoodFile+".*")
-	if err != nil {
-		return fmt.Errorf("keep policy: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("keep policy: %w", errors.Join(err, ignoreNotExist(os.Remove(f.Name()))))
-		}
-	}()
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, lastGoodFile)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func ignoreNotExist(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // readLastGood returns what is kept.

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -24,22 +22,6 @@ type Manifest struct {
 	Created time.Time         `json:"created,omitzero"`
 	Expires time.Time         `json:"expires,omitzero"`
 	Objects map[string]string `json:"objects"` // hex SHA-256 by name
-}
-
-// readManifest reads head.
-func (d *Dir) readManifest() (Head, error) {
-	raw, err := readFile(filepath.Join(d.path, "head"), maxManifest)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Head{}, fmt.Errorf("%w: %s has no head", ErrNoPolicy, d.path)
-	}
-	if err != nil {
-		return Head{}, fmt.Errorf("read head: %w", err)
-	}
-	h, err := ParseManifest(raw)
-	if err != nil {
-		return Head{}, fmt.Errorf("read head: %w", err)
-	}
-	return h, nil
 }
 
 // ParseManifest reads a manifest strictly. The hash of the version is that of raw.

@@ -38,6 +38,9 @@ type Head struct {
 	// Unsettled says that the source saw changes so recent that a writer may be in the
 	// middle of them: read again before trusting it.
 	Unsettled bool
+	// Raw is the head as the store has it, with its signatures; nil if the source has no
+	// such thing. It is kept with the version, to be verified again.
+	Raw []byte
 }
 
 // Source is where a policy comes from. Implementations are safe for concurrent use.

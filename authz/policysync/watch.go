@@ -19,20 +19,24 @@ const (
 // Watch gives hints from the file system. A directory that is replaced as a whole is
 // found again; one behind a symbolic link that is redirected is found by polling.
 func (d *Dir) Watch(ctx context.Context, _ Version) (<-chan struct{}, error) {
+	return watchDir(ctx, d.path)
+}
+
+func watchDir(ctx context.Context, path string) (<-chan struct{}, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("watch %s: %w", d.path, err)
+		return nil, fmt.Errorf("watch %s: %w", path, err)
 	}
-	if err := w.Add(d.path); err != nil {
-		return nil, errors.Join(fmt.Errorf("watch %s: %w", d.path, err), w.Close())
+	if err := w.Add(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch %s: %w", path, err), w.Close())
 	}
 	hints := make(chan struct{}, 1)
 	// Owned by the caller through ctx; joined by the close of hints.
-	go d.watch(ctx, w, hints)
+	go passHints(ctx, path, w, hints)
 	return hints, nil
 }
 
-func (d *Dir) watch(ctx context.Context, w *fsnotify.Watcher, hints chan<- struct{}) {
+func passHints(ctx context.Context, path string, w *fsnotify.Watcher, hints chan<- struct{}) {
 	defer close(hints) // after w: then everything is released
 	defer w.Close()
 	timer := time.NewTimer(0)
@@ -48,7 +52,7 @@ func (d *Dir) watch(ctx context.Context, w *fsnotify.Watcher, hints chan<- struc
 			if !ok {
 				return
 			}
-			if e.Name == d.path && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
+			if e.Name == path && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
 				lost = true
 			}
 		case _, ok := <-w.Errors: // an overflow: something changed
@@ -57,8 +61,8 @@ func (d *Dir) watch(ctx context.Context, w *fsnotify.Watcher, hints chan<- struc
 			}
 		case <-timer.C:
 			if lost {
-				_ = w.Remove(d.path) // may have gone by itself
-				if lost = w.Add(d.path) != nil; lost {
+				_ = w.Remove(path) // may have gone by itself
+				if lost = w.Add(path) != nil; lost {
 					timer.Reset(rewatch)
 					continue
 				}

@@ -18,7 +18,8 @@ const module = "github.com/sluiceproxy/sluice"
 // import. What is not listed imports nothing of ours. The longest match counts.
 var arrows = map[string][]string{
 	"cmd/...":                     {"*"},
-	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/yaml"},
+	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/etcd/address", "internal/yaml"},
+	"internal/etcd":               {"internal/etcd/address"},
 	"drain/httpdrain":             {"drain", "internal/synshed"}, // below drain, which stays standard library only
 	"lifecycle":                   {"health"},
 	"lifecycle/...":               {"health", "lifecycle"},
@@ -30,7 +31,7 @@ var arrows = map[string][]string{
 	"authz/authn/jwt":             {"authz", "authz/authn/issuer"},
 	"authz/authn/oidc":            {"authz", "authz/authn/issuer", "authz/pages", "authz/session"},
 	"authz/session":               {"authz"},
-	"authz/policysync/sourcetest": {"authz/policysync"},
+	"authz/policysync/sourcetest": {"authz/policy", "authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
 	"admin":                       {"admin/dashboard", "health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/authn/oidc", "authz/policysync", "authz/session"},

@@ -7,4 +7,6 @@
 //			return sourcetest.Fixture{Source: mysource.New(store.URL), Publish: store.Publish}
 //		})
 //	}
+//
+// A [policysync.Store] passes RunStore, which has the suite of sources in it.
 package sourcetest
