@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"cmd/...":                     {"*"},
 	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/etcd/address", "internal/yaml"},
 	"internal/etcd":               {"internal/etcd/address"},
+	"internal/fleet/fleetetcd":    {"internal/etcd", "internal/fleet"},
 	"drain/httpdrain":             {"drain", "internal/synshed"}, // below drain, which stays standard library only
 	"lifecycle":                   {"health"},
 	"lifecycle/...":               {"health", "lifecycle"},
