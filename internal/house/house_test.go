@@ -18,7 +18,7 @@ const module = "github.com/sluiceproxy/sluice"
 // import. What is not listed imports nothing of ours. The longest match counts.
 var arrows = map[string][]string{
 	"cmd/...":                     {"*"},
-	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/etcd/address", "internal/yaml"},
+	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/etcd/address", "internal/fleet", "internal/yaml"},
 	"internal/etcd":               {"internal/etcd/address"},
 	"internal/fleet/fleetetcd":    {"internal/etcd", "internal/fleet"},
 	"drain/httpdrain":             {"drain", "internal/synshed"}, // below drain, which stays standard library only
