@@ -18,6 +18,7 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
+	"github.com/sluiceproxy/sluice/internal/etcd"
 	"github.com/sluiceproxy/sluice/internal/synshed"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -36,6 +37,8 @@ type app struct {
 	tracker      *drain.Tracker
 	server       *proxy.Server
 	witness      *witnessed         // of server
+	etcd         *etcd.Client       // nil: the configuration has no store
+	fleet        *fleetMember       // nil: it is one of no fleet
 	syncer       *policysync.Syncer // nil with --public
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
@@ -64,6 +67,10 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wireManager()
 	a.wireDoors(from)
 	a.shortage = newShortage(a.registry, log, haveDescriptor)
+	if err := a.openEtcd(); err != nil {
+		return nil, err
+	}
+	a.wireFleet()
 	a.newSessions()
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
@@ -92,6 +99,9 @@ func (a *app) wireManager() {
 	cfg.Health, cfg.Quiet, cfg.Log = a.registry, a.tracker.Quiet, a.log
 	cfg.Interactive = isTerminal(os.Stderr)
 	cfg.Progress = a.progress
+	if a.cfg.Fleet.Enabled {
+		cfg.Turn = func(ctx context.Context) lifecycle.TurnEnd { return a.fleet.stopTurn(ctx) }
+	}
 	cfg.Reload = func(ctx context.Context) { _ = a.reload(ctx) }
 	a.manager = lifecycle.New(cfg)
 }

@@ -15,7 +15,7 @@ type Config struct {
 	ID     string        // of the replica: unique in its fleet, and the same after a restart
 	TTL    time.Duration // of its lease (default 15s)
 	Budget Budget
-	Self   Replica // Host, PID, Generation, Started, Binary and Admin are taken
+	Self   Replica // Host, PID, Generation, Started and Binary are taken
 	Last   *Account
 	Call   time.Duration // bound of one call of the store (default 2s)
 	Log    *slog.Logger  // nil: nowhere

@@ -12,9 +12,8 @@ type Replica struct {
 	PID        int       `json:"pid"`
 	Generation int       `json:"generation"` // 1, and one more with each upgrade in place
 	Started    time.Time `json:"started"`
-	Binary     string    `json:"binary"`          // its version
-	Admin      string    `json:"admin,omitempty"` // where its private listener is
-	Budget     string    `json:"budget"`          // fleet.budget as this process has it
+	Binary     string    `json:"binary"` // its version
+	Budget     string    `json:"budget"` // fleet.budget as this process has it
 	Facts
 	At   time.Time `json:"at"`             // when this was written
 	Last *Account  `json:"last,omitempty"` // of the life before this one, if it left any
@@ -24,7 +23,8 @@ type Replica struct {
 type Facts struct {
 	State       string `json:"state"` // of the lifecycle, in snake_case: serving, lame_duck, draining, ...
 	Ready       bool   `json:"ready"`
-	Leaving     bool   `json:"leaving"` // away, or on the way: it counts against the budget
+	Leaving     bool   `json:"leaving"`         // away, or on the way: it counts against the budget
+	Admin       string `json:"admin,omitempty"` // where its private listener is
 	Policy      Policy `json:"policy"`
 	KeyRing     string `json:"key_ring,omitempty"` // hash of the keys that seal sessions
 	Exchanges   int    `json:"exchanges"`          // in flight

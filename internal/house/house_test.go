@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"authz/policysync/sourcetest": {"authz/policy", "authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
-	"admin":                       {"admin/dashboard", "health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/authn/oidc", "authz/policysync", "authz/session"},
+	"admin":                       {"admin/dashboard", "health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/authn/oidc", "authz/policysync", "authz/session", "internal/fleet"},
 	"internal/sim":                {"proxy/engine"},
 	"internal/doctor":             {"config", "internal/yaml"},
 	"internal/synshed":            {"internal/netstat"},
