@@ -113,9 +113,10 @@ func (p *Prefix) UnmarshalText(b []byte) error {
 
 // Policy says where routes and rules come from.
 type Policy struct {
-	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless --to --public
+	Source    string        `yaml:"source" enum:"directory,etcd"`             // directory: policy.dir; etcd: the store of the block etcd, with what sluice policy publish puts there
+	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless it comes from etcd, or with --to --public
 	Layout    string        `yaml:"layout" enum:"plain,objects"`              // plain: YAML files; objects: a head manifest and content-addressed objects
-	Poll      time.Duration `yaml:"poll"`                                     // how often the directory is read even if nothing was notified
+	Poll      time.Duration `yaml:"poll"`                                     // how often the source is read even if nothing was notified
 	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
 	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
 	MaxAge    time.Duration `yaml:"max_age"`                                  // of a last known good version that may be started from
@@ -319,7 +320,7 @@ type Health struct {
 func Default() Config {
 	return Config{
 		Version:      1,
-		Policy:       Policy{Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Policy:       Policy{Source: "directory", Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
 		Fleet:        Fleet{TTL: fleet.DefaultTTL, Budget: "1", BudgetWait: 30 * time.Second},
 		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},

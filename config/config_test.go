@@ -167,8 +167,8 @@ func TestPrecedence(t *testing.T) {
 // Every scalar of the file can be set by its variable, under the one rule.
 func TestEveryScalarHasAVariable(t *testing.T) {
 	full := mustLoad(t, read(t, "full.yaml"))
-	asking := strings.Replace(minimal, `":8080"`, `":8080", tls: {dir: d, client_certificates: {mode: request, ca_file: c}}`, 1) // which a way to authenticate needs
-	asking += "etcd: {endpoints: [\"https://etcd:2379\"]}\n" // which a fleet needs
+	asking := strings.Replace(minimal, `":8080"`, `":8080", tls: {dir: d, client_certificates: {mode: request, ca_file: c}}`, 1) + // which a way to authenticate needs
+		"etcd: {endpoints: [\"https://etcd:2379\"]}\n" // and policy.source, and a fleet
 	src := Source{Name: "f", Text: []byte(asking)}
 	want := map[string]string{}
 	for _, s := range full.Settings() {

@@ -28,6 +28,26 @@ func TestEtcdSpeaksTLSWhereItIsAskedFor(t *testing.T) {
 	}
 }
 
+// The policy comes from a directory unless the file says otherwise, and then no directory is needed.
+func TestPolicySource(t *testing.T) {
+	web := "version: 1\nlisteners: [{name: web, address: \":8080\"}]\n"
+	if c := mustLoad(t, Source{Name: "c", Text: []byte(minimal + "etcd: {endpoints: [a:1]}\n")}); c.Policy.Source != "directory" {
+		t.Errorf("%+v", c.Policy)
+	}
+	if c := mustLoad(t, Source{Name: "c", Text: []byte(web + "policy: {source: etcd}\netcd: {endpoints: [a:1]}\n")}); c.Policy.Source != "etcd" {
+		t.Errorf("%+v", c.Policy)
+	}
+	for text, want := range map[string]string{
+		"policy: {source: etcd}\n":   "etcd.endpoints: are required: the policy comes from there",
+		"policy: {source: consul}\n": `"consul"`,
+		"etcd: {endpoints: [a:1]}\n": "policy.dir: is required",
+	} {
+		if _, err := Load(Source{Name: "c", Text: []byte(web + text)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestEtcdFaults(t *testing.T) {
 	for etcd, want := range map[string]string{
 		"endpoints: [a]":                                          `etcd.endpoints[0]: "a" is not a host and a port`,

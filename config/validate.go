@@ -268,7 +268,10 @@ func overlap(a, b netip.Addr) bool {
 
 func (l *loader) policy() {
 	p := l.cfg.Policy
-	if p.Dir == "" && !l.src.PolicyElsewhere {
+	if p.Source == "etcd" && !l.cfg.Etcd.On() {
+		l.fault(yaml.Required, "etcd.endpoints", "are required: the policy comes from there (policy.source)")
+	}
+	if p.Source == "directory" && p.Dir == "" && !l.src.PolicyElsewhere {
 		l.fault(yaml.Required, "policy.dir", "is required: the directory that holds routes and rules")
 	}
 	if p.Poll < time.Second {

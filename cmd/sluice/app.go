@@ -14,6 +14,7 @@ import (
 	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
+	"github.com/sluiceproxy/sluice/authz/policysync/etcdstore"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -144,11 +145,7 @@ func (a *app) wirePolicy() {
 		a.manager.Register(&publicPolicy{server: a.server, to: a.opts.to, target: a.manager.Target(health.PolicySyncInitial)})
 		return
 	}
-	layout := policysync.Plain
-	if a.cfg.Policy.Layout == "objects" {
-		layout = policysync.Objects
-	}
-	var source policysync.Source = policysync.NewDir(a.cfg.Policy.Dir, layout)
+	source := a.policySource()
 	if a.opts.to != "" {
 		source = withCluster(source, a.opts.to)
 	}
@@ -167,6 +164,18 @@ func (a *app) wirePolicy() {
 	a.registry.Set(health.AuthorizeService, health.Running, nil)
 	a.syncer = policysync.New(cfg)
 	a.manager.Register(a.syncer)
+}
+
+// policySource is where the configuration says that the policy comes from.
+func (a *app) policySource() policysync.Source {
+	if a.cfg.Policy.Source == "etcd" {
+		return policysync.FromStore(etcdstore.New(a.etcd), nil)
+	}
+	layout := policysync.Plain
+	if a.cfg.Policy.Layout == "objects" {
+		layout = policysync.Objects
+	}
+	return policysync.NewDir(a.cfg.Policy.Dir, layout)
 }
 
 // reportPolicy puts the syncer's words into health. The target speaks for the first sync.
@@ -262,13 +271,16 @@ func (a *app) run(ctx context.Context) int {
 // banner says in a few lines what runs here and what a stop will do.
 func (a *app) banner() {
 	v := buildVersion()
-	source := a.cfg.Policy.Dir
-	if a.opts.public {
+	source, layout := a.cfg.Policy.Dir, a.cfg.Policy.Layout
+	switch {
+	case a.opts.public:
 		source = "--public: every request of everybody is allowed"
+	case a.cfg.Policy.Source == "etcd":
+		source, layout = a.etcd.Name(), "objects"
 	}
 	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid(), "generation", a.hand.generation)
 	a.hand.memory.say(a.log, len(a.hand.generations.Draining())+1)
-	a.log.Info("policy", "from", source, "layout", a.cfg.Policy.Layout)
+	a.log.Info("policy", "from", source, "layout", layout)
 	a.log.Info("probes and metrics", "address", a.cfg.Probes.Address)
 	a.log.Info("admin", "address", a.cfg.Admin.Address)
 	if err := synshed.Supported(); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -53,6 +54,9 @@ listeners, or "probes" or "admin".`,
 			}
 			if o.public && cfg.Policy.Dir != "" {
 				return fmt.Errorf("--public allows every request of everybody, but there is a policy in %s (policy.dir): leave out one of them", cfg.Policy.Dir)
+			}
+			if o.public && cfg.Policy.Source == "etcd" {
+				return errors.New("--public allows every request of everybody, but the policy comes from etcd (policy.source): leave out one of them")
 			}
 			log, logTo := openLog(os.Stderr, cfg.Log)
 			defer logTo.CloseWithin(logFlush)

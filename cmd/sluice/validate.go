@@ -97,7 +97,10 @@ func validateRest(cfg *config.Config) (errs []error) {
 			errs = append(errs, fmt.Errorf("upstream_tls[%d]: %w", i, err))
 		}
 	}
-	if cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {
+	if err := checkEtcd(cfg); err != nil {
+		errs = append(errs, err)
+	}
+	if cfg.Policy.Source == "directory" && cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {
 		if _, err := os.Stat(cfg.Policy.Dir); err != nil {
 			return append(errs, fmt.Errorf("policy.dir: %w", err))
 		}

@@ -93,7 +93,7 @@ func (t *target) policyFiles() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Policy.Dir == "" || cfg.Policy.Layout != "plain" {
+	if cfg.Policy.Source != "directory" || cfg.Policy.Dir == "" || cfg.Policy.Layout != "plain" {
 		return nil, nil
 	}
 	return []string{cfg.Policy.Dir}, nil

@@ -22,6 +22,9 @@ const (
 	attempts    = 3               // of Read, at most
 )
 
+// maxAnswer bounds what a server may send for one request, in bytes: who asks for more asks in pages.
+const maxAnswer = 32 << 20
+
 // Client is the client of etcd with our limits. It is safe for concurrent use.
 type Client struct {
 	*clientv3.Client // Requests of it have no limit by themselves: use Read and Write
@@ -55,6 +58,7 @@ func Open(config Config) (*Client, error) {
 		DialKeepAliveTime:    pingEvery,
 		DialKeepAliveTimeout: pingTimeout,
 		MaxUnaryRetries:      retries,
+		MaxCallRecvMsgSize:   maxAnswer,
 		TLS:                  secure,
 		DialOptions:          options,
 		Logger:               zap.NewNop(), // its errors reach us as such
@@ -63,6 +67,14 @@ func Open(config Config) (*Client, error) {
 		return nil, fmt.Errorf("open etcd: %w", err)
 	}
 	return &Client{Client: client, config: config}, nil
+}
+
+// Close breaks the connections. What is asked of it from then on is an error.
+func (c *Client) Close() error {
+	if err := c.Client.Close(); err != nil && !errors.Is(err, context.Canceled) { // its own context, which it has just ended
+		return fmt.Errorf("close etcd: %w", err)
+	}
+	return nil
 }
 
 // Name says what and where it is: "etcd 10.0.0.1:2379,10.0.0.2:2379/sluice".

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/internal/etcd"
 )
@@ -53,7 +54,11 @@ func (s *Store) head(ctx context.Context) ([]byte, int64, error) {
 	case len(found.Kvs[0].Value) > policysync.MaxRawHead:
 		return nil, 0, fmt.Errorf("%w: the head has %d bytes; at most %d", policysync.ErrTooLarge, len(found.Kvs[0].Value), policysync.MaxRawHead)
 	}
-	return found.Kvs[0].Value, found.Kvs[0].ModRevision, nil
+	raw := found.Kvs[0].Value
+	if raw == nil {
+		raw = []byte{} // a head without a byte is one
+	}
+	return raw, found.Kvs[0].ModRevision, nil
 }
 
 func (s *Store) get(ctx context.Context, key string, options ...clientv3.OpOption) (found *clientv3.GetResponse, err error) {
@@ -80,6 +85,8 @@ func (s *Store) Fetch(ctx context.Context, hash string) ([]byte, error) {
 		return nil, err
 	case len(found.Kvs) == 0:
 		return nil, fmt.Errorf("%w: objects/%s", policysync.ErrGone, hash)
+	case len(found.Kvs[0].Value) > policy.MaxSize:
+		return nil, fmt.Errorf("%w: object %.12s has %d bytes; a policy has at most %d", policysync.ErrTooLarge, hash, len(found.Kvs[0].Value), policy.MaxSize)
 	}
 	return found.Kvs[0].Value, nil
 }

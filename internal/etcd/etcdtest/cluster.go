@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"testing"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 )
 
@@ -122,3 +123,14 @@ func (c *Cluster) Value(key string) []byte {
 
 // newToken is a login of its own.
 func newToken() string { return rand.Text() }
+
+// Put writes a key, whatever the members do.
+func (c *Cluster) Put(key, value string) {
+	c.store.mu.Lock()
+	defer c.store.mu.Unlock()
+	change := c.store.begin()
+	if _, err := change.put(&pb.PutRequest{Key: []byte(key), Value: []byte(value)}); err != nil {
+		panic("BUG: etcdtest: a put without a lease cannot be refused: " + err.Error())
+	}
+	change.end()
+}

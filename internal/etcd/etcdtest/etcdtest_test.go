@@ -142,7 +142,7 @@ func TestWatch(t *testing.T) {
 	}
 	put(c.Put(ctx, "other", "x"))
 	cluster.Member(0).Cut(t) // the client comes back by itself
-	for { // a request on a connection that breaks is an error
+	for {                    // a request on a connection that breaks is an error
 		if _, err := c.Delete(ctx, "k"); err == nil {
 			break
 		} else if ctx.Err() != nil {
