@@ -75,8 +75,8 @@ func (d *desk) inherit(v View) {
 	for _, s := range v.Line() {
 		if s.ID == d.self.ID && s.Lease != d.lease && s.Phase == PhaseEnded {
 			d.left = s.Lease
-			if d.last == nil {
-				d.last = s.Account
+			if s.Account != nil {
+				d.last = s.Account // it says whose it is, which what was left on disk does not
 			}
 		}
 	}

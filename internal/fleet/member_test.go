@@ -21,13 +21,19 @@ func newTroop(t *testing.T) *troop { return &troop{t, NewMemory(nil), t.Context(
 
 // member starts one; stop ends Run.
 func (tr *troop) member(id string, c Config) (m *Member, stop func()) {
+	m, stop = tr.enlist(id, c)
+	synctest.Wait()
+	return m, stop
+}
+
+// enlist is member, and does not wait until it is registered.
+func (tr *troop) enlist(id string, c Config) (m *Member, stop func()) {
 	c.Store, c.ID = tr.store, id
 	m = New(c)
 	ctx, cancel := context.WithCancel(tr.ctx)
 	ended := make(chan struct{})
 	go func() { defer close(ended); m.Run(ctx) }() // ends with stop
 	m.Tell(Facts{State: "serving", Ready: true})
-	synctest.Wait()
 	return m, func() { cancel(); <-ended }
 }
 
