@@ -42,7 +42,7 @@ type Store interface {
 	Unset(ctx context.Context, kind Kind, id string, lease LeaseID) error
 	// Look reads everything at one revision, linearizably.
 	Look(ctx context.Context) (View, error)
-	// Watch returns a channel that gets a value when a claim came, went or changed; it is closed when ctx is done. An
+	// Watch returns at once, with a channel that gets a value when a claim came, went or changed; it is closed when ctx is done. An
 	// error, or a value too few, costs time and no correctness: who waits looks now and then anyway.
 	Watch(ctx context.Context) (<-chan struct{}, error)
 }

@@ -109,11 +109,11 @@ func (s *Store) all(kind fleet.Kind) clientv3.Op {
 
 // Watch implements fleet.Store. An end that etcd brings about, as by a compaction, ends it; who waits looks anyway.
 func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
-	events := s.client.Watch(etcd.Watching(ctx), s.key(fleet.Drains, ""), clientv3.WithPrefix())
 	hints := make(chan struct{}, 1)
 	go func() { // ends with ctx, or when etcd ends the watch
 		defer close(hints)
-		for range events {
+		// It is begun here, because that waits for a server.
+		for range s.client.Watch(etcd.Watching(ctx), s.key(fleet.Drains, ""), clientv3.WithPrefix()) {
 			select {
 			case hints <- struct{}{}:
 			default: // a hint is there

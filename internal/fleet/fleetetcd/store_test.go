@@ -120,6 +120,14 @@ func TestAStoreThatIsAway(t *testing.T) {
 	if _, err := s.Look(ctx); err == nil {
 		t.Error("looked at a store that is away")
 	}
+	watching, stop := context.WithCancel(t.Context())
+	hints, err := s.Watch(watching) // does not wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	for range hints {
+	}
 }
 
 // Members on etcd: one is away at a time, and the next hears when it is back.
