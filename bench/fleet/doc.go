@@ -8,5 +8,5 @@
 // authz/policysync does (a hint, a linearizable read of the head, the objects, parse and compile, and once more if a hint came
 // meanwhile). What it leaves out makes reality slower: elections, disks, lost packets, other users of the store.
 //
-// `go test ./bench/fleet -run TestFigures -v` measures the constants of this machine and prints the table of docs/fleet.md.
+// `FIGURES=1 go test ./bench/fleet -run TestFigures -v` measures the constants of this machine and prints the table of docs/fleet.md.
 package fleet

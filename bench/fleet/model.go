@@ -108,7 +108,7 @@ func Simulate(m Model) Result {
 	w.result.HeadBytes = 200 + m.Objects*m.Costs.EntryBytes
 	w.result.ObjectBytes = m.Routes * m.Costs.RouteBytes / m.Objects
 	w.at, w.applied = []time.Duration{0}, [][]time.Duration{nil}
-	for t := m.Every; t <= m.For; t += m.Every {
+	for t := time.Duration(0); t < m.For; t += m.Every {
 		w.plan(t, w.publish)
 	}
 	for len(w.queue) > 0 && w.now <= 20*m.For {
@@ -126,7 +126,7 @@ func (w *world) plan(at time.Duration, do func()) {
 
 // send has the store send bytes, behind what it has to send already, and says when they are there.
 func (w *world) send(bytes int) time.Duration {
-	if w.now <= w.m.For {
+	if w.now < w.m.For {
 		w.result.BytesPerSecond += float64(bytes)
 	}
 	w.pipe = max(w.pipe, w.now) + time.Duration(float64(bytes)/w.m.Costs.StoreBytes*float64(time.Second))
@@ -170,7 +170,7 @@ func (w *world) round(i int) {
 }
 
 func (w *world) count(reads int) {
-	if w.now <= w.m.For {
+	if w.now < w.m.For {
 		w.result.ReadsPerSecond += float64(reads)
 	}
 }
