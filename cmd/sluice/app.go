@@ -169,7 +169,7 @@ func (a *app) wirePolicy() {
 // policySource is where the configuration says that the policy comes from.
 func (a *app) policySource() policysync.Source {
 	if a.cfg.Policy.Source == "etcd" {
-		return policysync.FromStore(etcdstore.New(a.etcd), nil)
+		return policysync.Recall(policysync.FromStore(etcdstore.New(a.etcd), nil))
 	}
 	layout := policysync.Plain
 	if a.cfg.Policy.Layout == "objects" {
