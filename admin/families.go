@@ -129,6 +129,12 @@ const (
 	lastDrainActualLoss
 	lastDrainResidue
 	lastDrainKernel
+	fleetRegistered
+	fleetStoreUp
+	fleetStoreFailures
+	fleetLeasesLost
+	fleetWaiting
+	fleetTurnsTotal
 	reloads
 	reloadOK
 	reloadTime
@@ -241,6 +247,13 @@ var families = [numFamilies]family{
 	lastDrainActualLoss:   {"sluice_last_drain_requests_lost_idle", gauge, "Requests that idle closes of the last stop are known to have lost.", nil},
 	lastDrainResidue:      {"sluice_last_drain_accept_queue_residue", gauge, "Connections that were still queued when a listener was closed in the last stop.", nil},
 	lastDrainKernel:       {"sluice_last_drain_kernel_events", gauge, "What the kernel counted in the network namespace during the last stop; absent without a reading.", []string{"event"}},
+
+	fleetRegistered:    {"sluice_fleet_registered", gauge, "1 while the store of the fleet has what this process says of itself; absent, as all of these, without a fleet.", nil},
+	fleetStoreUp:       {"sluice_fleet_store_up", gauge, "1 if the store of the fleet answered the last call.", nil},
+	fleetStoreFailures: {"sluice_fleet_store_failures_total", counter, "Calls of the store of the fleet that failed.", nil},
+	fleetLeasesLost:    {"sluice_fleet_leases_lost_total", counter, "Leases in the fleet that were over before they were renewed.", nil},
+	fleetWaiting:       {"sluice_fleet_turn_waiting", gauge, "1 while this process was told to stop or to upgrade, and waits for its turn, serving.", nil},
+	fleetTurnsTotal:    {"sluice_fleet_turns_total", counter, "What came of asking for a turn to leave the fleet. All but given left without one, or did not leave.", []string{"turn"}},
 
 	reloads:    {"sluice_config_reloads_total", counter, "Reloads.", []string{"result"}},
 	reloadOK:   {"sluice_config_last_reload_successful", gauge, "Whether the last reload was successful; 1 before the first.", nil},

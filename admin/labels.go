@@ -59,6 +59,8 @@ func (s Sources) domainOf(f id, label string) (d domain, ok bool) {
 		d = closed(proxy.HTTP.String(), proxy.TCP.String())
 	case "of":
 		d = closed(edgetls.Authority, edgetls.List)
+	case "turn":
+		d = closed(fleetTurns()...)
 	case "ending":
 		d = closed("retry", "end")
 	case "where":
@@ -187,6 +189,6 @@ func processes() (d domain) {
 
 // checks are the health checks that this program has: not all of those that package health names.
 func checks() domain {
-	return closed(health.AuthenticateService, health.AuthorizeService, health.PolicyBuild, health.PolicyFreshness, health.PolicySyncInitial,
+	return closed(health.AuthenticateService, health.AuthorizeService, health.FleetPresence, health.PolicyBuild, health.PolicyFreshness, health.PolicySyncInitial,
 		health.ProxyListener, health.RevocationSync, health.SessionKeys, health.StorageBackend, health.TLSCertificates, "upgrade.policy")
 }

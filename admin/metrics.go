@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/internal/fleet"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
 	"github.com/sluiceproxy/sluice/proxy/edgetls"
@@ -53,7 +54,9 @@ type Sources struct {
 	Reloads      func() Reloads
 	// Sessions is the account of those; nil, or what it returns is: there are none.
 	Sessions func() *Sessions
-	Logs     func() map[string]LogLoss // by log: "access", "decisions", "process"
+	// Fleet is how the process stands with its fleet; nil, or what it returns is: it is one of none.
+	Fleet func() *fleet.Status
+	Logs  func() map[string]LogLoss // by log: "access", "decisions", "process"
 	// Generation is that of this process (0: unknown), and Generations those before it.
 	Generation  int
 	Generations func() []Generation
@@ -131,6 +134,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectPolicy(e)
 	c.collectSessions(e)
 	c.collectDrain(e)
+	c.collectFleet(e)
 	c.collectReloads(e)
 	for log, n := range read(c.s.Logs) {
 		e.value(logLost, float64(n.Dropped), log, "no_room")

@@ -19,6 +19,7 @@ import (
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/internal/fleet"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
 	"github.com/sluiceproxy/sluice/proxy/edgetls"
@@ -110,6 +111,9 @@ func busy() Sources {
 		Sessions: func() *Sessions {
 			return &Sessions{Ring: "0123456789abcdef", Begun: 3, Renewed: 4, Revoked: 5, RevokedState: RevokedState{Entries: 6, Pending: 1, StaleSeconds: 0.5},
 				opened: map[string]uint64{"remembered": 7, "not_sealed": 2}}
+		},
+		Fleet: func() *fleet.Status {
+			return &fleet.Status{ID: "a", Registered: true, Answered: noon, Failures: 2, LeasesLost: 1, Turns: fleet.TurnCount{Given: 1, StoreAway: 2, NotAwaited: 3}}
 		},
 		Certificates: func() map[string]edgetls.Stats {
 			return map[string]edgetls.Stats{"web": {Reloads: 3, Failed: 1, Certificates: []edgetls.Certificate{

@@ -92,6 +92,14 @@ func sections() []section {
 			{sessionsStale, "s", "with an alert: sessions that were ended elsewhere are let in, or nobody is (sessions.revocations.when_stale)"},
 			{sessionsKeys, "1", "during a rotation of keys: one hash over all replicas before the next step"},
 		}},
+		{"The fleet", "Absent where the configuration has none (fleet.enabled).", []note{
+			{fleetRegistered, "0 or 1", "summed over all: less than the replicas that run is a store that some do not reach"},
+			{fleetStoreUp, "0 or 1", "with an alert: while it is 0, a stop does not wait for its turn"},
+			{fleetStoreFailures, "calls", "to tell a store that is slow now and then from one that is away"},
+			{fleetLeasesLost, "leases", "when replicas come and go in `sluice fleet status`: a machine that stalls, or a ttl that is too short"},
+			{fleetWaiting, "0 or 1", "during a rollout: who stands in line"},
+			{fleetTurnsTotal, "turns", "after a rollout: `store_away` and `not_awaited` left, or gave up, without a turn"},
+		}},
 		{"A drain under way", "Read from the account of the drain at the moment of the scrape. Zero until draining begins, final from its end to the exit.", []note{
 			{drainDeadline, "Unix time, s", "while a replica stops: what is left then is cut"},
 			{drainInitial, "connections", "to judge a drain: how much it had to do"},

@@ -18,6 +18,7 @@ import (
 	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/internal/fleet"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/lifecycle/handover"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -68,6 +69,7 @@ type Hooks struct {
 	MoveDeadline func(at time.Time) error                        // lifecycle.Manager.MoveDeadline
 	Reload       func(ctx context.Context) error                 // an error leaves everything as it was
 	Sessions     func() *Sessions                                // nil, or what it returns is: there are none
+	Fleet        func() *fleet.Status                            // nil, or what it returns is: it is one of none
 	Revoke       func(context.Context, session.Revocation) error // session.Keeper.Revoke; nil: there are no sessions
 	Cut          func()                                          // lifecycle.Manager.Cut: ends what is left
 	Upgrade      func() error                                    // handover.Upgrader.Begin
@@ -238,6 +240,7 @@ func (s *Server) status(traffic proxy.Stats) Status {
 	}
 	st.Policy = read(h.Policy)
 	st.Sessions = read(h.Sessions)
+	st.Fleet = read(h.Fleet)
 	st.Upstreams = upstreamsOf(traffic)
 	st.Drain = s.progress()
 	t := read(h.Tracker)
@@ -253,6 +256,7 @@ func (s *Server) progress() Progress {
 		State: l.State, Since: l.Since, Reason: l.Reason, Until: l.Until, Budget: l.Budget,
 		Latest: l.Latest, Holding: l.Holding, NextSignal: l.NextSignal, Initial: t.Initial, Remaining: t.Connections, Told: t.Told,
 	}
+	p.TurnWaits = l.Turn.Waits()
 	if !l.Until.IsZero() {
 		p.SecondsLeft = max(0, time.Until(l.Until).Seconds())
 	}

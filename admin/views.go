@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
+	"github.com/sluiceproxy/sluice/internal/fleet"
 	"github.com/sluiceproxy/sluice/proxy"
 	"github.com/sluiceproxy/sluice/proxy/upstream"
 )
@@ -19,6 +20,7 @@ type Status struct {
 	health.Report                   // process, statuses, checks
 	Policy        Policy            `json:"policy"`
 	Sessions      *Sessions         `json:"sessions,omitempty"` // none: the configuration has no sessions
+	Fleet         *fleet.Status     `json:"fleet,omitempty"`    // none: it is one of no fleet
 	Upstreams     Upstreams         `json:"upstreams"`
 	Drain         Progress          `json:"drain"`
 	Connections   drain.ClassCounts `json:"connections"`
@@ -64,13 +66,14 @@ type Progress struct {
 	State       health.Process    `json:"state"`
 	Since       time.Time         `json:"since,omitzero"`
 	Reason      string            `json:"reason,omitempty"`
-	Until       time.Time         `json:"until,omitzero"`        // end of the lame duck or of the drain at the latest
-	SecondsLeft float64           `json:"seconds_left"`          // until then
-	Budget      time.Time         `json:"budget,omitzero"`       // when the process is over at the latest
-	Latest      time.Time         `json:"latest,omitzero"`       // how far the deadline of the drain may be moved; none: as far as you like
-	Holding     string            `json:"holding,omitempty"`     // the step under way: "drain proxy"
-	NextSignal  string            `json:"next_signal,omitempty"` // what one more signal would do
-	Initial     drain.ClassCounts `json:"initial"`               // connections open when draining began
+	TurnWaits   bool              `json:"waits_for_turn,omitempty"` // told to stop, and serving until it is its turn in the fleet
+	Until       time.Time         `json:"until,omitzero"`           // end of the lame duck or of the drain at the latest
+	SecondsLeft float64           `json:"seconds_left"`             // until then
+	Budget      time.Time         `json:"budget,omitzero"`          // when the process is over at the latest
+	Latest      time.Time         `json:"latest,omitzero"`          // how far the deadline of the drain may be moved; none: as far as you like
+	Holding     string            `json:"holding,omitempty"`        // the step under way: "drain proxy"
+	NextSignal  string            `json:"next_signal,omitempty"`    // what one more signal would do
+	Initial     drain.ClassCounts `json:"initial"`                  // connections open when draining began
 	Remaining   drain.ClassCounts `json:"remaining"`
 	Told        uint64            `json:"told"` // connections told to leave, ever
 }

@@ -23,6 +23,7 @@ type phase struct {
 func (c *Config) phases() []phase {
 	return []phase{
 		{"platform.pre_stop", "platform.pre_stop", c.Platform.PreStop},
+		{"waiting for a turn in the fleet", "fleet.budget_wait", c.turnWait()},
 		{"lame_duck.max", "lame_duck.max", c.LameDuck.Max},
 		{"closing listeners", "", closeListeners},
 		{"drain.timeout", "drain.timeout", c.Drain.Timeout},
@@ -64,8 +65,12 @@ func (l *loader) budget() {
 		if !stated && c.origins[p.at].Kind != FromDefault && p.d > longest {
 			at, longest = p.at, p.d
 		}
-		if p.d != 0 || p.at != "platform.pre_stop" {
-			sum = append(sum, fmt.Sprintf("%s %s", p.name, p.d))
+		if p.d != 0 || p.at != "platform.pre_stop" && p.at != "fleet.budget_wait" {
+			name := p.name
+			if p.at != "" {
+				name = p.at
+			}
+			sum = append(sum, fmt.Sprintf("%s %s", name, p.d))
 		}
 	}
 	advice := fmt.Sprintf("raise that to %s (and the platform's own limit with it)", need)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
+	"github.com/sluiceproxy/sluice/internal/fleet"
 	"github.com/sluiceproxy/sluice/internal/yaml"
 )
 
@@ -19,6 +20,7 @@ type Config struct {
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose X-Forwarded-*, Forwarded and X-Request-ID are believed
 	Policy         Policy        `yaml:"policy"`
 	Etcd           Etcd          `yaml:"etcd"`
+	Fleet          Fleet         `yaml:"fleet"`
 	Authenticate   Authenticate  `yaml:"authenticate"`
 	Sessions       Sessions      `yaml:"sessions"`
 	Assertion      Assertion     `yaml:"assertion"`
@@ -124,6 +126,15 @@ type Policy struct {
 	MaxStaleness time.Duration `yaml:"max_staleness"`                     // how long ago the policy in force may have been seen to be the newest; 0: as long as it likes
 	OnStale      string        `yaml:"on_stale" enum:"warn,unready,deny"` // after that; warn: health says so; unready: this replica is not ready, within fleet_guard; deny: nobody is let in any more
 	FleetGuard   int           `yaml:"fleet_guard"`                       // percent: unready only while fewer of the fleet are stale, and never where that is not known; 0: whatever the others are
+}
+
+// Fleet is about the other replicas, which the store in etcd knows.
+type Fleet struct {
+	Enabled    bool          `yaml:"enabled"`     // this process registers in etcd, and asks for its turn before it leaves
+	ID         string        `yaml:"id"`          // of this replica: unique in the fleet, and the same after a restart; default the name of the host
+	TTL        time.Duration `yaml:"ttl"`         // how long after its last word a replica counts as gone
+	Budget     string        `yaml:"budget"`      // how many replicas may drain or restart at once: a number, or a share such as 10%, rounded down and at least 1
+	BudgetWait time.Duration `yaml:"budget_wait"` // how long a stop waits, ready and serving, for its turn; then it goes on without. Part of platform.stop_timeout; 0: it does not wait
 }
 
 // Etcd is the store that a fleet shares, if there is one.
@@ -316,6 +327,7 @@ func Default() Config {
 	return Config{
 		Version:      1,
 		Policy:       Policy{Source: "directory", Layout: "plain", Threshold: 1, Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour, MaxStaleness: 5 * time.Minute, OnStale: "warn", FleetGuard: 30},
+		Fleet:        Fleet{TTL: fleet.DefaultTTL, Budget: "1", BudgetWait: 30 * time.Second},
 		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
 		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},

@@ -168,7 +168,7 @@ func TestPrecedence(t *testing.T) {
 func TestEveryScalarHasAVariable(t *testing.T) {
 	full := mustLoad(t, read(t, "full.yaml"))
 	asking := strings.Replace(minimal, `":8080"`, `":8080", tls: {dir: d, client_certificates: {mode: request, ca_file: c}}`, 1) + // which a way to authenticate needs
-		"etcd: {endpoints: [a:1]}\n" // and policy.source
+		"etcd: {endpoints: [\"https://etcd:2379\"]}\n" // and policy.source, and a fleet
 	src := Source{Name: "f", Text: []byte(asking)}
 	want := map[string]string{}
 	for _, s := range full.Settings() {
@@ -244,7 +244,7 @@ func TestMapping(t *testing.T) {
 	if got, want := c.DrainConfig(), (drain.Config{NoticeAfter: 4 * s, NoticeSpread: 2 * s, IdleClose: 8 * s, Timeout: 20 * s, FarewellLead: 3 * s}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, Budget: 42 * s, Closing: 4500 * time.Millisecond}
+	wantLife := lifecycle.Config{LameDuckMin: 6 * s, LameDuckMax: 12 * s, LameDuckQuiet: 3 * s, Timeout: 20 * s, TurnWait: 14 * s, Budget: 57 * s, Closing: 4500 * time.Millisecond}
 	if got := c.LifecycleConfig(); !reflect.DeepEqual(got, wantLife) {
 		t.Errorf("%+v, want %+v", got, wantLife)
 	}

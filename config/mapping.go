@@ -48,6 +48,7 @@ func (c *Config) LifecycleConfig() lifecycle.Config {
 		LameDuckMax:   off(c.LameDuck.Max),
 		LameDuckQuiet: off(c.LameDuck.Quiet),
 		Timeout:       c.Drain.Timeout,
+		TurnWait:      c.turnWait(),
 		Budget:        c.Platform.StopTimeout - c.Platform.PreStop,
 		Closing:       closeListeners + c.Drain.Flush + c.Drain.Linger,
 	}

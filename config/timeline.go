@@ -37,6 +37,8 @@ func (c *Config) within(p phase, at time.Duration) (spans []Span) {
 		spans = append(spans, Span{Name: name, Setting: setting, From: at + from, To: at + to, Within: true})
 	}
 	switch p.at {
+	case "fleet.budget_wait":
+		add("ready, and serving", "", 0, p.d)
 	case "lame_duck.max":
 		d := c.LameDuck
 		add("not ready", "", 0, 0)

@@ -58,6 +58,7 @@ func (l *loader) validate() {
 	l.addresses()
 	l.policy()
 	l.etcd()
+	l.fleet()
 	l.times()
 	l.limits()
 	l.accessLog()

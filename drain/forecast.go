@@ -16,6 +16,7 @@ type Forecast struct {
 	At        time.Time       `json:"at"`
 	TimeoutMS int64           `json:"timeout_ms"` // the budget of a drain, as configured
 	Total     ClassCounts     `json:"total"`
+	Before    string          `json:"before,omitempty"` // what a stop would wait for before it drains; the caller fills it in
 	Budgets   []Horizon       `json:"budgets"`
 	Routes    []RouteForecast `json:"routes"` // where something would be cut; most of it first, at most 20
 }

@@ -31,12 +31,13 @@ const (
 )
 
 // Receipt is the final account of a drain: what finished, what was told to leave, what
-// was cut. Process and Trigger are the caller's to fill in. Counts are of the time
+// was cut. Process, Trigger and Turn are the caller's to fill in. Counts are of the time
 // since Leave, or since draining began if there was no lame duck.
 type Receipt struct {
 	Schema      int             `json:"schema"`
 	Process     Process         `json:"process"`
 	Trigger     string          `json:"trigger,omitempty"`
+	Turn        *Turn           `json:"fleet_turn,omitempty"` // the wait for a turn in the fleet, before all phases; none: there was none
 	Phases      []Phase         `json:"phases"`
 	Open        ClassCounts     `json:"open"`          // connections open when the account began
 	Initial     ClassCounts     `json:"initial"`       // connections open when draining began
@@ -64,6 +65,15 @@ type Receipt struct {
 type Move struct {
 	At       time.Time `json:"at"`
 	Deadline time.Time `json:"deadline"`
+}
+
+// Turn is how a stop waited for its turn in the fleet, ready and serving. The caller of Drain fills it in.
+type Turn struct {
+	Asked    time.Time `json:"asked"`
+	WaitedMS int64     `json:"waited_ms"`
+	EndedBy  string    `json:"ended_by"` // given, deadline, store_away, signal, failed
+	Skipped  bool      `json:"skipped"`  // it went without: more of the fleet may have been away than the budget says
+	Budget   string    `json:"budget"`   // fleet.budget
 }
 
 // Process says whose receipt it is. The caller of Drain fills it in.
@@ -232,6 +242,9 @@ func (r Receipt) String() string {
 	}
 	fmt.Fprintf(&b, " in %s: %d connections at the start (%s), %d exchanges finished",
 		r.Took().Round(time.Millisecond), r.Initial.Total(), r.Initial, r.Exchanges.LameDuck+r.Exchanges.Draining)
+	if r.Turn != nil && r.Turn.Skipped {
+		fmt.Fprintf(&b, ", WITHOUT a turn in the fleet (%s)", r.Turn.EndedBy)
+	}
 	for _, p := range []struct {
 		n    uint64
 		what string

@@ -22,6 +22,7 @@ const (
 	SessionKeys         = "session.keys"
 	RevocationSync      = "revocation.sync"
 	TLSCertificates     = "tls.certificates"
+	FleetPresence       = "fleet.presence"
 )
 
 // Status is the state of one check.

@@ -21,7 +21,7 @@ type Status struct {
 	State      State
 	Since      time.Time
 	Reason     string
-	Until      time.Time // end of the lame duck or of the drain at the latest; zero: none
+	Until      time.Time // end of the wait for a turn, the lame duck or the drain at the latest; zero: none
 	Budget     time.Time // when Run returns at the latest; zero: not stopping
 	Latest     time.Time // how far the deadline of the drain may be moved; zero: any time, or none runs
 	Holding    string    // the call under way: "drain proxy"; empty: none
@@ -29,6 +29,7 @@ type Status struct {
 	Failed     bool      // something went wrong
 	Exits      bool      // a stop is under way that ends with the exit of the process, and nobody may undo it
 	Unready    []Unmet   // targets, while starting
+	Turn       Turn      // the wait for a turn of the latest stop
 }
 
 // Unmet is a target that is not ready: since when, and the last error.
@@ -40,7 +41,7 @@ type Unmet struct {
 
 // Status returns how the life goes.
 func (m *Machine) Status() Status {
-	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal(), Failed: len(m.errs) > 0, Exits: m.exits()}
+	s := Status{State: m.state, Since: m.since, Reason: m.reason, Budget: m.budgetBy, NextSignal: m.nextSignal(), Failed: len(m.errs) > 0, Exits: m.exits(), Turn: m.turn}
 	if m.out != nil {
 		s.Holding = m.out.verb.String() + " " + m.out.service.name
 	}
@@ -55,7 +56,11 @@ func (m *Machine) Status() Status {
 		s.Until = m.lameDuckBy
 	case Draining:
 		s.Until, s.Latest = m.drainBy, m.latestDeadline()
-	case Serving, Drained, Stopped, Failed:
+	case Serving:
+		if m.at == stageTurn {
+			s.Until = m.turn.Until
+		}
+	case Drained, Stopped, Failed:
 	}
 	return s
 }
@@ -71,7 +76,7 @@ func (m *Machine) exits() bool {
 		return !m.park
 	case stageClosing, stageOver:
 		return true
-	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit, stageParked:
+	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageTurn, stageReadmit, stageParked:
 	}
 	return false
 }
@@ -82,6 +87,11 @@ func (m *Machine) nextSignal() string {
 		return "stops the process"
 	case stageServing, stageReadmit:
 		return "begins the lame duck"
+	case stageTurn:
+		if m.signals == 0 {
+			return "makes the process exit after the drain"
+		}
+		return "ends the wait for its turn"
 	case stageLameDuck:
 		if m.signals == 0 {
 			return "makes the process exit after the drain"

@@ -91,7 +91,7 @@ func (m *Machine) planDone(now time.Time) bool {
 		return true
 	case stageClosing:
 		m.finish(now)
-	case stageNew, stageWaiting, stageServing, stageLameDuck, stageParked, stageOver:
+	case stageNew, stageWaiting, stageServing, stageTurn, stageLameDuck, stageParked, stageOver:
 	}
 	return false
 }

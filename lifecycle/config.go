@@ -29,11 +29,18 @@ type Config struct {
 	// behind (default 1s).
 	Grace time.Duration
 	// Budget bounds a stop from the first signal to the return of Run
-	// (default: LameDuckMax + Timeout + 5s).
+	// (default: TurnWait + LameDuckMax + Timeout + 5s).
 	Budget time.Duration
 	// Closing is how much of Budget a deadline that is moved leaves for what comes after the
 	// drain (default 5s, and never more than the other times leave).
 	Closing time.Duration
+
+	// TurnWait is how long a stop may wait for its turn among others, serving on (0 and negative: it does not). It
+	// is part of Budget.
+	TurnWait time.Duration
+	// Turn waits for that turn, and says what ended it: TurnGiven, or TurnStoreAway. It returns soon after ctx is
+	// done, and what it says then counts for nothing. nil: nobody waits.
+	Turn func(ctx context.Context) TurnEnd
 
 	// Health is told the state of the process and of each target; nil: a registry of
 	// its own.
@@ -74,6 +81,7 @@ type Faults struct {
 	DrainInOrder    bool // drains and closes in the order of Register
 	DeadlineStays   bool // MoveDeadline says yes, and the drain is told nothing
 	AckIgnored      bool // Acknowledge says yes, and the lame duck goes on
+	TurnForEver     bool // waits for a turn without a deadline
 }
 
 // Defaults of Config.
@@ -103,10 +111,18 @@ func (c Config) Validate() error {
 	if c.Budget < 0 {
 		errs = multierror.Append(errs, fmt.Errorf("budget is %s: a stop without an end is not offered; set platform.stop_timeout to a positive duration", c.Budget))
 	}
-	if d := c.withDefaults(); c.Budget > 0 && c.Budget < d.LameDuckMax+d.Timeout {
-		errs = multierror.Append(errs, fmt.Errorf("budget is %s, less than lame_duck.max %s and drain.timeout %s together; raise platform.stop_timeout or lower them", c.Budget, d.LameDuckMax, d.Timeout))
+	if d := c.withDefaults(); c.Budget > 0 && c.Budget < d.TurnWait+d.LameDuckMax+d.Timeout {
+		errs = multierror.Append(errs, fmt.Errorf("budget is %s, less than lame_duck.max %s and drain.timeout %s%s together; raise platform.stop_timeout or lower them", c.Budget, d.LameDuckMax, d.Timeout, d.waitText()))
 	}
 	return errs.ErrorOrNil()
+}
+
+// waitText is the part of a turn in a sum, if there is one.
+func (c Config) waitText() string {
+	if c.TurnWait == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and fleet.budget_wait %s", c.TurnWait)
 }
 
 // withDefaults fills in what is zero and turns negative (none) into zero.
@@ -118,7 +134,11 @@ func (c Config) withDefaults() Config {
 	}
 	c.Timeout = orDefault(c.Timeout, DefaultTimeout)
 	c.Grace = orDefault(c.Grace, DefaultGrace)
-	c.Budget = orDefault(c.Budget, c.LameDuckMax+c.Timeout+closeAllowance)
+	c.TurnWait = max(0, c.TurnWait)
+	if c.Turn == nil {
+		c.TurnWait = 0
+	}
+	c.Budget = orDefault(c.Budget, c.TurnWait+c.LameDuckMax+c.Timeout+closeAllowance)
 	c.Closing = orDefault(c.Closing, closeAllowance)
 	if c.Quiet == nil {
 		c.Quiet = func(time.Time) (time.Duration, bool) { return 0, false }

@@ -38,7 +38,7 @@ func (m *Machine) MoveDeadline(now, at time.Time) error {
 	case stageDraining:
 	case stageClosing, stageOver, stageParked:
 		return ErrDeadlineOver
-	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit, stageLameDuck:
+	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageTurn, stageReadmit, stageLameDuck:
 		return ErrNotDraining
 	}
 	if !now.Before(m.drainBy) {
@@ -61,7 +61,7 @@ func (m *Machine) latestDeadline() time.Time {
 
 // closeReserve is what the budget keeps for what comes after the drain.
 func (m *Machine) closeReserve() time.Duration {
-	return max(0, min(m.cfg.Closing, m.cfg.Budget-m.cfg.LameDuckMax-m.cfg.Timeout))
+	return max(0, min(m.cfg.Closing, m.cfg.Budget-m.cfg.TurnWait-m.cfg.LameDuckMax-m.cfg.Timeout))
 }
 
 func (m *Machine) moveDeadline(now, at time.Time) {

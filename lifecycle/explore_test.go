@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,6 +69,9 @@ func (d *driver) key() string {
 	if m.at == stageLameDuck {
 		fmt.Fprint(&b, at(m.since.Add(m.cfg.LameDuckMin)), at(m.lameDuckBy))
 	}
+	if m.at == stageTurn {
+		fmt.Fprint(&b, at(m.turn.Until))
+	}
 	if m.signals > 0 {
 		fmt.Fprint(&b, d.now.Sub(m.lastSignal) < repeatWithin)
 	}
@@ -85,7 +89,7 @@ func (d *driver) moves() map[string]func(*driver) {
 		"SIGTERM": func(d *driver) {
 			serving := d.m.at == stageServing
 			d.m.Signal(d.now, Terminate)
-			if serving && d.m.State() != LameDuck {
+			if right := d.m.State() == LameDuck && d.m.cfg.TurnWait == 0 || d.m.at == stageTurn && d.m.cfg.TurnWait > 0; serving && !right {
 				d.t.Fatalf("the first signal led to %v", d.m.State())
 			}
 		},
@@ -108,6 +112,8 @@ func (d *driver) moves() map[string]func(*driver) {
 				d.t.Fatal("the deadline moved, and the drain is told nothing")
 			}
 		},
+		"turn given":    func(d *driver) { d.turn(TurnGiven) },
+		"nobody to ask": func(d *driver) { d.turn(TurnStoreAway) },
 		"undo": func(d *driver) {
 			before := d.m.State()
 			if err := d.m.Undo(d.now); err == nil && before == LameDuck {
@@ -129,6 +135,17 @@ func (d *driver) moves() map[string]func(*driver) {
 		all[fmt.Sprintf("call %d fails", i)] = func(d *driver) { d.back(i, broken) }
 	}
 	return all
+}
+
+// turn answers the wait that lasts, and one of before, which counts for nothing.
+func (d *driver) turn(by TurnEnd) {
+	at := d.m.at
+	if d.m.TurnOver(d.now, d.m.turns-1, by); d.m.at != at {
+		d.t.Fatalf("the answer to another question led from stage %d to %d", at, d.m.at)
+	}
+	if d.m.TurnOver(d.now, d.m.turns, by); at == stageTurn && d.m.State() == Serving {
+		d.t.Fatal("it is its turn, and it serves on")
+	}
 }
 
 // node is a state and how it was reached.
@@ -209,6 +226,12 @@ func explore(cfg Config) (e explored, fault error) {
 func (d *driver) mustEnd() {
 	switch d.m.at {
 	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit, stageParked, stageOver:
+	case stageTurn:
+		began := d.now
+		if d.advance(d.m.cfg.TurnWait); d.m.at == stageTurn {
+			d.t.Fatalf("waits for a turn after all its time, since %v", began)
+		}
+		d.mustEnd()
 	case stageLameDuck, stageDraining, stageClosing:
 		if d.m.budgetBy.IsZero() || d.now.After(d.m.budgetBy) {
 			d.t.Fatalf("%v without an end: now %v, budget until %v", d.m.State(), d.now, d.m.budgetBy)
@@ -223,6 +246,27 @@ func (d *driver) mustEnd() {
 func exploring() Config {
 	return Config{LameDuckMin: time.Second, LameDuckMax: 2 * time.Second, LameDuckQuiet: -1,
 		Timeout: 2 * time.Second, Grace: time.Second, Budget: 6 * time.Second, Closing: time.Second}
+}
+
+// inFleet is exploring, of one that asks for its turn.
+func inFleet() Config {
+	cfg := exploring()
+	cfg.TurnWait, cfg.Budget = 2*time.Second, 8*time.Second
+	cfg.Turn = func(context.Context) TurnEnd { panic("the machine calls nobody") }
+	return cfg
+}
+
+func TestEveryStateOfTheMachineInAFleet(t *testing.T) {
+	e, fault := explore(inFleet())
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	t.Logf("%d states, %d events: %v", len(e.seen), e.events, e.states)
+	cfg := inFleet()
+	cfg.Faults.TurnForEver = true
+	if _, fault := explore(cfg); fault == nil {
+		t.Error("a wait for a turn that never ends is not found")
+	}
 }
 
 func TestEveryStateOfTheMachine(t *testing.T) {

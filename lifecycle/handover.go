@@ -30,7 +30,10 @@ func (m *Machine) HandOver(now, by time.Time) error {
 		m.handed, m.handedBy = true, by
 		m.lameDuck(now, handedOver)
 		return nil
-	case stageLameDuck, stageReadmit:
+	case stageTurn, stageLameDuck, stageReadmit:
+		if m.at == stageTurn {
+			m.endTurn(now, TurnGiven) // the successor serves: nobody leaves the fleet
+		}
 		m.handed, m.ended = true, EndHandedOver
 		m.drain(now, "handed over during a stop: the successor is on its own")
 	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageDraining, stageParked, stageClosing, stageOver:

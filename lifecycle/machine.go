@@ -41,6 +41,9 @@ type Machine struct {
 	asked      string    // why to stop as soon as Begin is called; empty: do not
 	park       bool      // asked for by API: stay in Drained
 	acked      bool      // the lame duck was acknowledged
+	turn       Turn      // of the latest stop
+	turnFor    string    // why it waits for that
+	turns      int       // number of the latest Ask
 	ended      End       // what ends the lame duck, for the edge to Draining
 	handed     bool      // a successor serves: the lame duck is its time of trial
 	handedBy   time.Time // when that is over at the latest
@@ -77,6 +80,8 @@ const (
 	Call                      // call Verb of Service under Deadline; report by Returned
 	Cancel                    // cancel the context of call Seq
 	Move                      // give the context of call Seq of Service another Deadline
+	Ask                       // wait for a turn, by Config.Turn; report by TurnOver with Seq
+	Asked                     // the wait Seq is over: cancel it, and tell of Status().Turn
 	Beat                      // log how the stop goes
 	Unready                   // log the targets that are not ready
 	Finish                    // over: Run returns Err
@@ -90,7 +95,7 @@ type Action struct {
 	Reason   string    // Publish
 	Service  string    // Call
 	Verb     Verb      // Call
-	Seq      int       // Call, Cancel
+	Seq      int       // Call, Cancel, Ask, Asked
 	Deadline time.Time // Call of Drain, Move
 	Cause    error     // Cancel
 }
@@ -166,6 +171,7 @@ func (m *Machine) Begin(now time.Time) (actions []Action, next time.Time) {
 func (m *Machine) Step(now time.Time) (actions []Action, next time.Time) {
 	m.stepCall(now)
 	m.stepBudget(now)
+	m.stepTurn(now)
 	m.stepLameDuck(now)
 	m.stepBeat(now)
 	actions, m.pending = m.pending, nil
@@ -187,6 +193,9 @@ func (m *Machine) next(now time.Time) time.Time {
 	sooner(m.beatAt)
 	if m.at == stageLameDuck {
 		sooner(m.quietAt(now))
+	}
+	if m.at == stageTurn {
+		sooner(m.turn.Until)
 	}
 	return next
 }

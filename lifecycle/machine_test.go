@@ -21,6 +21,7 @@ type driver struct {
 	open   map[string]bool    // services between Start and Close
 	last   [VerbClose + 1]int // index of the service that was called last, for drain and close
 	over   bool
+	asking int // number of the wait for a turn that lasts; 0: none does
 }
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -70,8 +71,21 @@ func (d *driver) carryOut(actions []Action, next time.Time) {
 			if len(d.calls) == 0 || d.calls[len(d.calls)-1].Seq != a.Seq || a.Deadline != d.m.drainBy {
 				d.t.Fatalf("moved the deadline of no call: %+v", a)
 			}
+		case Ask:
+			if d.asking != 0 || !d.ready {
+				d.t.Fatalf("asks for a turn while it waits for one (%d), or does not serve", d.asking)
+			}
+			d.asking = a.Seq
+		case Asked:
+			if d.asking != a.Seq {
+				d.t.Fatalf("wait %d is over, and %d lasts", a.Seq, d.asking)
+			}
+			d.asking = 0
 		case Cancel, Beat, Unready:
 		}
+	}
+	if (d.asking != 0) != (d.m.at == stageTurn) || d.asking != 0 && !d.ready {
+		d.t.Fatalf("wait %d in stage %d, ready %v", d.asking, d.m.at, d.ready)
 	}
 	if d.ready != (d.m.State() == Serving) {
 		d.t.Fatalf("published ready %v in state %v", d.ready, d.m.State())

@@ -25,6 +25,7 @@ type Manager struct {
 	calling int                     // number of the latest call
 	cancel  context.CancelCauseFunc // of its context
 	movable *movable                // that context; nil: it has no deadline
+	unask   context.CancelFunc      // ends the wait for a turn
 }
 
 // New returns a manager without services. It panics if cfg does not validate: the
@@ -41,6 +42,7 @@ func New(cfg Config) *Manager {
 		machine:  machine,
 		changed:  make(chan struct{}),
 		cancel:   func(error) {},
+		unask:    func() {},
 	}
 }
 

@@ -85,6 +85,12 @@ func (m *Manager) perform(life context.Context, actions []Action) (over bool) {
 			if a.Seq == m.calling {
 				m.move(a)
 			}
+		case Ask:
+			m.tellTurn()
+			m.ask(life, a)
+		case Asked:
+			m.unask()
+			m.tellTurn()
 		case Beat:
 			m.beat()
 		case Unready:
@@ -167,6 +173,7 @@ func (e *stoppedError) Unwrap() error        { return e.error }
 // over waits for the calls, if none was given up, and returns what went wrong.
 func (m *Manager) over() error {
 	m.cancel(nil)
+	m.unask()
 	m.mu.Lock()
 	err := m.machine.Err()
 	m.mu.Unlock()

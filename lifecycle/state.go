@@ -113,6 +113,7 @@ const (
 	stageWaiting         // Starting: for targets
 	stageAdmitting       // Starting: Admit of each service
 	stageServing         // Serving
+	stageTurn            // Serving: told to stop, waits for its turn among others
 	stageLameDuck        // LameDuck: LameDuck of each service, then for quiet
 	stageReadmit         // LameDuck: undo, Admit of each service
 	stageDraining        // Draining: Drain of each service, in reverse

@@ -24,7 +24,8 @@ func (s Signal) String() string {
 }
 
 // Signal counts a signal: the first begins the lame duck, the second skips it, the
-// third cuts what is left. One within 250 ms of the last that counted is a repeat (a
+// third cuts what is left. Where the first waits for a turn, one more ends that wait, and the next
+// is the second. One within 250 ms of the last that counted is a repeat (a
 // process group and an init both forward it) and does nothing.
 func (m *Machine) Signal(now time.Time, sig Signal) {
 	if m.signals > 0 && now.Sub(m.lastSignal) < repeatWithin {
@@ -48,7 +49,7 @@ func (m *Machine) RequestDrain(now time.Time, park bool) error {
 	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit:
 		m.park = park
 		m.stop(now, "drain requested")
-	case stageLameDuck, stageDraining, stageParked:
+	case stageTurn, stageLameDuck, stageDraining, stageParked:
 	case stageClosing, stageOver:
 		return ErrTooLate
 	}
@@ -59,6 +60,9 @@ func (m *Machine) RequestDrain(now time.Time, park bool) error {
 // of Admit. Later it is ErrTooLate. When nothing was asked for it does nothing.
 func (m *Machine) Undo(now time.Time) error {
 	switch m.at {
+	case stageTurn: // nothing has happened yet
+		m.endTurn(now, TurnUndone)
+		m.at, m.signals, m.park, m.beatAt, m.budgetBy, m.killAt = stageServing, 0, false, time.Time{}, time.Time{}, time.Time{}
 	case stageLameDuck:
 		if len(m.errs) > 0 {
 			return ErrCannotUndo
@@ -88,7 +92,7 @@ func (m *Machine) Acknowledge(now time.Time) error {
 		return nil
 	case stageDraining, stageParked, stageClosing, stageOver:
 		return ErrTooLate
-	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageReadmit:
+	case stageNew, stageStarting, stageWaiting, stageAdmitting, stageServing, stageTurn, stageReadmit:
 	}
 	return ErrNotLameDuck
 }
@@ -117,10 +121,20 @@ func (m *Machine) stop(now time.Time, reason string) {
 	case stageStarting, stageWaiting, stageAdmitting: // nothing was ever ready: no lame duck
 		m.drain(now, reason)
 	case stageServing, stageReadmit:
-		if m.signals >= 2 || m.cfg.LameDuckMax == 0 || m.cfg.Faults.LameDuckSkipped {
-			m.drain(now, reason)
+		if m.at == stageServing && m.cfg.TurnWait > 0 && m.signals < 2 && len(m.errs) == 0 {
+			m.awaitTurn(now, reason)
 		} else {
-			m.lameDuck(now, reason)
+			m.leave(now, reason)
+		}
+	case stageTurn:
+		switch {
+		case len(m.errs) > 0:
+			m.turnFor = reason
+			m.goOn(now, TurnFailed)
+		case m.signals >= 2:
+			m.goOn(now, TurnSignal)
+		case m.signals == 1:
+			m.turnFor = reason // asked for by API before: now the process exits
 		}
 	case stageLameDuck:
 		if m.signals >= 2 {

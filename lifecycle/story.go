@@ -58,6 +58,23 @@ func message(s State, reason string) string {
 	return "unknown state"
 }
 
+// tellTurn logs how a wait for a turn begins and ends. One that was skipped is loud: more of the fleet may be away at once
+// than should be.
+func (m *Manager) tellTurn() {
+	s := m.Status()
+	t := s.Turn
+	if t.Waits() {
+		m.cfg.Log.Info("told to stop: waiting for a turn in the fleet, serving on", "left", max(0, t.Until.Sub(m.cfg.Now())).Round(10*time.Millisecond).String(), "next_signal", s.NextSignal)
+		return
+	}
+	waited := t.Ended.Sub(t.Asked).Round(time.Millisecond).String()
+	if t.By.Skipped() {
+		m.cfg.Log.Warn("stopping WITHOUT a turn in the fleet: more of it may be away at once than fleet.budget says", "by", t.By.String(), "waited", waited)
+		return
+	}
+	m.cfg.Log.Info("turn in the fleet", "by", t.By.String(), "waited", waited)
+}
+
 // beat logs how the stop goes.
 func (m *Manager) beat() {
 	s := m.Status()

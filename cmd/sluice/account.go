@@ -53,6 +53,7 @@ func (a *app) described(r drain.Receipt) drain.Receipt {
 	host, _ := os.Hostname()
 	r.Process = drain.Process{Version: buildVersion().Version, PID: os.Getpid(), Host: host, Started: a.started}
 	r.Trigger = a.trigger()
+	r.Turn = turnTaken(a.manager.Status().Turn, a.cfg.Fleet.Budget)
 	r.Phases = slices.Clone(r.Phases)
 	a.explainLameDuck(&r)
 	r.Kernel = a.witness.testimony()

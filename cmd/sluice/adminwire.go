@@ -54,12 +54,12 @@ func (a *app) wireAdmin() error {
 // hooks are the process as the private listener sees it.
 func (a *app) hooks(names health.Naming) admin.Hooks {
 	h := admin.Hooks{
-		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Refusal: a.server.Refusal, Forecast: a.tracker.Forecast, Evict: a.tracker.Evict,
+		Health: a.registry.Snapshot, Names: names, Lifecycle: a.manager.Status, Tracker: a.tracker.Stats, View: a.tracker.View, Detail: a.server.Look, Refusal: a.server.Refusal, Forecast: a.forecast, Evict: a.tracker.Evict,
 		Receipt: a.receipt, Policy: a.policy, Proxy: a.server.Stats, RequestDrain: a.manager.RequestDrain, Undo: a.manager.Undo, MoveDeadline: a.moveDeadline,
 		Acknowledge: a.manager.Acknowledge, Reload: a.reload,
 		Cut:     func() { a.manager.Cut("told to cut what is left") },
 		Upgrade: a.upgrade, Upgraded: a.upgraded, Final: a.final, Generations: a.hand.generations, Generation: a.hand.generation,
-		Sessions: a.sessionAccount,
+		Sessions: a.sessionAccount, Fleet: a.fleetStatus,
 	}
 	if a.sessions != nil {
 		h.Revoke = a.sessions.revoke
@@ -88,7 +88,7 @@ func (a *app) sources() admin.Sources {
 		Build: buildVersion(), Generation: a.hand.generation,
 		Generations: func() []admin.Generation { return a.hand.generations.List(context.Background()) },
 		Health:      a.registry.Snapshot, Transitions: a.manager.Transitions, Tracker: a.tracker.Stats,
-		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(a.hand.generations), Proxy: a.server.Stats, Certificates: a.certificateStats, Policy: a.policy, Reloads: a.reloadCounts, Logins: a.logins, Sessions: a.sessionAccount, Logs: a.logLosses,
+		Receipt: a.tracker.Receipt, LastDrain: a.lastDrain(a.hand.generations), Proxy: a.server.Stats, Certificates: a.certificateStats, Policy: a.policy, Reloads: a.reloadCounts, Logins: a.logins, Sessions: a.sessionAccount, Fleet: a.fleetStatus, Logs: a.logLosses,
 		Listeners: a.cfg.ProxyConfig().Listeners, Reasons: policy.Reasons(), Log: a.log,
 	}
 }

@@ -39,6 +39,7 @@ type app struct {
 	server       *proxy.Server
 	witness      *witnessed         // of server
 	etcd         *etcd.Client       // nil: the configuration has no store
+	fleet        *fleetMember       // nil: it is one of no fleet
 	syncer       *policysync.Syncer // nil with --public
 	trust        *policysync.Trust  // in who publishes; nil: the configuration has no keys
 	keySources   []*keySource       // of what authenticators need
@@ -71,6 +72,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	if err := a.openEtcd(); err != nil {
 		return nil, err
 	}
+	a.wireFleet()
 	a.newSessions()
 	if err := a.wireProxy(accessTo); err != nil {
 		return nil, err
@@ -102,6 +104,9 @@ func (a *app) wireManager() {
 	cfg.Health, cfg.Quiet, cfg.Log = a.registry, a.tracker.Quiet, a.log
 	cfg.Interactive = isTerminal(os.Stderr)
 	cfg.Progress = a.progress
+	if a.cfg.Fleet.Enabled {
+		cfg.Turn = func(ctx context.Context) lifecycle.TurnEnd { return a.fleet.stopTurn(ctx) }
+	}
 	cfg.Reload = func(ctx context.Context) { _ = a.reload(ctx) }
 	a.manager = lifecycle.New(cfg)
 }
@@ -175,7 +180,7 @@ func (a *app) wirePolicy() {
 // policySource is where the configuration says that the policy comes from.
 func (a *app) policySource() policysync.Source {
 	if a.cfg.Policy.Source == "etcd" {
-		return policysync.FromStore(etcdstore.New(a.etcd), a.trust)
+		return policysync.Recall(policysync.FromStore(etcdstore.New(a.etcd), a.trust))
 	}
 	if a.cfg.Policy.Layout == "objects" {
 		return policysync.FromStore(policysync.NewDirStore(a.cfg.Policy.Dir), a.trust)

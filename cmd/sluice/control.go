@@ -121,13 +121,20 @@ func printStatus(out io.Writer, s admin.Status) error {
 		}
 		fmt.Fprintf(w, "sessions\tkeys %s, sealed by %s; %d revocations in force, %d not on disk, "+read+"\n", orNone(of.Ring), orNone(of.Seals), of.RevokedState.Entries, of.RevokedState.Pending, of.RevokedState.StaleSeconds)
 	}
+	if f := s.Fleet; f != nil {
+		fmt.Fprintf(w, "fleet\t%s\n", fleetLine(*f))
+	}
 	fmt.Fprintf(w, "connections\t%s (%d admitted, %d refused so far)\n", s.Connections, s.Tracked, s.Refused)
 	fmt.Fprintf(w, "upstreams\t%d of %d endpoints healthy, %d requests wait\n", s.Upstreams.Healthy, s.Upstreams.Endpoints, s.Upstreams.Waiting)
 	for _, e := range s.Upstreams.Out {
 		fmt.Fprintf(w, "\t%s of cluster %s is %s\n", e.Endpoint, e.Cluster, e.State)
 	}
 	if p := s.Drain; p.SecondsLeft > 0 {
-		fmt.Fprintf(w, "drain\t%s, %.1f s left, one more signal %s\n", p.Remaining, p.SecondsLeft, p.NextSignal)
+		what := "drain"
+		if p.TurnWaits {
+			what = "waits for its turn"
+		}
+		fmt.Fprintf(w, "%s\t%s, %.1f s left, one more signal %s\n", what, p.Remaining, p.SecondsLeft, p.NextSignal)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Statuses)) {
 		c := s.Statuses[name]

@@ -13,6 +13,9 @@ import (
 // printForecast is `sluice drain --dry-run` for people.
 func printForecast(out io.Writer, f drain.Forecast) error {
 	fmt.Fprintf(out, "now: %s (the drain is configured to wait %s)\n\n", f.Total, time.Duration(f.TimeoutMS)*time.Millisecond)
+	if f.Before != "" {
+		fmt.Fprintf(out, "%s\n\n", f.Before)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "after\twould be cut\tlikely\tunknown\tidle, closed by rule\texpected loss of that")
 	for _, h := range f.Budgets {

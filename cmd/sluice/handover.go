@@ -119,6 +119,12 @@ func (a *app) upgrade() error {
 	if os.Getpid() != 1 && a.manager.State() != lifecycle.Serving {
 		return errors.New("only a process that serves can be upgraded; this one is " + a.manager.State().Label())
 	}
+	if a.manager.Status().Turn.Waits() {
+		return errors.New("this process was told to stop, and waits for its turn in the fleet")
+	}
+	if a.fleet != nil && a.cfg.Fleet.BudgetWait > 0 && os.Getpid() != 1 {
+		return a.fleet.beginUpgrade()
+	}
 	return a.hand.upgrader.Begin()
 }
 
@@ -132,6 +138,11 @@ func (a *app) upgradeSignalled() {
 
 // upgraded is how the latest upgrade goes: the one from here, or the one that led here.
 func (a *app) upgraded() handover.Progress {
+	if a.fleet != nil {
+		if p, ok := a.fleet.upgraded(); ok {
+			return p
+		}
+	}
 	p := a.hand.upgrader.Progress()
 	l := a.hand.given.Link
 	if p.Result != handover.None || l == nil {
@@ -183,6 +194,9 @@ func (a *app) refreshPolicy(ctx context.Context) {
 
 // yieldAdmin leaves probes and the private listener to the successor.
 func (a *app) yieldAdmin() {
+	if a.fleet != nil {
+		a.fleet.member.Retire(true) // the ID is the successor's
+	}
 	if a.hand.doors.Taken(probesSocket) {
 		a.hand.gates[probesSocket].Shut()
 		a.probes.Yield()
@@ -228,6 +242,9 @@ func (a *app) kept() {
 
 // takeBack serves again, and only then answers probes.
 func (a *app) takeBack() {
+	if a.fleet != nil {
+		a.fleet.member.Retire(false)
+	}
 	if err := a.manager.TakeBack(); err != nil {
 		a.log.Error("nothing could be taken back: this process was told to stop", "err", err)
 	}

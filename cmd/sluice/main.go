@@ -85,7 +85,7 @@ without losing one request, and says in a receipt what became of each.`,
 	root.CompletionOptions.DisableDefaultCmd = true // ours says when to use it
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _ = writeHelp(c.OutOrStdout(), c) })
 	root.SetUsageFunc(func(c *cobra.Command) error { return writeHelp(c.OutOrStderr(), c) })
-	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newWhy(), newDrain(), newReload(), newSession(), newUpgrade(), newListenExec(), newDoctor(),
+	root.AddCommand(newRun(), newDemo(), newValidate(), newConfig(), newHealth(), newStatus(), newWhy(), newDrain(), newReload(), newSession(), newUpgrade(), newFleet(), newListenExec(), newDoctor(),
 		newPolicy(), newExplain(), newCompletion(), newVersion())
 	completeAll(root)
 	return root

@@ -35,6 +35,8 @@ var printed = []printedJSON{
 	{"forecast", "sluice drain --dry-run", reflect.TypeFor[drain.Forecast]()},
 	{"upgrade", "sluice upgrade", reflect.TypeFor[admin.UpgradeProgress]()},
 	{"reload", "sluice reload", reflect.TypeFor[reloaded]()},
+	{"fleet-status", "sluice fleet status", reflect.TypeFor[fleetReport]()},
+	{"fleet-roll", "sluice fleet roll", reflect.TypeFor[rollReport]()},
 	{"session-revoke", "sluice session revoke", reflect.TypeFor[admin.Revoked]()},
 	{"session-keygen", "sluice session keygen", reflect.TypeFor[keyLine]()},
 	{"health", "sluice health", reflect.TypeFor[verdict]()},
@@ -88,7 +90,7 @@ type message struct {
 // The published schemas are what the types say. That real output obeys them is tested end to end
 // (e2e/schemas_test.go).
 func TestReferenceSchemasAreCurrent(t *testing.T) {
-	words, err := schema.Comments(".", "../../admin", "../../drain", "../../health", "../../lifecycle/handover", "../../config", "../../authz/casebook", "../../internal/doctor", "../../internal/yaml")
+	words, err := schema.Comments(".", "../../admin", "../../drain", "../../health", "../../lifecycle/handover", "../../config", "../../authz/casebook", "../../internal/doctor", "../../internal/fleet", "../../internal/yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,9 @@ func (t *takeover) follow(ctx context.Context) {
 		case <-switched:
 			switched = nil
 			h.doors.Ours()
+			if f := t.app.fleet; f != nil {
+				f.member.Retire(false)
+			}
 			if err := t.app.server.TakeOver(); err != nil {
 				t.app.manager.Failed(t.app.server.Name(), err)
 			}
@@ -64,6 +67,9 @@ func (t *takeover) follow(ctx context.Context) {
 			t.app.log.Info("took over", "generation", h.generation, "predecessor", h.given.Offer.PID)
 		case <-kept:
 			kept = nil
+			if f := t.app.fleet; f != nil {
+				f.member.Retire(true)
+			}
 			if switched == nil {
 				t.app.kept()
 			}

@@ -151,7 +151,11 @@ func tellUpgrade(out io.Writer, p admin.UpgradeProgress) {
 		fmt.Fprintf(out, "generation %d serves, pid %d\n", p.Generation, p.PID)
 	case handover.Succeeded:
 		fmt.Fprintf(out, "confirmed: generation %d stands, pid %d\n", p.Generation, p.PID)
-	case handover.None, handover.Refused, handover.TakenBack: // the exit says why
+	case handover.None:
+		if p.Reason != "" {
+			fmt.Fprintln(out, p.Reason)
+		}
+	case handover.Refused, handover.TakenBack: // the exit says why
 	}
 }
 

@@ -18,8 +18,9 @@ const module = "github.com/sluiceproxy/sluice"
 // import. What is not listed imports nothing of ours. The longest match counts.
 var arrows = map[string][]string{
 	"cmd/...":                     {"*"},
-	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/etcd/address", "internal/yaml"},
+	"config":                      {"proxy", "proxy/h1", "authz/...", "drain", "lifecycle", "health", "internal/etcd/address", "internal/fleet", "internal/yaml"},
 	"internal/etcd":               {"internal/etcd/address"},
+	"internal/fleet/fleetetcd":    {"internal/etcd", "internal/fleet"},
 	"drain/httpdrain":             {"drain", "internal/synshed"}, // below drain, which stays standard library only
 	"lifecycle":                   {"health"},
 	"lifecycle/...":               {"health", "lifecycle"},
@@ -35,7 +36,7 @@ var arrows = map[string][]string{
 	"authz/policysync/sourcetest": {"authz/policy", "authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
 	"health/...":                  {"health"},
-	"admin":                       {"admin/dashboard", "health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/authn/oidc", "authz/policysync", "authz/session"},
+	"admin":                       {"admin/dashboard", "health", "health/...", "drain", "lifecycle", "lifecycle/handover", "proxy", "proxy/edgetls", "proxy/upstream", "authz/authn/oidc", "authz/policysync", "authz/session", "internal/fleet"},
 	"internal/sim":                {"proxy/engine"},
 	"internal/doctor":             {"config", "internal/yaml"},
 	"internal/synshed":            {"internal/netstat"},

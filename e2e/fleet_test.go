@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A fleet: replicas that register in a store, and are never away all at once.
+
+// member is the setup of a replica, with more keys of fleet.
+func (e *etcdProcess) member(id, more string) setup {
+	return setup{extra: fmt.Sprintf("etcd: {endpoints: [%q]}\nfleet: {enabled: true, id: %s, ttl: 5s, budget_wait: 60s%s}\nplatform: {stop_timeout: 90s}", e.endpoint, id, more)}
+}
+
+// fleetSeen is what `sluice fleet status --json` says.
+type fleetSeen struct {
+	Away     int
+	Waiting  int
+	Replicas []struct {
+		ID       string
+		State    string
+		Ready    bool
+		Instance string
+		Policy   struct{ Hash string }
+		Claim    *struct{ Phase, Turn string }
+	}
+}
+
+func (s *sluice) fleet(t *testing.T) (f fleetSeen) {
+	t.Helper()
+	out, code := s.cli(t, "fleet", "status", "--json", "-c", s.file("sluice.yaml"))
+	if err := json.Unmarshal([]byte(out), &f); code != 0 || err != nil {
+		t.Fatalf("fleet status: exit %d, %v: %s", code, err, out)
+	}
+	return f
+}
+
+// registered waits until so many replicas are ready in the store.
+func (s *sluice) registered(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d replicas are registered and ready", n), func() bool {
+		ready := 0
+		for _, r := range s.fleet(t).Replicas {
+			if r.Ready && r.Policy.Hash != "" {
+				ready++
+			}
+		}
+		return ready == n
+	})
+}
+
+// turnOf is what a receipt says of the wait for a turn.
+func (s *sluice) turnOf(t *testing.T) (by string, skipped bool) {
+	t.Helper()
+	r := s.find(msg("receipt"))
+	if r == nil {
+		t.Fatal("there is no receipt")
+	}
+	receipt, _ := r["receipt"].(map[string]any)
+	turn, _ := receipt["fleet_turn"].(map[string]any)
+	if turn == nil {
+		t.Fatalf("the receipt says nothing of a turn: %v", receipt)
+	}
+	by, _ = turn["ended_by"].(string)
+	skipped, _ = turn["skipped"].(bool)
+	return by, skipped
+}
+
+// Two that are told to stop leave one after the other; the one that waits is ready all the while.
+func TestAFleetTakesTurns(t *testing.T) {
+	store, up := newEtcd(t), newUpstream(t)
+	first, second := serve(t, up, store.member("one", "")), serve(t, up, store.member("two", ""))
+	first.registered(t, 2)
+	first.signal(t, syscall.SIGTERM)
+	first.await(t, "leaves", msg("lame duck"))
+	second.signal(t, syscall.SIGTERM)
+	second.await(t, "waits", msg("told to stop: waiting for a turn"))
+	if code, body := second.probe(t, "/readyz"); code != 200 {
+		t.Errorf("waiting for its turn, it is not ready: %s", body)
+	}
+	eventually(t, "one is away and one waits", func() bool {
+		f := second.fleet(t)
+		return f.Away == 1 && f.Waiting == 1
+	})
+	for _, s := range []*sluice{first, second} {
+		if code := s.exit(t, time.Minute); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if by, skipped := s.turnOf(t); by != "given" || skipped {
+			t.Errorf("turn: %s, skipped %v", by, skipped)
+		}
+	}
+	if left := second.find(msg("lame duck")).at(t); left.Before(first.exitAt) {
+		t.Errorf("the second left at %v, before the first was gone at %v", left, first.exitAt)
+	}
+}
+
+// SIGTERM always wins: with the store away it goes without a turn, and says so; one more signal ends any wait.
+func TestAFleetKeepsNobody(t *testing.T) {
+	store, up := newEtcd(t), newUpstream(t)
+	alone, hurried := serve(t, up, store.member("one", "")), serve(t, up, store.member("two", ""))
+	alone.registered(t, 2)
+	store.turn(t, "down")
+	eventually(t, "health says that the store is away", func() bool {
+		checks, _ := alone.status(t)["statuses"].(map[string]any)
+		check, _ := checks["fleet.presence"].(map[string]any)
+		return check["status"] == "DEGRADED"
+	})
+	if code, body := alone.probe(t, "/readyz"); code != 200 {
+		t.Errorf("with the store away it is not ready: %s", body)
+	}
+	alone.signal(t, syscall.SIGTERM)
+	hurried.signal(t, syscall.SIGTERM)
+	hurried.await(t, "waits", msg("told to stop: waiting for a turn"))
+	time.Sleep(300 * time.Millisecond) // signals within 250 ms are one
+	hurried.signal(t, syscall.SIGTERM)
+	for s, want := range map[*sluice]string{alone: "store_away", hurried: "signal"} {
+		if code := s.exit(t, patience); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if by, skipped := s.turnOf(t); by != want || !skipped {
+			t.Errorf("turn: %s, skipped %v, want %s", by, skipped, want)
+		}
+		if s.find(msg("stopping WITHOUT a turn")) == nil {
+			t.Error("the log does not say that it left without a turn")
+		}
+		if s.find(msg("lame duck")) == nil {
+			t.Error("it had no lame duck")
+		}
+	}
+}
