@@ -1,5 +1,7 @@
 package admin
 
+import "github.com/sluiceproxy/sluice/authz/policysync"
+
 // collectPolicy reads which policy is in force.
 func (c *collector) collectPolicy(e emitter) {
 	p := read(c.s.Policy)
@@ -9,7 +11,14 @@ func (c *collector) collectPolicy(e emitter) {
 	}
 	e.value(policyLastSync, unix(p.Applied))
 	e.value(policyStale, p.StaleSeconds)
-	e.value(policyRejected, float64(p.Rejections))
+	for _, state := range policysync.FreshnessStates() {
+		is := p.Freshness == string(state) || p.Freshness == "" && state == policysync.NotJudged
+		e.flag(policyFreshness, is, string(state))
+	}
+	e.value(policyExpires, unix(p.Expires))
+	for _, r := range policysync.Reasons() {
+		e.value(policyRejected, float64(p.Rejections[string(r)]), string(r))
+	}
 	e.flag(policyNewestRejected, p.Rejected != nil)
 }
 

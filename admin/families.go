@@ -97,6 +97,8 @@ const (
 	policyVersion
 	policyLastSync
 	policyStale
+	policyFreshness
+	policyExpires
 	policyRejected
 	policyNewestRejected
 	sessionsOpened
@@ -211,7 +213,9 @@ var families = [numFamilies]family{
 	policyVersion:        {"sluice_policy_version_info", gauge, "Policy version in force; always 1, absent while there is none.", []string{"version", "hash"}},
 	policyLastSync:       {"sluice_policy_last_sync_timestamp_seconds", gauge, "Unix time at which the policy in force was applied; 0 while there is none.", nil},
 	policyStale:          {"sluice_policy_stale_seconds", gauge, "For how long the policy in force was not seen to be the newest.", nil},
-	policyRejected:       {"sluice_policy_rejected_total", counter, "Policy versions kept out.", nil},
+	policyFreshness:      {"sluice_policy_freshness", gauge, "What became of the age of the policy in force: 1 for one state, 0 for the others.", []string{"state"}},
+	policyExpires:        {"sluice_policy_expires_timestamp_seconds", gauge, "Unix time at which the policy in force expires; 0 if it never does.", nil},
+	policyRejected:       {"sluice_policy_rejected_total", counter, "Policy versions kept out, by why.", []string{"reason"}},
 	policyNewestRejected: {"sluice_policy_newest_rejected", gauge, "Whether the newest policy version is kept out.", nil},
 
 	sessionsOpened:     {"sluice_sessions_opened_total", counter, "Session cookies of requests, by what came of them: remembered and opened were good.", []string{"result"}},

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/authz/session"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
@@ -115,6 +116,12 @@ func reasonsOf(f id) domain {
 		return closed("certificate", "other")
 	case upstreamPendingRefused:
 		return closed("full", "timeout")
+	case policyRejected:
+		var words []string
+		for _, r := range policysync.Reasons() {
+			words = append(words, string(r))
+		}
+		return closed(words...)
 	case logLost:
 		return closed("no_room", "write_failed")
 	}
@@ -145,6 +152,12 @@ func statesOf(f id) (d domain) {
 	switch f {
 	case lifecycleState:
 		return processes()
+	case policyFreshness:
+		d := domain{}
+		for _, state := range policysync.FreshnessStates() {
+			d.values = append(d.values, string(state))
+		}
+		return d
 	case generationState:
 		return closed(generationDraining, generationDrained, generationGone)
 	case connectionsActive, drainInitial, drainRemaining:
@@ -176,6 +189,6 @@ func processes() (d domain) {
 
 // checks are the health checks that this program has: not all of those that package health names.
 func checks() domain {
-	return closed(health.AuthenticateService, health.AuthorizeService, health.FleetPresence, health.PolicyBuild, health.PolicySyncInitial,
+	return closed(health.AuthenticateService, health.AuthorizeService, health.FleetPresence, health.PolicyBuild, health.PolicyFreshness, health.PolicySyncInitial,
 		health.ProxyListener, health.RevocationSync, health.SessionKeys, health.StorageBackend, health.TLSCertificates, "upgrade.policy")
 }

@@ -144,7 +144,7 @@ func busy() Sources {
 			}
 		},
 		Policy: func() Policy {
-			return Policy{Version: "17", Hash: "abcd", Applied: noon, StaleSeconds: 2.5, Rejections: 2, Rejected: &Rejected{}}
+			return Policy{Version: "17", Hash: "abcd", Applied: noon, StaleSeconds: 2.5, Expires: noon, Rejections: map[string]uint64{"signature": 2}, Rejected: &Rejected{}}
 		},
 		Reloads:   func() Reloads { return Reloads{Succeeded: 2, Failed: 1, LastFailed: true, LastSuccess: noon} },
 		Logs:      func() map[string]LogLoss { return map[string]LogLoss{"access": {Dropped: 13, Failed: 14}} },
@@ -215,7 +215,9 @@ func TestMetricsTellWhatTheSourcesSay(t *testing.T) {
 		`sluice_policy_version_info{hash="abcd",version="17"} 1`,
 		`sluice_policy_last_sync_timestamp_seconds `+noonUnix,
 		`sluice_policy_stale_seconds 2.5`,
-		`sluice_policy_rejected_total 2`,
+		`sluice_policy_rejected_total{reason="signature"} 2`,
+		`sluice_policy_rejected_total{reason="rollback"} 0`,
+		`sluice_policy_expires_timestamp_seconds `+noonUnix,
 		`sluice_policy_newest_rejected 1`,
 		`sluice_drain_deadline_timestamp_seconds `+noonUnix,
 		`sluice_drain_connections_initial{state="idle"} 3`,

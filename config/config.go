@@ -116,10 +116,16 @@ type Policy struct {
 	Source    string        `yaml:"source" enum:"directory,etcd"`             // directory: policy.dir; etcd: the store of the block etcd, with what sluice policy publish puts there
 	Dir       string        `yaml:"dir"`                                      // of the policy; needed unless it comes from etcd, or with --to --public
 	Layout    string        `yaml:"layout" enum:"plain,objects"`              // plain: YAML files; objects: a head manifest and content-addressed objects
+	KeysFile  string        `yaml:"keys_file"`                                // public keys of those who may publish, as minisign and sluice policy keygen write them, read again by a reload; with any, what they did not sign is refused; empty: signatures are not looked at
+	Threshold int           `yaml:"threshold"`                                // how many of the keys must have signed a version
 	Poll      time.Duration `yaml:"poll"`                                     // how often the source is read even if nothing was notified
 	StateDir  string        `yaml:"state_dir"`                                // where the last known good version is kept; empty: nowhere
 	StartFrom string        `yaml:"start_from" enum:"source,last_known_good"` // what may be put in force at start if the source gives nothing
 	MaxAge    time.Duration `yaml:"max_age"`                                  // of a last known good version that may be started from
+
+	MaxStaleness time.Duration `yaml:"max_staleness"`                     // how long ago the policy in force may have been seen to be the newest; 0: as long as it likes
+	OnStale      string        `yaml:"on_stale" enum:"warn,unready,deny"` // after that; warn: health says so; unready: this replica is not ready, within fleet_guard; deny: nobody is let in any more
+	FleetGuard   int           `yaml:"fleet_guard"`                       // percent: unready only while fewer of the fleet are stale, and never where that is not known; 0: whatever the others are
 }
 
 // Fleet is about the other replicas, which the store in etcd knows.
@@ -328,7 +334,7 @@ type Health struct {
 func Default() Config {
 	return Config{
 		Version:      1,
-		Policy:       Policy{Source: "directory", Layout: "plain", Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour},
+		Policy:       Policy{Source: "directory", Layout: "plain", Threshold: 1, Poll: 10 * time.Second, StartFrom: "source", MaxAge: 24 * time.Hour, MaxStaleness: 5 * time.Minute, OnStale: "warn", FleetGuard: 30},
 		Fleet:        Fleet{TTL: fleet.DefaultTTL, Budget: "1", BudgetWait: 30 * time.Second},
 		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},

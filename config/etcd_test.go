@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluiceproxy/sluice/authz/policysync"
 )
 
 func TestEtcdIsOffByItself(t *testing.T) {
@@ -44,6 +46,36 @@ func TestPolicySource(t *testing.T) {
 	} {
 		if _, err := Load(Source{Name: "c", Text: []byte(web + text)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestStaleness(t *testing.T) {
+	rule := mustLoad(t, Source{Name: "c", Text: []byte(minimal)}).FreshnessRule()
+	if rule.Max != 5*time.Minute || rule.On != policysync.Warn || rule.Guard != 30 {
+		t.Errorf("%+v", rule)
+	}
+	for policy, want := range map[string]policysync.OnStale{
+		"on_stale: deny, max_staleness: 30s": policysync.Deny,
+		"on_stale: unready, fleet_guard: 0":  policysync.Unready,
+		"on_stale: warn, max_staleness: 0s":  policysync.Warn,
+		"poll: 1s, max_staleness: 3s":        policysync.Warn,
+	} {
+		c := mustLoad(t, Source{Name: "c", Text: []byte(strings.Replace(minimal, "dir: p", "dir: p, "+policy, 1))})
+		if got := c.FreshnessRule().On; got != want {
+			t.Errorf("%s: %s", policy, got)
+		}
+	}
+	for policy, want := range map[string]string{
+		"max_staleness: 29s":                "policy.max_staleness: 29s is less than three times policy.poll 10s",
+		"max_staleness: 0s, on_stale: deny": "policy.on_stale: deny needs a limit",
+		"fleet_guard: 101":                  "policy.fleet_guard: 101 is not from 0 to 100",
+		"on_stale: unready":                 "policy.fleet_guard: there is no fleet to know of without etcd",
+		"on_stale: panic":                   "panic",
+	} {
+		_, err := Load(Source{Name: "c", Text: []byte(strings.Replace(minimal, "dir: p", "dir: p, "+policy, 1))})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", policy, err, want)
 		}
 	}
 }

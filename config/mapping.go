@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -26,6 +27,18 @@ func (c *Config) DrainConfig() drain.Config {
 		Timeout:      c.Drain.Timeout,
 		FarewellLead: off(c.Drain.CloseLead),
 	}
+}
+
+// FreshnessRule is what the syncer needs, without what knows the fleet.
+func (c *Config) FreshnessRule() policysync.FreshnessRule {
+	out := policysync.FreshnessRule{Max: c.Policy.MaxStaleness, Guard: c.Policy.FleetGuard}
+	switch c.Policy.OnStale {
+	case "unready":
+		out.On = policysync.Unready
+	case "deny":
+		out.On = policysync.Deny
+	}
+	return out
 }
 
 // LifecycleConfig is what the manager needs, without its functions and its log.

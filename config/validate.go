@@ -274,8 +274,25 @@ func (l *loader) policy() {
 	if p.Source == "directory" && p.Dir == "" && !l.src.PolicyElsewhere {
 		l.fault(yaml.Required, "policy.dir", "is required: the directory that holds routes and rules")
 	}
+	if p.KeysFile != "" && p.Source == "directory" && p.Layout == "plain" {
+		l.fault(yaml.Conflict, "policy.keys_file", "needs policy.layout objects: the files of a plain directory carry no signatures")
+	}
+	if p.Threshold < 1 {
+		l.fault(yaml.OutOfRange, "policy.threshold", "%d is not at least 1", p.Threshold)
+	}
 	if p.Poll < time.Second {
 		l.fault(yaml.OutOfRange, "policy.poll", "%s is too often; at least 1s", p.Poll)
+	}
+	if d := p.MaxStaleness; d < 0 || d > 0 && d < 3*p.Poll {
+		l.fault(yaml.OutOfRange, "policy.max_staleness", "%s is less than three times policy.poll %s: a single read that is late would count; 0s is no limit", d, p.Poll)
+	}
+	if p.MaxStaleness == 0 && p.OnStale != "warn" {
+		l.fault(yaml.Conflict, "policy.on_stale", "%s needs a limit: policy.max_staleness", p.OnStale)
+	}
+	if g := p.FleetGuard; g < 0 || g > 100 {
+		l.fault(yaml.OutOfRange, "policy.fleet_guard", "%d is not from 0 to 100 percent", g)
+	} else if g > 0 && p.OnStale == "unready" && !l.cfg.Etcd.On() {
+		l.fault(yaml.Conflict, "policy.fleet_guard", "there is no fleet to know of without etcd: say 0, and each replica decides by itself, or leave policy.on_stale at warn")
 	}
 	if p.StartFrom == "last_known_good" {
 		if p.StateDir == "" {

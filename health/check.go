@@ -14,6 +14,7 @@ const (
 	ProxyService        = "proxy.service"
 	PolicySyncInitial   = "policy.sync.initial"
 	PolicyBuild         = "policy.build"
+	PolicyFreshness     = "policy.freshness"
 	StorageBackend      = "storage.backend"
 	ProxyListener       = "proxy.listener"
 	ProxyCluster        = "proxy.cluster"

@@ -189,6 +189,11 @@ func (x *exchange) begin() {
 		x.reply(response{status: 503, reason: "policy_unsynced", text: "no policy is in force yet", fields: retryAfter, close: true})
 		return
 	}
+	if l.gate.withheld.Load() {
+		l.refused(d.ln, refusedStale)
+		x.reply(response{status: 503, reason: "policy_stale", text: "the policy in force is too old to be acted upon", fields: retryAfter})
+		return
+	}
 	x.locate()
 }
 

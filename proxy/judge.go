@@ -45,6 +45,9 @@ func (core *Core) Judge(q *Question) Judgement {
 	if snap == nil {
 		return refused(503, "policy_unsynced")
 	}
+	if core.Withheld() {
+		return refused(503, "policy_stale")
+	}
 	if q.Listener != "" {
 		return snap.judgeTCP(q)
 	}

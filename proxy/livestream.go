@@ -131,6 +131,9 @@ func (l *loop) bars(o *liveStream) streamEnd {
 			return why
 		}
 	}
+	if l.gate.withheld.Load() {
+		return policyChanged
+	}
 	if snap := l.gate.Load(); snap != o.snap {
 		maxAge, ok := l.decideAgain(o, snap, now)
 		if !ok {

@@ -89,5 +89,6 @@ func (s *Snapshot) Routes() int { return len(s.routes) }
 // in force, and no exchange goes past it without one.
 type gate struct {
 	atomic.Pointer[Snapshot]
-	pending atomic.Pointer[Snapshot] // compiled, not in force yet; kept for Faults.ServeWithoutPolicy only
+	pending  atomic.Pointer[Snapshot] // compiled, not in force yet; kept for Faults.ServeWithoutPolicy only
+	withheld atomic.Bool              // it allows nothing: see Withhold
 }

@@ -19,6 +19,7 @@ const (
 	refusedListenerLimit
 	refusedSourceLimit
 	refusedNoRoute // of a tcp listener; HTTP answers 404
+	refusedStale   // the policy in force is withheld
 	numRefusals
 )
 
@@ -38,6 +39,8 @@ func (r refusal) String() string {
 		return "source_limit"
 	case refusedNoRoute:
 		return "no_route"
+	case refusedStale:
+		return "policy_stale"
 	case numRefusals:
 	}
 	return "invalid"

@@ -69,6 +69,11 @@ func (c *tcpConn) admitted() {
 		c.refuse()
 		return
 	}
+	if l.gate.withheld.Load() {
+		l.refused(c.ln, refusedStale)
+		c.refuse()
+		return
+	}
 	r := snap.tcp[c.ln.cfg.Name]
 	if r == nil { // no route: TCP closes
 		l.refused(c.ln, refusedNoRoute)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -17,15 +16,18 @@ const lastGoodFile = "policy.json"
 
 // lastGood is a version as kept.
 type lastGood struct {
-	Format  int       `json:"format"` // 1
-	Version Version   `json:"version"`
-	Ordered bool      `json:"ordered"`
-	Saved   time.Time `json:"saved"`
-	Files   []struct {
-		Name string `json:"name"`
-		Text string `json:"text"`
-	} `json:"files"`
-	Sum string `json:"sum"` // over names and texts, against a damaged disk
+	Format  int        `json:"format"` // 1
+	Version Version    `json:"version"`
+	Ordered bool       `json:"ordered"`
+	Saved   time.Time  `json:"saved"`
+	Head    []byte     `json:"head,omitempty"` // raw, with its signatures; of sources that have such a thing
+	Files   []keptFile `json:"files"`          // those of the version and no others
+	Sum     string     `json:"sum"`            // over names and texts, against a damaged disk
+}
+
+type keptFile struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
 }
 
 func (g *lastGood) sum() string {
@@ -39,16 +41,42 @@ func (s *Syncer) keep(h Head, files []policy.File) {
 	if s.config.StateDir == "" {
 		return
 	}
-	g := lastGood{Format: 1, Version: h.Version, Ordered: h.Ordered, Saved: time.Now().UTC()}
-	for _, f := range files {
-		g.Files = append(g.Files, struct {
-			Name string `json:"name"`
-			Text string `json:"text"`
-		}{f.Name, string(f.Src)})
+	g := lastGood{Format: 1, Version: h.Version, Ordered: h.Ordered, Saved: time.Now().UTC(), Head: h.Raw}
+	for _, f := range files[:len(files)-len(s.config.Extra)] {
+		g.Files = append(g.Files, keptFile{f.Name, string(f.Src)})
 	}
 	g.Sum = g.sum()
+	s.keptHead = hashOf(h.Raw)
+	err := writeLastGood(s.config.StateDir, &g)
+	if err == nil {
+		err = s.keepHighest()
+	}
+	s.kept(h, err)
+}
+
+// keepHead keeps the head of the version in force anew if it has other signatures than when it
+// was kept: it may be that only these will be believed at the next start. It is tried once for
+// each head. Called by run.
+func (s *Syncer) keepHead(h Head) {
+	if s.config.StateDir == "" || h.Raw == nil || s.keptHead == hashOf(h.Raw) {
+		return
+	}
+	s.keptHead = hashOf(h.Raw)
+	g, err := readLastGood(s.config.StateDir)
+	if err == nil && g.Version != h.Version {
+		return // another process of this machine keeps a newer one
+	}
+	if err == nil {
+		g.Head = h.Raw
+		err = writeLastGood(s.config.StateDir, g)
+	}
+	s.kept(h, err)
+}
+
+// kept notes whether a version could be kept.
+func (s *Syncer) kept(h Head, err error) {
 	text := ""
-	if err := writeLastGood(s.config.StateDir, &g); err != nil {
+	if err != nil {
 		text = err.Error()
 		s.config.Log.Warn("policy version not kept", "version", h.Version.Number, "err", err)
 	}
@@ -86,46 +114,18 @@ func readLastGood(dir string) (*lastGood, error) {
 	return g, nil
 }
 
-// recall learns from what is kept which versions would be a rollback. Called by run.
-func (s *Syncer) recall() {
-	if s.config.StateDir == "" {
-		return
-	}
-	g, err := readLastGood(s.config.StateDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	if err != nil {
-		s.config.Log.Warn("kept policy not readable", "err", err)
-		return
-	}
-	if g.Ordered {
-		s.highest = g.Version.Number
-	}
-}
-
 // startFromLastGood puts the kept version in force if that is allowed and the source
 // gave none, because of why. Called by run.
 func (s *Syncer) startFromLastGood(ctx context.Context, why error) {
 	if s.config.StateDir == "" || s.config.StartFromLastGood <= 0 || ctx.Err() != nil {
 		return
 	}
-	g, err := readLastGood(s.config.StateDir)
-	if err != nil {
-		s.config.Log.Warn("no start from the last good policy", "err", err)
-		return
-	}
-	if age := time.Since(g.Saved); age > s.config.StartFromLastGood || age < 0 {
-		s.config.Log.Warn("no start from the last good policy", "err", fmt.Errorf("it was kept %s ago; the limit is %s", age.Round(time.Second), s.config.StartFromLastGood))
-		return
-	}
-	files := make([]policy.File, len(g.Files))
-	for i, f := range g.Files {
-		files[i] = policy.File{Name: f.Name, Src: []byte(f.Text)}
-	}
-	doc, err := policy.ParseFiles(files)
+	g, h, err := s.goodToStart()
 	if err == nil {
-		err = s.config.Apply(ctx, g.Version, doc)
+		var doc *policy.Document
+		if doc, err = policy.ParseFiles(append(g.files(), s.config.Extra...)); err == nil {
+			err = s.config.Apply(ctx, g.Version, doc)
+		}
 	}
 	if err != nil {
 		s.config.Log.Warn("no start from the last good policy", "err", err)
@@ -133,7 +133,55 @@ func (s *Syncer) startFromLastGood(ctx context.Context, why error) {
 	}
 	s.mu.Lock()
 	s.status.Version, s.status.Applied, s.status.LastGood = g.Version, time.Now(), true
+	s.status.Ordered, s.status.Published, s.status.Expires = g.Ordered, h.Created, h.Expires
 	s.confirmed = g.Saved
 	s.mu.Unlock()
 	s.config.Log.Warn("started from the last good policy", "version", g.Version.Number, "hash", g.Version.Hash, "kept", g.Saved, "because", why)
+}
+
+// goodToStart returns what is kept if it may be put in force today: young enough, and
+// believed by the keys of today. Its head is zero if none is kept.
+func (s *Syncer) goodToStart() (*lastGood, Head, error) {
+	g, err := readLastGood(s.config.StateDir)
+	if err != nil {
+		return nil, Head{}, err
+	}
+	if age := time.Since(g.Saved); age > s.config.StartFromLastGood || age < 0 {
+		return nil, Head{}, fmt.Errorf("it was kept %s ago; the limit is %s", age.Round(time.Second), s.config.StartFromLastGood)
+	}
+	if g.Head == nil {
+		if s.config.Trust != nil {
+			return nil, Head{}, errors.New("it was kept without signatures, and the configuration has keys (policy.keys_file)")
+		}
+		return g, Head{}, nil
+	}
+	h, err := OpenHead(g.Head, s.config.Trust)
+	if err != nil {
+		return nil, Head{}, err
+	}
+	if r := s.admissible(h, time.Now()); r != nil {
+		return nil, Head{}, r
+	}
+	return g, h, g.matches(h)
+}
+
+// matches compares what is kept with what its head says, as a fetch would.
+func (g *lastGood) matches(h Head) error {
+	if h.Version != g.Version || len(h.Objects) != len(g.Files) {
+		return errors.New("it is not what its head says")
+	}
+	for i, o := range h.Objects { // both by name
+		if f := g.Files[i]; f.Name != o.Name || hashOf([]byte(f.Text)) != o.Hash {
+			return fmt.Errorf("its file %s is not what its head says", f.Name)
+		}
+	}
+	return nil
+}
+
+func (g *lastGood) files() []policy.File {
+	files := make([]policy.File, len(g.Files))
+	for i, f := range g.Files {
+		files[i] = policy.File{Name: f.Name, Src: []byte(f.Text)}
+	}
+	return files
 }

@@ -14,14 +14,15 @@ import (
 // maxManifest bounds a head manifest, in bytes.
 const maxManifest = 2 << 20
 
-// Manifest is the file head of the objects layout, as JSON. A publisher writes the
-// objects first and then replaces head with a rename.
+// Manifest is what a head says, as JSON. A publisher puts the objects first and then swaps
+// the head.
 type Manifest struct {
-	Version uint64            `json:"version"` // grows by each publication
-	Prev    uint64            `json:"prev,omitempty"`
-	Created time.Time         `json:"created,omitzero"`
-	Expires time.Time         `json:"expires,omitzero"`
-	Objects map[string]string `json:"objects"` // hex SHA-256 by name
+	Version  uint64            `json:"version"` // grows by each publication
+	Prev     uint64            `json:"prev,omitempty"`
+	Created  time.Time         `json:"created,omitzero"`
+	Expires  time.Time         `json:"expires,omitzero"`    // not to be applied from then on; zero: never
+	MinProxy string            `json:"min_proxy,omitempty"` // the oldest proxy that may apply it, such as "0.9"; empty: any
+	Objects  map[string]string `json:"objects"`             // hex SHA-256 by name
 }
 
 // ParseManifest reads a manifest strictly. The hash of the version is that of raw.
@@ -45,8 +46,11 @@ func ParseManifest(raw []byte) (Head, error) {
 	case len(m.Objects) > maxFiles:
 		return Head{}, fmt.Errorf("the manifest has %d objects; at most %d", len(m.Objects), maxFiles)
 	}
+	if _, ok := parseRelease(m.MinProxy); !ok && m.MinProxy != "" {
+		return Head{}, fmt.Errorf("the manifest's min_proxy %q is no version such as \"0.9\"", m.MinProxy)
+	}
 	h := Head{
-		Version: Version{m.Version, hashOf(raw)}, Created: m.Created, Expires: m.Expires, Ordered: true,
+		Version: Version{m.Version, hashOf(raw)}, Created: m.Created, Expires: m.Expires, MinProxy: m.MinProxy, Ordered: true,
 		Objects: make([]Object, 0, len(m.Objects)),
 	}
 	for name, hash := range m.Objects {

@@ -20,6 +20,10 @@ func Reasons() []Reason {
 	return []Reason{BadSignature, Unreadable, Oversized, BadHash, Rollback, Expired, MinProxy, NotBuilt}
 }
 
+// mends reports whether a version that was kept out for it may be good later though its head
+// stays what it is, because the store has the right bytes again.
+func (r Reason) mends() bool { return r == BadHash || r == Oversized }
+
 // Refusal is the error of a version that is kept out. It says nothing about the source, which
 // has answered.
 type Refusal struct {

@@ -10,11 +10,12 @@ import (
 )
 
 // round makes the newest version of the source the one in force. It returns nil if it
-// is. A version that was rejected before is tried again only if asked for. Called by run.
+// is. A version that was rejected before is tried again only if asked for, or if what was wrong
+// with it may have been put right under the same head. Called by run.
 func (s *Syncer) round(ctx context.Context, again bool) error {
 	head, err := s.head(ctx)
 	if err != nil {
-		return s.sourceFailed(ctx, err)
+		return s.failed(ctx, err)
 	}
 	now := time.Now()
 	s.mu.Lock()
@@ -23,35 +24,45 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 		s.confirmed, s.status.Rejected = now, nil
 		s.answered()
 		s.mu.Unlock()
+		s.keepHead(head)
 		return nil
 	}
 	s.mu.Unlock()
-	if rejected != nil && rejected.Version.Hash == head.Version.Hash && !again {
+	if r := s.admissible(head, now); r != nil {
+		return s.reject(r)
+	}
+	if rejected != nil && rejected.Version.Hash == head.Version.Hash && !again && !rejected.Reason.mends() {
 		s.mu.Lock()
 		s.answered()
 		s.mu.Unlock()
 		return textError(rejected.Error)
 	}
-	if err := s.admissible(head, now); err != nil {
-		return s.reject(head.Version, err)
-	}
 	files, err := s.fetch(ctx, head)
 	if err != nil {
-		return s.sourceFailed(ctx, err)
+		return s.failed(ctx, err)
 	}
 	doc, err := policy.ParseFiles(files)
-	if err == nil {
-		err = s.config.Apply(ctx, head.Version, doc)
-	}
 	if err != nil {
+		return s.reject(&Refusal{Unreadable, head.Version, err})
+	}
+	if err = s.config.Apply(ctx, head.Version, doc); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return s.reject(head.Version, err)
+		return s.reject(&Refusal{NotBuilt, head.Version, err})
 	}
 	s.applied(head, now)
 	s.keep(head, files)
 	return nil
+}
+
+// failed tells a version that is kept out from a source that does not work.
+func (s *Syncer) failed(ctx context.Context, err error) error {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return s.reject(r)
+	}
+	return s.sourceFailed(ctx, err)
 }
 
 // head reads the head until two reads agree, if the source saw a change in the making.
@@ -89,37 +100,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// admissible refuses heads by what they say of themselves.
-func (s *Syncer) admissible(h Head, now time.Time) error {
-	switch {
-	case !h.Expires.IsZero() && !now.Before(h.Expires):
-		return fmt.Errorf("version %s expired at %s; publish a new one", h.Version, h.Expires.Format(time.RFC3339))
-	case h.Ordered && h.Version.Number < s.highest:
-		return fmt.Errorf("version %s is older than version %d, which was applied before; publish the old content under a new number", h.Version, s.highest)
-	case h.Ordered && h.Version.Number == s.highest && h.Version.Number == s.Status().Version.Number && h.Version.Hash != s.hashInForce():
-		return fmt.Errorf("version %s differs from the version %d in force; publish under a new number", h.Version, s.highest)
-	}
-	return nil
-}
-
-// fetch gets and verifies all objects of a head.
+// fetch gets and verifies all objects of a head, and adds the files that every version has here.
 func (s *Syncer) fetch(ctx context.Context, h Head) ([]policy.File, error) {
-	files := make([]policy.File, 0, len(h.Objects))
+	files := make([]policy.File, 0, len(h.Objects)+len(s.config.Extra))
 	total := 0
 	for _, o := range h.Objects {
 		b, err := s.config.Source.Fetch(ctx, o.Hash)
+		if errors.Is(err, ErrTooLarge) {
+			return nil, &Refusal{Oversized, h.Version, fmt.Errorf("fetch %s: %w", o.Name, err)}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("fetch %s: %w", o.Name, err)
 		}
 		if got := hashOf(b); got != o.Hash {
-			return nil, fmt.Errorf("fetch %s: its hash is %.12s, the head says %.12s", o.Name, got, o.Hash)
+			return nil, &Refusal{BadHash, h.Version, fmt.Errorf("fetch %s: its hash is %.12s, the head says %.12s", o.Name, got, o.Hash)}
 		}
 		if total += len(b); total > policy.MaxSize {
-			return nil, fmt.Errorf("fetch %s: the policy has more than %d bytes", o.Name, policy.MaxSize)
+			return nil, &Refusal{Oversized, h.Version, fmt.Errorf("fetch %s: the policy has more than %d bytes", o.Name, policy.MaxSize)}
 		}
 		files = append(files, policy.File{Name: o.Name, Src: b})
 	}
-	return files, nil
+	return append(files, s.config.Extra...), nil
 }
 
 // answered notes that the source works. s.mu is held.
@@ -144,32 +145,35 @@ func (s *Syncer) sourceFailed(ctx context.Context, err error) error {
 	return err
 }
 
-func (s *Syncer) reject(v Version, err error) error {
-	text := err.Error()
+// reject remembers a version that is kept out. One that stays at the source counts once.
+func (s *Syncer) reject(r *Refusal) error {
+	text := r.Error()
 	s.mu.Lock()
 	since := time.Now()
 	old := s.status.Rejected
-	again := old != nil && old.Version.Hash == v.Hash
+	again := old != nil && old.Version.Hash == r.Version.Hash
 	if again {
 		since = old.Since
 	}
-	s.status.Rejected = &Rejected{v, text, since}
-	s.status.Rejections++
+	s.status.Rejected = &Rejected{r.Version, r.Reason, text, since}
+	if !again || old.Reason != r.Reason {
+		s.status.Rejections[r.Reason]++
+	}
 	s.answered()
 	s.mu.Unlock()
 	if !again || old.Error != text {
-		s.config.Log.Error("policy version rejected", "version", v.Number, "hash", v.Hash, "err", err)
+		s.config.Log.Error("policy version rejected", "version", r.Version.Number, "hash", r.Version.Hash, "reason", r.Reason, "err", r.Err)
 	}
-	return err
+	return r
 }
 
 func (s *Syncer) applied(h Head, now time.Time) {
-	if h.Ordered {
-		s.highest = max(s.highest, h.Version.Number)
+	if h.Ordered && h.Version.Number >= s.highest.Number {
+		s.highest = h.Version
 	}
 	s.mu.Lock()
 	s.status.Version, s.status.Applied, s.status.LastGood, s.status.Rejected = h.Version, now, false, nil
-	s.status.Ordered, s.status.Published = h.Ordered, h.Created
+	s.status.Ordered, s.status.Published, s.status.Expires = h.Ordered, h.Created, h.Expires
 	s.confirmed = now
 	s.answered()
 	s.mu.Unlock()

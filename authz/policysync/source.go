@@ -31,7 +31,8 @@ type Head struct {
 	Objects []Object  // by name; empty is a policy that refuses everything
 	Created time.Time // zero if the source does not know
 	Expires time.Time // not to be applied from then on; zero: never
-
+	// MinProxy is the oldest release that may apply it, such as "0.9"; empty: any.
+	MinProxy string
 	// Ordered says that numbers come from the publisher and that an older one than was
 	// applied before is a rollback, to be refused.
 	Ordered bool

@@ -1,6 +1,10 @@
 package policysync
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"time"
+)
 
 // Names of the health checks that Report is given.
 const (
@@ -17,6 +21,7 @@ const (
 	Starting State = iota // not yet
 	Running               // as it should be
 	Degraded              // the last good policy goes on; someone should look
+	Failing               // this replica should not be sent to
 )
 
 func (s State) String() string {
@@ -27,6 +32,8 @@ func (s State) String() string {
 		return "running"
 	case Degraded:
 		return "degraded"
+	case Failing:
+		return "failing"
 	}
 	return "invalid"
 }
@@ -38,19 +45,23 @@ type Status struct {
 	Applied   time.Time `json:"applied,omitzero"`   // when it came into force
 	Ordered   bool      `json:"ordered"`            // its number is the publisher's
 	Published time.Time `json:"published,omitzero"` // as far as the source knows
+	Expires   time.Time `json:"expires,omitzero"`   // of the version in force; zero: never
+	Expired   bool      `json:"expired"`            // it goes on, and nobody else would apply it any more
 	LastGood  bool      `json:"last_good"`          // it came from the state directory, not from the source
 	Rejected  *Rejected `json:"rejected,omitempty"` // the newest version, if it was kept out
 	// StaleSeconds is for how long the version in force was not seen to be the newest.
-	StaleSeconds float64   `json:"stale_seconds"`
-	SourceError  string    `json:"source_error,omitempty"` // empty while the source answers
-	SourceSince  time.Time `json:"source_since,omitzero"`  // since when it does not
-	StateError   string    `json:"state_error,omitempty"`  // the last version could not be kept
-	Rejections   uint64    `json:"rejections_total"`
+	StaleSeconds float64           `json:"stale_seconds"`
+	Freshness    Freshness         `json:"freshness"`              // what became of its age
+	SourceError  string            `json:"source_error,omitempty"` // empty while the source answers
+	SourceSince  time.Time         `json:"source_since,omitzero"`  // since when it does not
+	StateError   string            `json:"state_error,omitempty"`  // the last version could not be kept
+	Rejections   map[Reason]uint64 `json:"rejections_total"`       // versions kept out; a reason without any may lack
 }
 
 // Rejected is a version that was kept out.
 type Rejected struct {
-	Version Version   `json:"version"`
+	Version Version   `json:"version"` // without a number if its head was not believed
+	Reason  Reason    `json:"reason"`
 	Error   string    `json:"error"` // every fault with its place
 	Since   time.Time `json:"since"`
 }
@@ -60,13 +71,15 @@ func (s *Syncer) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.status
+	out.Rejections = maps.Clone(out.Rejections)
+	out.Expired = expired(out.Expires, time.Now())
 	if out.Rejected != nil {
 		r := *out.Rejected
 		out.Rejected = &r
 	}
 	if !s.confirmed.IsZero() {
 		out.StaleSeconds = max(0, time.Since(s.confirmed).Seconds())
-		if out.SourceError == "" && out.Rejected == nil && !out.LastGood {
+		if out.SourceError == "" && out.Rejected == nil && !out.LastGood && !out.Freshness.stale() {
 			out.StaleSeconds = 0 // heads are polled: this is the newest
 		}
 	}
@@ -80,8 +93,11 @@ func (s *Syncer) report() {
 	s.mu.Unlock()
 	inForce := st.Version != Version{}
 	var build, source string
-	if st.Rejected != nil {
+	switch {
+	case st.Rejected != nil:
 		build = st.Rejected.Error
+	case inForce && expired(st.Expires, time.Now()):
+		build = fmt.Sprintf("version %s expired at %s and is still in force; publish a new one", st.Version, st.Expires.Format(time.RFC3339))
 	}
 	source = st.SourceError
 	say := func(check, problem string, whenBad State) {

@@ -30,10 +30,19 @@ type Config struct {
 	Log    *slog.Logger                               // default: discard
 
 	Poll     time.Duration // how often head is read without a hint; default 10s
-	StateDir string        // where the last good version is kept; default: nowhere
+	Release  string        // the version of this program, for min_proxy; without a number it is new enough
+	Extra    []policy.File // what every version has here besides its own files
+	StateDir string        // where the last good version is kept, and which was the highest; default: nowhere
+	// Trust is that of the source, if it has one: what is kept must satisfy it, too.
+	Trust *Trust
 	// StartFromLastGood is the greatest age of the kept version that may be put in force
 	// when the source gives none at start. Zero: never.
 	StartFromLastGood time.Duration
+	// Fresh says when the policy in force is too old; the zero value: never.
+	Fresh FreshnessRule
+	// Withhold is called with true when nobody may be let in by the policy in force any more, and with false when
+	// that is over; from one goroutine at a time. It must not call the syncer. Needed for Deny.
+	Withhold func(bool)
 }
 
 // Times of retries.
@@ -50,19 +59,25 @@ type Syncer struct {
 	config Config
 	cancel context.CancelFunc // set by Start
 	done   chan struct{}      // closed by run when it ends
+	aged   chan struct{}      // closed by keepAge when it ends
+	look   chan chan struct{} // run asks keepAge to look; what is sent is closed by then
 	reload chan chan error    // Reload asks run; the answer is buffered
 
 	mu        sync.Mutex // guards what follows
 	started   bool
 	status    Status
 	confirmed time.Time // when the version in force was last seen to be the newest
+	heard     time.Time // when the source last gave something that is believed: see hear
 
 	// Owned by run.
-	hints    <-chan struct{}
-	watchErr string // last logged
-	highest  uint64 // greatest number of an ordered version that was applied
-	ready    bool   // the target was told
-	reported map[string]reported
+	hints      <-chan struct{}
+	watchErr   string  // last logged
+	highest    Version // of the ordered versions that were applied
+	unnumbered string  // hash of the version of whose min_proxy was last said that nothing can be said
+	keptHead   string  // hash of the raw head that was last to be kept
+	ready      bool    // the target was told
+	doubted    bool    // what the source gives is not believed
+	reported   map[string]reported
 }
 
 // New returns a syncer that has not begun.
@@ -81,7 +96,8 @@ func New(config Config) *Syncer {
 	}
 	return &Syncer{
 		config: config, done: make(chan struct{}), reload: make(chan chan error),
-		status: Status{Source: config.Source.Name()}, reported: map[string]reported{},
+		aged: make(chan struct{}), look: make(chan chan struct{}),
+		status: Status{Source: config.Source.Name(), Rejections: map[Reason]uint64{}}, reported: map[string]reported{},
 	}
 }
 
@@ -110,6 +126,12 @@ func (s *Syncer) Start(ctx context.Context) error {
 	s.config.Target.Waiting(fmt.Errorf("reading the first policy from %s", s.config.Source.Name()))
 	// Owned by the syncer; stopped by cancel; joined by Close through done.
 	go s.run(run)
+	if s.config.Fresh.Max > 0 {
+		// The same, through aged.
+		go s.keepAge(run)
+	} else {
+		close(s.aged)
+	}
 	return nil
 }
 
@@ -130,6 +152,7 @@ func (s *Syncer) Close() error {
 	if started {
 		cancel()
 		<-s.done
+		<-s.aged
 	}
 	return nil
 }
@@ -186,10 +209,13 @@ func (s *Syncer) run(ctx context.Context) {
 	var asked chan error
 	for wait, first := firstRetry, true; ctx.Err() == nil; first = false {
 		s.watch(ctx)
+		started := time.Now()
 		err := s.round(ctx, asked != nil)
 		if first && err != nil {
 			s.startFromLastGood(ctx, err)
 		}
+		s.hear(started, err)
+		s.lookNow(ctx)
 		s.tell(err)
 		if asked != nil {
 			asked <- err

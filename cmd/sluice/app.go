@@ -41,6 +41,7 @@ type app struct {
 	etcd         *etcd.Client       // nil: the configuration has no store
 	fleet        *fleetMember       // nil: it is one of no fleet
 	syncer       *policysync.Syncer // nil with --public
+	trust        *policysync.Trust  // in who publishes; nil: the configuration has no keys
 	keySources   []*keySource       // of what authenticators need
 	keys         *keyLoader         // nil without sources
 	providers    []*oidc.Authenticator
@@ -86,6 +87,9 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	}
 	if a.speaksTLS() {
 		a.manager.Register(&certWatcher{app: a})
+	}
+	if err := a.wireTrust(); err != nil {
+		return nil, err
 	}
 	a.wirePolicy()
 	a.manager.Register(a.shortage)
@@ -146,11 +150,9 @@ func (a *app) wirePolicy() {
 		return
 	}
 	source := a.policySource()
-	if a.opts.to != "" {
-		source = withCluster(source, a.opts.to)
-	}
 	cfg := policysync.Config{
 		Source: source, Log: a.log, Poll: a.cfg.Policy.Poll, StateDir: a.cfg.Policy.StateDir,
+		Release: version, Extra: toCluster(a.opts.to), Trust: a.trust,
 		Target: a.manager.Target(health.PolicySyncInitial), Report: a.reportPolicy,
 		Apply: func(ctx context.Context, v policysync.Version, doc *policy.Document) error {
 			return a.server.Apply(ctx, v.String(), doc)
@@ -158,6 +160,15 @@ func (a *app) wirePolicy() {
 	}
 	if a.cfg.Policy.StartFrom == "last_known_good" {
 		cfg.StartFromLastGood = a.cfg.Policy.MaxAge
+	}
+	cfg.Fresh, cfg.Withhold = a.cfg.FreshnessRule(), a.server.Withhold
+	class := health.Degradable
+	if cfg.Fresh.On == policysync.Unready {
+		class = health.Required // it may keep this replica from being ready, and nothing else
+	}
+	if cfg.Fresh.Max > 0 {
+		a.registry.Declare(health.PolicyFreshness, class)
+		a.registry.Set(health.PolicyFreshness, health.Running, nil)
 	}
 	a.registry.Declare(health.PolicyBuild, health.Degradable)
 	a.registry.Declare(health.StorageBackend, health.Degradable)
@@ -169,13 +180,12 @@ func (a *app) wirePolicy() {
 // policySource is where the configuration says that the policy comes from.
 func (a *app) policySource() policysync.Source {
 	if a.cfg.Policy.Source == "etcd" {
-		return policysync.Recall(policysync.FromStore(etcdstore.New(a.etcd), nil))
+		return policysync.Recall(policysync.FromStore(etcdstore.New(a.etcd), a.trust))
 	}
-	layout := policysync.Plain
 	if a.cfg.Policy.Layout == "objects" {
-		layout = policysync.Objects
+		return policysync.FromStore(policysync.NewDirStore(a.cfg.Policy.Dir), a.trust)
 	}
-	return policysync.NewDir(a.cfg.Policy.Dir, layout)
+	return policysync.NewDir(a.cfg.Policy.Dir, policysync.Plain)
 }
 
 // reportPolicy puts the syncer's words into health. The target speaks for the first sync.
@@ -190,6 +200,8 @@ func (a *app) reportPolicy(check string, state policysync.State, err error) {
 		status = health.Running
 	case policysync.Degraded:
 		status = health.Degraded
+	case policysync.Failing:
+		status = health.Failed
 	}
 	a.registry.Set(check, status, err)
 }
@@ -219,6 +231,9 @@ func (a *app) reload(ctx context.Context) error {
 			errs = append(errs, a.sessions.load())
 		}
 		if err := a.reloadCertificates(); err != nil {
+			errs = append(errs, err)
+		}
+		if err := a.reloadTrust(); err != nil {
 			errs = append(errs, err)
 		}
 		if a.syncer != nil {

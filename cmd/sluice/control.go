@@ -105,7 +105,14 @@ func printStatus(out io.Writer, s admin.Status) error {
 	fmt.Fprintf(w, "readiness\t%s\n", s.Readiness)
 	fmt.Fprintf(w, "policy\t%s from %s\n", orNone(s.Policy.Version), s.Policy.Source)
 	if r := s.Policy.Rejected; r != nil {
-		fmt.Fprintf(w, "rejected\tversion %s since %s: %s\n", r.Version, r.Since.Format(time.DateTime), r.Error)
+		fmt.Fprintf(w, "rejected\tversion %s since %s [%s]: %s\n", r.Version, r.Since.Format(time.DateTime), r.Reason, r.Error)
+	}
+	if at := s.Policy.Expires; !at.IsZero() {
+		verb := "expires"
+		if s.Policy.Expired {
+			verb = "expired, and still in force,"
+		}
+		fmt.Fprintf(w, "\t%s %s\n", verb, at.Format(time.DateTime))
 	}
 	if of := s.Sessions; of != nil {
 		read := "read %.1f s ago"

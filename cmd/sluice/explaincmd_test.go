@@ -12,6 +12,7 @@ import (
 	"github.com/sluiceproxy/sluice/authz/assertion"
 	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/docs"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/internal/doctor"
@@ -32,6 +33,9 @@ func words() (all []string) {
 		all = append(all, string(r))
 	}
 	all = append(all, policy.Reasons()...)
+	for _, r := range policysync.Reasons() {
+		all = append(all, string(r))
+	}
 	all = append(all, assertion.Reasons()...)
 	all = append(all, oidc.Reasons()...)
 	for _, c := range []drain.Cause{drain.CauseDeadline, drain.CauseRoute, drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck} {

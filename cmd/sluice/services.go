@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
 	"github.com/sluiceproxy/sluice/authz/policy"
-	"github.com/sluiceproxy/sluice/authz/policysync"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
 )
@@ -39,30 +36,10 @@ func (p *publicPolicy) LameDuck()                   {}
 func (p *publicPolicy) Drain(context.Context) error { return nil }
 func (p *publicPolicy) Close() error                { return nil }
 
-// clusterSource adds the cluster "default" of --to to what a source holds.
-type clusterSource struct {
-	policysync.Source
-	text []byte
-	hash string
-}
-
-func withCluster(s policysync.Source, to string) policysync.Source {
-	text := fmt.Appendf(nil, "clusters: {default: {endpoints: [%q]}}\n", to)
-	sum := sha256.Sum256(text)
-	return &clusterSource{Source: s, text: text, hash: hex.EncodeToString(sum[:])}
-}
-
-func (c *clusterSource) Head(ctx context.Context) (policysync.Head, error) {
-	h, err := c.Source.Head(ctx)
-	if err == nil {
-		h.Objects = append(h.Objects[:len(h.Objects):len(h.Objects)], policysync.Object{Name: "--to", Hash: c.hash})
+// toCluster is the cluster "default" of --to, which every version has besides its own files.
+func toCluster(to string) []policy.File {
+	if to == "" {
+		return nil
 	}
-	return h, err
-}
-
-func (c *clusterSource) Fetch(ctx context.Context, hash string) ([]byte, error) {
-	if hash == c.hash {
-		return c.text, nil
-	}
-	return c.Source.Fetch(ctx, hash)
+	return []policy.File{{Name: "--to", Src: fmt.Appendf(nil, "clusters: {default: {endpoints: [%q]}}\n", to)}}
 }

@@ -73,6 +73,9 @@ func validateRest(cfg *config.Config) (errs []error) {
 			errs = append(errs, err)
 		}
 	}
+	if _, err := trustOf(cfg); err != nil {
+		errs = append(errs, err)
+	}
 	errs = append(errs, checkProviders(cfg)...)
 	if err := checkSessionKeys(cfg); err != nil {
 		errs = append(errs, err)

@@ -237,7 +237,7 @@ func neverWrong(t *testing.T, f Fixture) {
 			}
 		})
 	}
-	for i := range 40 {
+	for i := range 20 {
 		f.Publish(t, map[string]string{"a.yaml": fmt.Sprint(i), "b.yaml": fmt.Sprint(-i)})
 	}
 	close(stop)
