@@ -108,6 +108,7 @@ const (
 	sessionsEntries
 	sessionsPending
 	sessionsStale
+	sessionsFleetStale
 	sessionsKeys
 	drainDeadline
 	drainInitial
@@ -217,14 +218,15 @@ var families = [numFamilies]family{
 	policyRejected:       {"sluice_policy_rejected_total", counter, "Policy versions kept out, by why.", []string{"reason"}},
 	policyNewestRejected: {"sluice_policy_newest_rejected", gauge, "Whether the newest policy version is kept out.", nil},
 
-	sessionsOpened:  {"sluice_sessions_opened_total", counter, "Session cookies of requests, by what came of them: remembered and opened were good.", []string{"result"}},
-	sessionsBegun:   {"sluice_sessions_begun_total", counter, "Sessions that began here.", nil},
-	sessionsRenewed: {"sluice_sessions_renewed_total", counter, "Session cookies that were sealed anew.", nil},
-	sessionsRevoked: {"sluice_sessions_revocations_total", counter, "Revocations of sessions that were made here.", nil},
-	sessionsEntries: {"sluice_sessions_revocation_entries", gauge, "Revocations in force, whoever made them.", nil},
-	sessionsPending: {"sluice_sessions_revocations_pending", gauge, "Revocations in force here that are not on disk yet, so that others do not know of them.", nil},
-	sessionsStale:   {"sluice_sessions_revocation_stale_seconds", gauge, "How long ago the list of revocations was last read well.", nil},
-	sessionsKeys:    {"sluice_sessions_keys_info", gauge, "Keys that seal and open sessions, by a hash; always 1, absent without sessions.", []string{"hash"}},
+	sessionsOpened:     {"sluice_sessions_opened_total", counter, "Session cookies of requests, by what came of them: remembered and opened were good.", []string{"result"}},
+	sessionsBegun:      {"sluice_sessions_begun_total", counter, "Sessions that began here.", nil},
+	sessionsRenewed:    {"sluice_sessions_renewed_total", counter, "Session cookies that were sealed anew.", nil},
+	sessionsRevoked:    {"sluice_sessions_revocations_total", counter, "Revocations of sessions that were made here.", nil},
+	sessionsEntries:    {"sluice_sessions_revocation_entries", gauge, "Revocations in force, whoever made them.", nil},
+	sessionsPending:    {"sluice_sessions_revocations_pending", gauge, "Revocations in force here that are not on disk yet, so that others do not know of them.", nil},
+	sessionsFleetStale: {"sluice_sessions_revocation_fleet_stale_seconds", gauge, "How long ago the list of revocations that the fleet shares was last read well; absent where it is not shared.", nil},
+	sessionsStale:      {"sluice_sessions_revocation_stale_seconds", gauge, "How long ago the list of revocations was last read well.", nil},
+	sessionsKeys:       {"sluice_sessions_keys_info", gauge, "Keys that seal and open sessions, by a hash; always 1, absent without sessions.", []string{"hash"}},
 
 	drainDeadline:    {"sluice_drain_deadline_timestamp_seconds", gauge, "Unix time at which the rest is cut; 0 while not draining.", nil},
 	drainInitial:     {"sluice_drain_connections_initial", gauge, "Connections open when draining began.", []string{"state"}},

@@ -109,7 +109,7 @@ func busy() Sources {
 			}
 		},
 		Sessions: func() *Sessions {
-			return &Sessions{Ring: "0123456789abcdef", Begun: 3, Renewed: 4, Revoked: 5, RevokedState: RevokedState{Entries: 6, Pending: 1, StaleSeconds: 0.5},
+			return &Sessions{Ring: "0123456789abcdef", Begun: 3, Renewed: 4, Revoked: 5, RevokedState: RevokedState{Entries: 6, Pending: 1, StaleSeconds: 0.5, Fleet: &SharedState{StaleSeconds: 2}},
 				opened: map[string]uint64{"remembered": 7, "not_sealed": 2}}
 		},
 		Fleet: func() *fleet.Status {

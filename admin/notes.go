@@ -90,6 +90,7 @@ func sections() []section {
 			{sessionsEntries, "revocations", "to see that replicas know of the same: equal wherever the list is shared"},
 			{sessionsPending, "revocations", "at once when it stays above 0: the disk takes no logout"},
 			{sessionsStale, "s", "with an alert: sessions that were ended elsewhere are let in, or nobody is (sessions.revocations.when_stale)"},
+			{sessionsFleetStale, "s", "with an alert: what other replicas ended is let in here, or nobody is (sessions.revocations.fleet.when_stale)"},
 			{sessionsKeys, "1", "during a rotation of keys: one hash over all replicas before the next step"},
 		}},
 		{"The fleet", "Absent where the configuration has none (fleet.enabled).", []note{

@@ -35,6 +35,17 @@ type RevokedState struct {
 	Denies       bool    `json:"denies"`            // it is too old, and no session is let in (sessions.revocations.when_stale)
 	Error        string  `json:"error,omitempty"`   // why it is not read well
 	Unsaved      string  `json:"unsaved,omitempty"` // why what is pending is
+
+	Fleet *SharedState `json:"fleet,omitempty"` // none: the list is not shared through etcd
+}
+
+// SharedState is how fresh the list is that the fleet shares.
+type SharedState struct {
+	Store        string  `json:"store"`
+	Pending      bool    `json:"pending"`         // something is in force here that it does not have yet
+	StaleSeconds float64 `json:"stale_seconds"`   // since it was last read well
+	Denies       bool    `json:"denies"`          // it is too old, and no session is let in (sessions.revocations.fleet.when_stale)
+	Error        string  `json:"error,omitempty"` // of the last look
 }
 
 // SessionsOf is the account of a keeper in the form of this package.
@@ -46,11 +57,15 @@ func SessionsOf(k *session.Keeper) *Sessions {
 		}
 		return err.Error()
 	}
+	var shared *SharedState
+	if feed, ok := k.Revocations().FeedStatus(); ok {
+		shared = &SharedState{Store: feed.Name, Pending: feed.Pending, StaleSeconds: feed.Stale.Seconds(), Denies: feed.Denies, Error: text(feed.Err)}
+	}
 	return &Sessions{
 		Ring: ring.Hash, Keys: ring.Keys, Seals: ring.Seals, SealsNext: ring.Next, KeysLoaded: ring.LoadedAt, KeysError: text(ring.Err), KeysWarning: ring.Warning,
 		Begun: stats.Begun, Renewed: stats.Renewed, Revoked: stats.Revoked,
 		RevokedState: RevokedState{File: list.File, Entries: list.Entries, Pending: list.Pending, StaleSeconds: list.Stale.Seconds(), Denies: list.Denies,
-			Error: text(list.Err), Unsaved: text(list.PendingErr)},
+			Error: text(list.Err), Unsaved: text(list.PendingErr), Fleet: shared},
 		opened: stats.Opened,
 	}
 }
@@ -70,6 +85,9 @@ func (c *collector) collectSessions(e emitter) {
 	e.value(sessionsEntries, float64(s.RevokedState.Entries))
 	e.value(sessionsPending, float64(s.RevokedState.Pending))
 	e.value(sessionsStale, s.RevokedState.StaleSeconds)
+	if shared := s.RevokedState.Fleet; shared != nil {
+		e.value(sessionsFleetStale, shared.StaleSeconds)
+	}
 	if s.Ring != "" {
 		e.value(sessionsKeys, 1, s.Ring)
 	}

@@ -221,6 +221,14 @@ type Revocations struct {
 	File         string        `yaml:"file"`                        // shared by the processes of a machine or a volume, which append to it; default revocations.jsonl in policy.state_dir
 	MaxStaleness time.Duration `yaml:"max_staleness"`               // how long it may not have been read well
 	WhenStale    string        `yaml:"when_stale" enum:"warn,deny"` // after that; warn: health says so; deny: requests with a session are answered 503 as well
+	Fleet        SharedList    `yaml:"fleet"`
+}
+
+// SharedList is the list of revocations in etcd, beside the file: what one replica revokes, all know.
+type SharedList struct {
+	Enabled      bool          `yaml:"enabled"`                     // share it; default fleet.enabled
+	MaxStaleness time.Duration `yaml:"max_staleness"`               // how long etcd may not have been read well
+	WhenStale    string        `yaml:"when_stale" enum:"warn,deny"` // after that, and before the first time; warn: health says so; deny: requests with a session are answered 503 as well
 }
 
 // Start says what listeners do before the policy is in force.
@@ -330,7 +338,7 @@ func Default() Config {
 		Fleet:        Fleet{TTL: fleet.DefaultTTL, Budget: "1", BudgetWait: 30 * time.Second},
 		Etcd:         Etcd{Prefix: "/sluice", DialTimeout: 2 * time.Second, RequestTimeout: 5 * time.Second},
 		Authenticate: Authenticate{ClientCertificate: ClientCertificate{User: "off"}},
-		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn"}},
+		Sessions:     Sessions{Idle: session.DefaultIdle, Lifetime: session.DefaultLifetime, Revocations: Revocations{MaxStaleness: session.DefaultStaleness, WhenStale: "warn", Fleet: SharedList{MaxStaleness: session.DefaultFeedStaleness, WhenStale: "warn"}}},
 		Assertion:    Assertion{Lifetime: 5 * time.Minute},
 		Start:        Start{Mode: "refuse"},
 		LameDuck:     LameDuck{Min: 5 * time.Second, Quiet: 2 * time.Second, Max: 10 * time.Second, NoticeAfter: 2500 * time.Millisecond},

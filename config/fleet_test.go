@@ -52,3 +52,27 @@ func TestFleetFaults(t *testing.T) {
 		}
 	}
 }
+
+// Replicas of a fleet share their list of revocations unless somebody says otherwise.
+func TestAFleetSharesRevocations(t *testing.T) {
+	const sessions = "sessions: {key_file: k, revocations: {file: r%s}}\n"
+	in := inEtcd + "fleet: {enabled: true, budget_wait: 0s}\n"
+	for text, want := range map[string]bool{
+		in + strings.Replace(sessions, "%s", "", 1):                             true,
+		in + strings.Replace(sessions, "%s", ", fleet: {enabled: false}", 1):    false,
+		inEtcd + strings.Replace(sessions, "%s", "", 1):                         false,
+		inEtcd + strings.Replace(sessions, "%s", ", fleet: {enabled: true}", 1): true,
+	} {
+		if got := mustLoad(t, Source{Name: "c", Text: []byte(text)}).Sessions.Revocations.Fleet; got.Enabled != want || got.WhenStale != "warn" || got.MaxStaleness != time.Minute {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+	for more, want := range map[string]string{
+		", fleet: {enabled: true}":     "sessions.revocations.fleet.enabled: needs a store",
+		", fleet: {max_staleness: 5s}": "sessions.revocations.fleet.max_staleness: 5s is less than 15s",
+	} {
+		if _, err := Load(Source{Name: "c", Text: []byte(minimal + strings.Replace(sessions, "%s", more, 1))}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", more, err, want)
+		}
+	}
+}

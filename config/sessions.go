@@ -42,6 +42,9 @@ func (l *loader) completeSessions() {
 	if s.Revocations.File == "" && dir != "" {
 		s.Revocations.File = filepath.Join(dir, revocationsFile)
 	}
+	if l.cfg.origins["sessions.revocations.fleet.enabled"].Kind == FromDefault {
+		s.Revocations.Fleet.Enabled = l.cfg.Fleet.Enabled
+	}
 	if l.cfg.origins["sessions.idle"].Kind == FromDefault {
 		s.Idle = min(s.Idle, s.Lifetime)
 	}
@@ -66,6 +69,11 @@ func (l *loader) sessions() {
 	}
 	if l.cfg.origins["sessions.idle"].Kind != FromDefault && s.Idle > 0 && s.Idle < time.Minute {
 		l.fault(yaml.OutOfRange, "sessions.idle", "%s is less than 1m; 0s is not by that", s.Idle)
+	}
+	if shared := s.Revocations.Fleet; shared.Enabled && !l.cfg.Etcd.On() && !l.cfg.Fleet.Enabled {
+		l.fault(yaml.Required, "sessions.revocations.fleet.enabled", "needs a store that the fleet shares: name etcd.endpoints")
+	} else if shared.MaxStaleness < 15*time.Second {
+		l.fault(yaml.OutOfRange, "sessions.revocations.fleet.max_staleness", "%s is less than 15s: etcd is read every 5s", shared.MaxStaleness)
 	}
 	if s.Revocations.MaxStaleness < time.Second {
 		l.fault(yaml.OutOfRange, "sessions.revocations.max_staleness", "%s is less than 1s", s.Revocations.MaxStaleness)

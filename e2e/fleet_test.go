@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -131,4 +133,45 @@ func TestAFleetKeepsNobody(t *testing.T) {
 			t.Error("it had no lame duck")
 		}
 	}
+}
+
+// What is revoked at one replica ends sessions at all of them, and on their disks; the answer says when it does not.
+func TestAFleetSharesRevocations(t *testing.T) {
+	store, up := newEtcd(t), newUpstream(t)
+	key, err := exec.Command(built.sluice, "session", "keygen").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	member := func(id string) *sluice {
+		keys, list := filepath.Join(t.TempDir(), "keys"), filepath.Join(t.TempDir(), "list")
+		write(t, keys, string(key))
+		c := store.member(id, "")
+		c.extra += fmt.Sprintf("\nsessions: {key_file: %q, revocations: {file: %q}}", keys, list)
+		return serve(t, up, c)
+	}
+	revoked := func(s *sluice) float64 {
+		sessions, _ := s.status(t)["sessions"].(map[string]any)
+		list, _ := sessions["revocations"].(map[string]any)
+		n, _ := list["entries"].(float64)
+		return n
+	}
+	one, two := member("one"), member("two")
+	one.registered(t, 2)
+	revoke := func(s *sluice, id string) int {
+		_, code := s.cli(t, "session", "revoke", "-c", s.file("sluice.yaml"), "--session", id)
+		return code
+	}
+	if code := revoke(one, "abc"); code != 0 {
+		t.Errorf("revoke: exit %d", code)
+	}
+	eventually(t, "the other replica knows", func() bool { return revoked(two) == 1 })
+	store.turn(t, "down")
+	if code := revoke(two, "def"); code != 1 {
+		t.Errorf("revoke with the store away: exit %d", code)
+	}
+	if revoked(two) != 2 {
+		t.Error("it is not in force where it was revoked")
+	}
+	store.turn(t, "up")
+	eventually(t, "the first knows when the store is back", func() bool { return revoked(one) == 2 })
 }

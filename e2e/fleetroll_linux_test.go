@@ -50,6 +50,7 @@ func TestRollsUnderLoad(t *testing.T) {
 	b := newBalancer(t, 10*time.Millisecond)
 	q := newSquad(t, up.upstream, replicas, func(id string) setup {
 		c := instanceSetup(t, up, restart{Driver: "epoll"})
+		c.lameDuck = "{min: 1200ms, max: 2400ms, quiet: 300ms, notice_after: 300ms}" // a balancer on a machine that is busy is late
 		c.extra = store.member(id, fmt.Sprintf(", budget: \"%d\"", budget)).extra
 		return c
 	}, func(t *testing.T, s *sluice) { b.admit(s.instance(t)) })

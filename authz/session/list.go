@@ -52,7 +52,14 @@ type ListConfig struct {
 	// all the same, or, with Deny, are not.
 	MaxStaleness time.Duration
 	Deny         bool
-	Now          func() time.Time // zero: time.Now
+
+	// Feed shares the list beyond this machine, and FeedStaleness and FeedDeny are of it what MaxStaleness and Deny are of the
+	// file: it has a clock of its own. nil: it is not shared; zero: DefaultFeedStaleness.
+	Feed          Feed
+	FeedStaleness time.Duration
+	FeedDeny      bool
+
+	Now func() time.Time // zero: time.Now
 }
 
 // DefaultStaleness is how long a list may not be read before somebody should act.
@@ -73,9 +80,13 @@ type List struct {
 	count    uint64  // of revocations that came from here; guarded by mu
 	writing  pending // guarded by mu
 	state    state   // guarded by mu
+	sharing  sharing // see there
 
-	fresh atomic.Int64  // when the file was last read well, in ns since 1970; 0: never
-	poke  chan struct{} // one token: there is something to write; never closed
+	fresh     atomic.Int64  // when the file was last read well, in ns since 1970; 0: never
+	feedFresh atomic.Int64  // the same of the feed
+	feedPoke  chan struct{} // one token: there is something that the feed may lack; never closed
+
+	poke chan struct{} // one token: there is something to write; never closed
 
 	files    sync.Mutex // held while the file is read or written
 	follower follower   // guarded by files
@@ -89,11 +100,15 @@ func NewList(c ListConfig) *List {
 	if c.MaxStaleness <= 0 {
 		c.MaxStaleness = DefaultStaleness
 	}
+	if c.FeedStaleness <= 0 {
+		c.FeedStaleness = DefaultFeedStaleness
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	l := &List{config: c, entries: newEntries(), poke: make(chan struct{}, 1)}
-	l.writing.tried = make(chan struct{})
+	l.writing.tried, l.feedPoke = make(chan struct{}), make(chan struct{}, 1)
+	l.sharing = sharing{there: newEntries(), number: 1, tried: make(chan struct{})} // what is in the file at the start is to be shared
 	l.state.started = c.Now()
 	l.state.since = l.state.started
 	return l
@@ -163,9 +178,11 @@ func (l *List) OnChange(f func()) {
 }
 
 func (l *List) changed() {
-	l.mu.RLock()
+	l.mu.Lock()
+	l.sharing.number++
 	f := l.onChange
-	l.mu.RUnlock()
+	l.mu.Unlock()
+	l.pokeFeed()
 	if f != nil {
 		f()
 	}

@@ -36,7 +36,7 @@ func (l *List) Status() ListStatus {
 		last = time.Unix(0, fresh)
 	}
 	s.Stale = max(0, now.Sub(last))
-	s.TooStale, s.Denies = s.Stale > l.config.MaxStaleness, l.unavailable(now)
+	s.TooStale, s.Denies = s.Stale > l.config.MaxStaleness, l.fileUnavailable(now)
 	return s
 }
 

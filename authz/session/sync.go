@@ -195,6 +195,10 @@ func (l *List) rewrite(apply func(record) error) error {
 
 // unavailable reports whether sessions may not be let in, since what was revoked is not known.
 func (l *List) unavailable(now time.Time) bool {
+	return l.fileUnavailable(now) || l.feedUnavailable(now)
+}
+
+func (l *List) fileUnavailable(now time.Time) bool {
 	if !l.config.Deny || l.config.File == "" {
 		return false
 	}

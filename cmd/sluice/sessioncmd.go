@@ -15,7 +15,7 @@ func newSession() *cobra.Command {
 		Use:   "session",
 		Short: "End sessions of users, and make keys that seal them",
 		Long: `A login is kept in a sealed cookie: whoever has the keys opens it, and no store is asked. To end it
-before its time, a list says so, which all processes with the same sessions.revocations.file follow.`,
+before its time, a list says so, which all processes with the same sessions.revocations.file follow, and all replicas of a fleet.`,
 		Example: `  sluice session revoke -c sluice.yaml --issuer https://id.example.com --user 248289761001
   sluice session keygen`,
 	}
@@ -32,8 +32,9 @@ func newSessionRevoke() *cobra.Command {
 		Use:   "revoke --issuer URL --user SUBJECT | --session ID | --all",
 		Short: "End sessions now, and the streams that are open by them",
 		Long: `End all sessions of a user, one session, or those of everybody, in the proxy that is asked and in all that
-share its list (sessions.revocations.file), also those that drain, within a quarter of a second. When it
-says so, that is on disk. Who is meant may log in again: to keep somebody out, say so to the issuer, or in
+share its list: on this machine or volume (sessions.revocations.file) within a quarter of a second, in the
+fleet (sessions.revocations.fleet) as soon as etcd tells them; also those that drain. When it says so, that is
+on disk, and in etcd. Who is meant may log in again: to keep somebody out, say so to the issuer, or in
 the policy.
 A user is named as the issuer does ("sub" of its tokens), which is not always what the policy calls user.`,
 		Example: `  sluice session revoke -c sluice.yaml --issuer https://id.example.com --user 248289761001
@@ -65,7 +66,7 @@ A user is named as the issuer does ("sub" of its tokens), which is not always wh
 	c.Flags().StringVar(&issuer, "issuer", "", "issuer of that subject")
 	c.Flags().StringVar(&id, "session", "", "ID of the one session that ends")
 	c.Flags().BoolVar(&all, "all", false, "end the sessions of everybody")
-	return teach(c, exits{exitOK: "ended, and on disk", exitFailed: "refused, no answer, or in force there and not on disk yet", exitUsage: "usage or configuration"}, "session keygen", "status", "docs/sessions.md")
+	return teach(c, exits{exitOK: "ended, on disk, and in etcd where the fleet shares its list", exitFailed: "refused, no answer, or in force there and not on disk, or in etcd, yet", exitUsage: "usage or configuration"}, "session keygen", "status", "docs/sessions.md")
 }
 
 // whatToRevoke is what the flags say: one thing.

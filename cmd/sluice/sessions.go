@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/authz/session"
+	"github.com/sluiceproxy/sluice/authz/session/etcdfeed"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -49,8 +50,12 @@ func (a *app) newSessions() {
 	if !cfg.On() {
 		return
 	}
-	list := session.NewList(session.ListConfig{File: cfg.Revocations.File, Lifetime: cfg.Lifetime,
-		MaxStaleness: cfg.Revocations.MaxStaleness, Deny: cfg.Revocations.WhenStale == "deny"})
+	of := session.ListConfig{File: cfg.Revocations.File, Lifetime: cfg.Lifetime,
+		MaxStaleness: cfg.Revocations.MaxStaleness, Deny: cfg.Revocations.WhenStale == "deny"}
+	if shared := cfg.Revocations.Fleet; shared.Enabled {
+		of.Feed, of.FeedStaleness, of.FeedDeny = etcdfeed.New(a.etcd), shared.MaxStaleness, shared.WhenStale == "deny"
+	}
+	list := session.NewList(of)
 	s := &sessions{registry: a.registry, log: a.log, keysTarget: a.manager.Target(health.SessionKeys), listTarget: a.manager.Target(health.RevocationSync)}
 	s.keeper = session.New(session.Config{Ring: session.NewRing(cfg.KeyFile), Idle: a.cfg.SessionIdle(), Lifetime: cfg.Lifetime, Revocations: list})
 	if a.cfg.FreshSessionKeys() {
@@ -88,6 +93,9 @@ func (s *sessions) Start(context.Context) error {
 	s.look()
 	s.done.Go(func() { s.keeper.Revocations().Run(ctx) }) // ends with Close
 	s.done.Go(func() { s.watch(ctx) })                    // ends with Close
+	if _, shared := s.keeper.Revocations().FeedStatus(); shared {
+		s.done.Go(func() { s.keeper.Revocations().RunFeed(ctx) }) // ends with Close
+	}
 	return nil
 }
 
@@ -160,6 +168,8 @@ func (s *sessions) look() {
 	} else if now.TooStale && err == nil {
 		err = fmt.Errorf("the list was last read well %s ago (sessions.revocations.max_staleness)", now.Stale.Round(time.Second))
 	}
+	shared := s.sharedErr(list)
+	err = errors.Join(err, shared)
 	attr := health.Attr{Key: "entries", Value: fmt.Sprint(now.Entries)}
 	switch {
 	case !now.Readable:
@@ -179,10 +189,26 @@ func (s *sessions) look() {
 	if now.PendingErr != nil {
 		text += now.PendingErr.Error()
 	}
+	if shared != nil {
+		text += "; the fleet's list" // what exactly changes with each look
+	}
 	if text != "" && text != s.listSaid {
 		s.log.Error("list of revoked sessions", "err", err)
 	}
 	s.listSaid = text
+}
+
+// sharedErr is what is wrong with the list that the fleet shares; nil: nothing, or there is none.
+func (s *sessions) sharedErr(list *session.List) error {
+	feed, ok := list.FeedStatus()
+	if !ok || !feed.TooStale && !feed.Denies {
+		return nil // a look that failed once is nothing yet
+	}
+	err := fmt.Errorf("the fleet's list was last read well %s ago (sessions.revocations.fleet.max_staleness)", feed.Stale.Round(time.Second))
+	if feed.Denies {
+		err = fmt.Errorf("no session is let in: %w", err)
+	}
+	return errors.Join(err, feed.Err)
 }
 
 func (s *sessions) Admit() error                { return nil }
@@ -214,6 +240,10 @@ func (s *sessions) revoke(ctx context.Context, r session.Revocation) error {
 	log := s.log.With("kind", r.Kind, "issuer", r.Issuer, "value", r.Value)
 	if err != nil {
 		log.Error("sessions revoked here, and not on disk", "err", err)
+		return err
+	}
+	if err := s.keeper.Revocations().AwaitFeed(ctx); err != nil {
+		log.Error("sessions revoked here, and others of the fleet do not know yet", "err", err)
 		return err
 	}
 	log.Info("sessions revoked")

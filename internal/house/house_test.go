@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"authz/authn/jwt":             {"authz", "authz/authn/issuer"},
 	"authz/authn/oidc":            {"authz", "authz/authn/issuer", "authz/pages", "authz/session"},
 	"authz/session":               {"authz"},
+	"authz/session/etcdfeed":      {"authz/session", "internal/etcd"},
 	"authz/policysync/etcdstore":  {"authz/policy", "authz/policysync", "internal/etcd"},
 	"authz/policysync/sourcetest": {"authz/policy", "authz/policysync"},
 	"authz/policysync":            {"authz", "authz/policy"},
