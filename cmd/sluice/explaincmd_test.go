@@ -41,7 +41,7 @@ func words() (all []string) {
 	for _, c := range []drain.Cause{drain.CauseDeadline, drain.CauseRoute, drain.CauseOperator, drain.CausePeerGone, drain.CausePeerStuck} {
 		all = append(all, c.String())
 	}
-	for _, code := range []int{exitOK, exitFailed, exitUsage, exitCut} {
+	for _, code := range []int{exitOK, exitFailed, exitUsage, exitCut, exitConflict} {
 		all = append(all, fmt.Sprintf("exit-%d", code))
 	}
 	slices.Sort(all)
