@@ -3,7 +3,6 @@ package policysync
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sluiceproxy/sluice/authz/policy"
@@ -37,10 +36,11 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 		s.mu.Unlock()
 		return textError(rejected.Error)
 	}
-	files, err := s.fetch(ctx, head)
+	files, err := Fetch(ctx, s.config.Source, head)
 	if err != nil {
 		return s.failed(ctx, err)
 	}
+	files = append(files, s.config.Extra...)
 	doc, err := policy.ParseFiles(files)
 	if err != nil {
 		return s.reject(&Refusal{Unreadable, head.Version, err})
@@ -98,29 +98,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// fetch gets and verifies all objects of a head, and adds the files that every version has here.
-func (s *Syncer) fetch(ctx context.Context, h Head) ([]policy.File, error) {
-	files := make([]policy.File, 0, len(h.Objects)+len(s.config.Extra))
-	total := 0
-	for _, o := range h.Objects {
-		b, err := s.config.Source.Fetch(ctx, o.Hash)
-		if errors.Is(err, ErrTooLarge) {
-			return nil, &Refusal{Oversized, h.Version, fmt.Errorf("fetch %s: %w", o.Name, err)}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("fetch %s: %w", o.Name, err)
-		}
-		if got := hashOf(b); got != o.Hash {
-			return nil, &Refusal{BadHash, h.Version, fmt.Errorf("fetch %s: its hash is %.12s, the head says %.12s", o.Name, got, o.Hash)}
-		}
-		if total += len(b); total > policy.MaxSize {
-			return nil, &Refusal{Oversized, h.Version, fmt.Errorf("fetch %s: the policy has more than %d bytes", o.Name, policy.MaxSize)}
-		}
-		files = append(files, policy.File{Name: o.Name, Src: b})
-	}
-	return append(files, s.config.Extra...), nil
 }
 
 // answered notes that the source works. s.mu is held.

@@ -44,7 +44,7 @@ func words() (all []string) {
 	for _, t := range troubles() {
 		all = append(all, string(t))
 	}
-	for _, code := range []int{exitOK, exitFailed, exitUsage, exitCut} {
+	for _, code := range []int{exitOK, exitFailed, exitUsage, exitCut, exitConflict} {
 		all = append(all, fmt.Sprintf("exit-%d", code))
 	}
 	slices.Sort(all)

@@ -18,6 +18,8 @@ const (
 	exitFailed = 1
 	exitUsage  = 2 // flags, config or policy
 	exitCut    = 3 // run: drained, but something was cut
+
+	exitConflict = 4 // policy publish, policy rollback: somebody else was first
 )
 
 func main() { os.Exit(execute(os.Args[1:])) }
@@ -80,7 +82,8 @@ without losing one request, and says in a receipt what became of each.`,
 		SilenceErrors: true,
 	}
 	runGroup(root)
-	teach(root, exits{exitOK: "done", exitFailed: "failed, or the answer is no", exitUsage: "usage, configuration or policy", exitCut: "run: drained, and something was cut"},
+	teach(root, exits{exitOK: "done", exitFailed: "failed, or the answer is no", exitUsage: "usage, configuration or policy", exitCut: "run: drained, and something was cut",
+		exitConflict: "policy publish: somebody else was first"},
 		"demo", "run", "explain", "docs/cli.md", "docs/config.md", "docs/operations.md")
 	root.CompletionOptions.DisableDefaultCmd = true // ours says when to use it
 	root.SetHelpFunc(func(c *cobra.Command, _ []string) { _ = writeHelp(c.OutOrStdout(), c) })

@@ -23,11 +23,12 @@ import (
 func newPolicy() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Check a policy, try it, and compare it with another",
+		Short: "Check a policy, try it, compare it with another, and publish it",
 		Long: `A policy is a directory of YAML files: clusters, routes, and rules that say who may. A proxy
-reads it while it runs; these commands look at one where none runs.`,
+reads it while it runs; these commands look at one where none runs, and publish one for all that read a store.`,
 		Example: `  sluice policy check ./policy
   sluice policy test policy-tests.yaml
+  sluice policy publish ./policy --to dir:/srv/policy --key publisher.key
   sluice policy explain --policy ./policy --host app.example.com --path /admin --user u-1 --groups eng`,
 	}
 	runGroup(c)
@@ -62,8 +63,9 @@ profiles of TLS) is taken for true; "sluice validate" checks that too.`,
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print the faults as JSON")
 	c.AddCommand(teach(check, exits{exitOK: "fine", exitUsage: "faults, each printed with its place"}, "validate", "config fmt", "docs/policy.md"),
-		newPolicyTest(), newPolicyExplain(), newPolicyDiff())
-	return teach(c, exits{exitOK: "done", exitUsage: "usage, or faults in a policy"}, "validate", "docs/policy.md")
+		newPolicyTest(), newPolicyExplain(), newPolicyDiff(),
+		newPolicyKeygen(), newPolicyPublish(), newPolicyVerify(), newPolicyHistory(), newPolicyRollback())
+	return teach(c, exits{exitOK: "done", exitUsage: "usage, or faults in a policy"}, "validate", "docs/policy.md", "docs/publishing.md")
 }
 
 // readPolicy reads files and directories as one policy.

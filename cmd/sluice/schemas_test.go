@@ -48,6 +48,10 @@ var printed = []printedJSON{
 	{"policy-test", "sluice policy test", reflect.TypeFor[testReport]()},
 	{"policy-explain", "sluice policy explain", reflect.TypeFor[explanation]()},
 	{"policy-diff", "sluice policy diff", reflect.TypeFor[diffReport]()},
+	{"policy-keygen", "sluice policy keygen", reflect.TypeFor[keyPair]()},
+	{"policy-publish", "sluice policy publish, sluice policy rollback", reflect.TypeFor[published]()},
+	{"policy-history", "sluice policy history", reflect.TypeFor[[]pastVersion]()},
+	{"policy-verify", "sluice policy verify", reflect.TypeFor[verified]()},
 	{"why", "sluice why", reflect.TypeFor[answerWhy]()},
 	{"doctor", "sluice doctor", reflect.TypeFor[doctor.Report]()},
 	{"rules", "sluice doctor --rules", reflect.TypeFor[[]ruleLine]()},
@@ -90,7 +94,7 @@ type message struct {
 // The published schemas are what the types say. That real output obeys them is tested end to end
 // (e2e/schemas_test.go).
 func TestReferenceSchemasAreCurrent(t *testing.T) {
-	words, err := schema.Comments(".", "../../admin", "../../drain", "../../health", "../../lifecycle/handover", "../../config", "../../authz/casebook", "../../internal/doctor", "../../internal/fleet", "../../internal/yaml")
+	words, err := schema.Comments(".", "../../admin", "../../drain", "../../health", "../../lifecycle/handover", "../../config", "../../authz/casebook", "../../authz/policysync", "../../internal/doctor", "../../internal/fleet", "../../internal/yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
