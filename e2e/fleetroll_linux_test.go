@@ -51,6 +51,7 @@ func TestRollsUnderLoad(t *testing.T) {
 	q := newSquad(t, up.upstream, replicas, func(id string) setup {
 		c := instanceSetup(t, up, restart{Driver: "epoll"})
 		c.lameDuck = "{min: 1200ms, max: 2400ms, quiet: 300ms, notice_after: 300ms}" // a balancer on a machine that is busy is late
+		c.drain = "{timeout: 20s, idle_close: 500ms, flush: 1s, close_lead: 5s}"     // and so are clients, which have a quarter of the lead to answer a Close
 		c.extra = store.member(id, fmt.Sprintf(", budget: \"%d\"", budget)).extra
 		return c
 	}, func(t *testing.T, s *sluice) { b.admit(s.instance(t)) })
@@ -61,7 +62,7 @@ func TestRollsUnderLoad(t *testing.T) {
 	}
 	f := embark(t, up, doors)
 	f.warm(t, 3)
-	began, most := time.Now(), 0
+	began, most, machine := time.Now(), 0, watchStalls()
 	for i := range rounds {
 		o := outages()[i%len(outages())]
 		before, down, up := q.lives, time.Time{}, false
@@ -99,6 +100,7 @@ func TestRollsUnderLoad(t *testing.T) {
 	}
 	sum := &restarted{Done: map[string]int{}}
 	f.join(t, sum)
+	stall := machine.finish()
 	if lost := len(sum.Lost) + len(sum.Wrong) + len(sum.Problems) + sum.Refused + int(b.refused.Load()) + q.lost; lost > 0 {
 		t.Errorf("lost %q, wrong %q, problems %q, %d and %d dials refused, %d by the receipts", sum.Lost, sum.Wrong, sum.Problems, sum.Refused, b.refused.Load(), q.lost)
 	}
@@ -109,8 +111,8 @@ func TestRollsUnderLoad(t *testing.T) {
 	for n := range maps.Values(sum.Done) {
 		total += n
 	}
-	t.Logf("%d rounds in %v, %d processes restarted, at most %d away at once; %d exchanges and tunnels of %d classes, 0 lost: %v; turns %v",
-		rounds, time.Since(began).Round(time.Second), q.lives, most, total, len(sum.Done), sum.Done, q.turns)
+	t.Logf("%d rounds in %v, %d processes restarted, at most %d away at once; %d exchanges and tunnels of %d classes, %d lost: %v; turns %v; the machine stood still for %v at most",
+		rounds, time.Since(began).Round(time.Second), q.lives, most, total, len(sum.Done), len(sum.Lost), sum.Done, q.turns, stall)
 }
 
 // settle starts again whoever was under way when a roll stopped, and waits until all are registered.

@@ -35,10 +35,9 @@ type Member struct {
 	cfg  Config
 	wake chan struct{} // of capacity 1, sent to by poke, never closed
 
-	mu      sync.Mutex // guards what follows; never held during a call of the store
-	desk    desk
-	turned  chan struct{} // closed and replaced when a turn was answered
-	running bool
+	mu     sync.Mutex // guards what follows; never held during a call of the store
+	desk   desk
+	turned chan struct{} // closed and replaced when a turn was answered
 }
 
 // New returns a member that says nothing before Run.
