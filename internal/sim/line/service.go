@@ -39,7 +39,7 @@ func (p *process) perform(actions []lifecycle.Action, next time.Time) {
 		case lifecycle.Finish:
 			p.finish()
 			return
-		case lifecycle.Move, lifecycle.Beat, lifecycle.Unready: // nobody moves a deadline here
+		case lifecycle.Move, lifecycle.Beat, lifecycle.Unready, lifecycle.Ask, lifecycle.Asked: // nobody moves a deadline here, and there is no fleet
 		}
 	}
 	if !next.IsZero() {

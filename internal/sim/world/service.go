@@ -46,7 +46,7 @@ func (w *world) perform(actions []lifecycle.Action, next time.Time) {
 		case lifecycle.Finish:
 			w.finish()
 			return
-		case lifecycle.Beat, lifecycle.Unready:
+		case lifecycle.Beat, lifecycle.Unready, lifecycle.Ask, lifecycle.Asked: // it is one of no fleet
 		}
 	}
 	if !next.IsZero() {
