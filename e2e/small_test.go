@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestSmallBuild: the build without CEL is what `make run` makes. It serves, and says of an expression where it is and what
+// TestSmallBuild: the build without CEL and etcd is what `make run` makes. It serves, and says of an expression where it is and what
 // to do, instead of letting it pass.
 func TestSmallBuild(t *testing.T) {
 	if testing.Short() {
@@ -16,7 +16,7 @@ func TestSmallBuild(t *testing.T) {
 	}
 	dir := t.TempDir()
 	small := filepath.Join(dir, "sluice-small")
-	build := exec.Command("go", "build", "-tags", "nocel", "-o", small, "./cmd/sluice")
+	build := exec.Command("go", "build", "-tags", "nocel,noetcd", "-o", small, "./cmd/sluice")
 	build.Dir = ".."
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -34,7 +34,13 @@ func TestSmallBuild(t *testing.T) {
 			t.Errorf("policy with %s: %v, %s; want %q", criterion, err, out, want)
 		}
 	}
-	if out, err := exec.Command("go", "version", "-m", small).CombinedOutput(); err != nil || strings.Contains(string(out), "cel.dev/cel-go") {
-		t.Errorf("the small binary has CEL in it: %v\n%s", err, out)
+	file := filepath.Join(dir, "sluice.yaml")
+	write(t, file, "listeners: [{address: \"127.0.0.1:0\"}]\npolicy: {source: etcd}\netcd: {endpoints: [\"127.0.0.1:1\"]}\n")
+	out, err := exec.Command(small, "validate", "-c", file).CombinedOutput()
+	if want := "this build leaves etcd out (tag noetcd)"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("a configuration with etcd: %v, %s; want %q", err, out, want)
+	}
+	if out, err := exec.Command("go", "version", "-m", small).CombinedOutput(); err != nil || strings.Contains(string(out), "cel.dev/cel-go") || strings.Contains(string(out), "go.etcd.io") {
+		t.Errorf("the small binary has CEL or etcd in it: %v\n%s", err, out)
 	}
 }

@@ -14,12 +14,10 @@ import (
 	"github.com/sluiceproxy/sluice/authz/authn/oidc"
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
-	"github.com/sluiceproxy/sluice/authz/policysync/etcdstore"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/health/sdnotify"
-	"github.com/sluiceproxy/sluice/internal/etcd"
 	"github.com/sluiceproxy/sluice/internal/synshed"
 	"github.com/sluiceproxy/sluice/lifecycle"
 	"github.com/sluiceproxy/sluice/proxy"
@@ -38,7 +36,7 @@ type app struct {
 	tracker      *drain.Tracker
 	server       *proxy.Server
 	witness      *witnessed         // of server
-	etcd         *etcd.Client       // nil: the configuration has no store
+	shared       sharedStore        // nil: the configuration has none
 	fleet        *fleetMember       // nil: it is one of no fleet
 	syncer       *policysync.Syncer // nil with --public
 	trust        *policysync.Trust  // in who publishes; nil: the configuration has no keys
@@ -69,7 +67,7 @@ func newApp(cfg *config.Config, opts *options, log *slog.Logger, accessTo io.Wri
 	a.wireManager()
 	a.wireDoors(from)
 	a.shortage = newShortage(a.registry, log, haveDescriptor)
-	if err := a.openEtcd(); err != nil {
+	if err := a.openShared(); err != nil {
 		return nil, err
 	}
 	a.wireFleet()
@@ -180,7 +178,7 @@ func (a *app) wirePolicy() {
 // policySource is where the configuration says that the policy comes from.
 func (a *app) policySource() policysync.Source {
 	if a.cfg.Policy.Source == "etcd" {
-		return policysync.Recall(policysync.FromStore(etcdstore.New(a.etcd), a.trust))
+		return policysync.Recall(policysync.FromStore(a.shared.Policies(), a.trust))
 	}
 	if a.cfg.Policy.Layout == "objects" {
 		return policysync.FromStore(policysync.NewDirStore(a.cfg.Policy.Dir), a.trust)
@@ -291,7 +289,7 @@ func (a *app) banner() {
 	case a.opts.public:
 		source = "--public: every request of everybody is allowed"
 	case a.cfg.Policy.Source == "etcd":
-		source, layout = a.etcd.Name(), "objects"
+		source, layout = a.shared.Name(), "objects"
 	}
 	a.log.Info("sluice", "version", v.Version, "revision", v.Revision, "pid", os.Getpid(), "generation", a.hand.generation)
 	a.hand.memory.say(a.log, len(a.hand.generations.Draining())+1)

@@ -1,53 +1,33 @@
+//go:build !noetcd
+
 package main
 
 import (
-	"context"
-	"fmt"
-
+	"github.com/sluiceproxy/sluice/authz/policysync"
+	"github.com/sluiceproxy/sluice/authz/policysync/etcdstore"
+	"github.com/sluiceproxy/sluice/authz/session"
+	"github.com/sluiceproxy/sluice/authz/session/etcdfeed"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/internal/etcd"
+	"github.com/sluiceproxy/sluice/internal/fleet"
+	"github.com/sluiceproxy/sluice/internal/fleet/fleetetcd"
 )
 
-// etcdConfig is what the client needs.
-func etcdConfig(cfg *config.Config) etcd.Config {
+// etcdShared is a prefix of etcd. The tag noetcd leaves this file out, and a quarter of what there is to compile with it.
+type etcdShared struct{ client *etcd.Client }
+
+func openEtcd(cfg *config.Config) (sharedStore, error) {
 	e := cfg.Etcd
-	return etcd.Config{Endpoints: e.Endpoints, Prefix: e.Prefix, CAFile: e.CA, CertFile: e.Cert, KeyFile: e.Key,
-		User: e.User, PasswordFile: e.Password, DialTimeout: e.DialTimeout, RequestTimeout: e.RequestTimeout}
-}
-
-// openEtcd opens the one client of the store that all parts of the process share, if the
-// configuration has a store. It waits for nobody.
-func (a *app) openEtcd() error {
-	if !a.cfg.Etcd.On() {
-		return nil
-	}
-	client, err := etcd.Open(etcdConfig(a.cfg))
+	client, err := etcd.Open(etcd.Config{Endpoints: e.Endpoints, Prefix: e.Prefix, CAFile: e.CA, CertFile: e.Cert, KeyFile: e.Key,
+		User: e.User, PasswordFile: e.Password, DialTimeout: e.DialTimeout, RequestTimeout: e.RequestTimeout})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.etcd = client
-	a.manager.Register(etcdService{client}) // before all that use it: closed after them
-	return nil
+	return etcdShared{client}, nil
 }
 
-// checkEtcd reads what a start would read to open the client. It sends nothing.
-func checkEtcd(cfg *config.Config) error {
-	if !cfg.Etcd.On() {
-		return nil
-	}
-	client, err := etcd.Open(etcdConfig(cfg))
-	if err != nil {
-		return fmt.Errorf("etcd: %w", err)
-	}
-	return client.Close()
-}
-
-// etcdService closes the client at the end.
-type etcdService struct{ client *etcd.Client }
-
-func (etcdService) Name() string                { return "etcd" }
-func (etcdService) Start(context.Context) error { return nil }
-func (etcdService) Admit() error                { return nil }
-func (etcdService) LameDuck()                   {}
-func (etcdService) Drain(context.Context) error { return nil }
-func (s etcdService) Close() error              { return s.client.Close() }
+func (s etcdShared) Name() string               { return s.client.Name() }
+func (s etcdShared) Policies() policysync.Store { return etcdstore.New(s.client) }
+func (s etcdShared) Fleet() fleet.Store         { return fleetetcd.New(s.client) }
+func (s etcdShared) Revocations() session.Feed  { return etcdfeed.New(s.client) }
+func (s etcdShared) Close() error               { return s.client.Close() }

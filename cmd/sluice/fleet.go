@@ -11,7 +11,6 @@ import (
 	"github.com/sluiceproxy/sluice/drain"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/internal/fleet"
-	"github.com/sluiceproxy/sluice/internal/fleet/fleetetcd"
 	"github.com/sluiceproxy/sluice/lifecycle"
 )
 
@@ -44,7 +43,7 @@ func (a *app) wireFleet() {
 	host, _ := os.Hostname()
 	f := &fleetMember{app: a}
 	f.member = fleet.New(fleet.Config{
-		Store: fleetetcd.New(a.etcd), ID: a.cfg.ReplicaID(), TTL: a.cfg.Fleet.TTL, Budget: a.cfg.FleetBudget(),
+		Store: a.shared.Fleet(), ID: a.cfg.ReplicaID(), TTL: a.cfg.Fleet.TTL, Budget: a.cfg.FleetBudget(),
 		Self: fleet.Replica{Host: host, PID: os.Getpid(), Generation: a.hand.generation, Started: a.started, Binary: buildVersion().Version},
 		Last: lastAccount(a.leftReceipt()), Log: a.log.With("component", "fleet"), Changed: f.report,
 	})

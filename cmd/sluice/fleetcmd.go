@@ -15,9 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluiceproxy/sluice/config"
-	"github.com/sluiceproxy/sluice/internal/etcd"
 	"github.com/sluiceproxy/sluice/internal/fleet"
-	"github.com/sluiceproxy/sluice/internal/fleet/fleetetcd"
 )
 
 func newFleet() *cobra.Command {
@@ -47,7 +45,7 @@ func (t *fleetTarget) bind(fs *pflag.FlagSet) {
 }
 
 // open reads the configuration and opens its etcd, which the caller closes.
-func (t *fleetTarget) open() (*config.Config, *etcd.Client, error) {
+func (t *fleetTarget) open() (*config.Config, sharedStore, error) {
 	if t.file == "" {
 		return nil, nil, errors.New("which fleet? Give the configuration of a replica: -c sluice.yaml")
 	}
@@ -59,11 +57,8 @@ func (t *fleetTarget) open() (*config.Config, *etcd.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !cfg.Etcd.On() {
-		return nil, nil, fmt.Errorf("%s names no store: set etcd.endpoints", t.file)
-	}
-	client, err := etcd.Open(etcdConfig(cfg))
-	return cfg, client, err
+	store, err := mustShared(cfg)
+	return cfg, store, err
 }
 
 // fleetReport is what `sluice fleet status --json` prints.
@@ -96,16 +91,16 @@ until its lease is over (fleet.ttl).`,
 		Example: `  sluice fleet status -c sluice.yaml
   sluice fleet status -c sluice.yaml --json | jq '.replicas[] | select(.ready | not)'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, client, err := t.open()
+			cfg, store, err := t.open()
 			if err != nil {
 				return fail(exitUsage, err)
 			}
-			defer client.Close()
-			v, err := fleetetcd.New(client).Look(cmd.Context())
+			defer store.Close()
+			v, err := store.Fleet().Look(cmd.Context())
 			if err != nil {
 				return fail(exitFailed, err)
 			}
-			r := fleetReportOf(v, cfg.FleetBudget(), client.Name(), time.Now())
+			r := fleetReportOf(v, cfg.FleetBudget(), store.Name(), time.Now())
 			if t.asJSON {
 				return printJSON(cmd.OutOrStdout(), r)
 			}

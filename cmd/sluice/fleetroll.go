@@ -19,11 +19,8 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/authz/policysync"
-	"github.com/sluiceproxy/sluice/authz/policysync/etcdstore"
 	"github.com/sluiceproxy/sluice/config"
-	"github.com/sluiceproxy/sluice/internal/etcd"
 	"github.com/sluiceproxy/sluice/internal/fleet"
-	"github.com/sluiceproxy/sluice/internal/fleet/fleetetcd"
 )
 
 // rollFlags are the flags of `sluice fleet roll`.
@@ -83,11 +80,11 @@ supervises it starts the next one. Either way the old process waits for its turn
 }
 
 func (f *rollFlags) run(cmd *cobra.Command, _ []string) error {
-	cfg, client, err := f.open()
+	cfg, shared, err := f.open()
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	defer client.Close()
+	defer shared.Close()
 	budget := cfg.FleetBudget()
 	if f.budget != "" {
 		if budget, err = fleet.ParseBudget(f.budget); err != nil {
@@ -102,13 +99,13 @@ func (f *rollFlags) run(cmd *cobra.Command, _ []string) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	store := fleetetcd.New(client)
+	store := shared.Fleet()
 	v, err := lookFor(ctx, store)
 	if err != nil {
 		return fail(exitFailed, err)
 	}
 	plan := fleet.RollConfig{IDs: f.replicas, Budget: budget, ReadyWithin: f.readyWithin, StoreWait: f.storeWait, NoAccount: f.noAccount}
-	h := &newestHead{cfg: cfg, client: client}
+	h := &newestHead{cfg: cfg, store: shared}
 	plan.Head = h.last
 	roll, err := fleet.NewRoll(plan, v, time.Now())
 	if err != nil {
@@ -272,7 +269,7 @@ func (f *rollFlags) restart(ctx context.Context, x fleet.Replica) error {
 // newestHead is the newest version that was published, where the policy is in etcd.
 type newestHead struct {
 	cfg    *config.Config
-	client *etcd.Client
+	store  sharedStore
 	policy fleet.Policy
 }
 
@@ -285,7 +282,7 @@ func (h *newestHead) read(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, fleet.DefaultCall)
 	defer cancel()
-	head, err := policysync.FromStore(etcdstore.New(h.client), nil).Head(ctx)
+	head, err := policysync.FromStore(h.store.Policies(), nil).Head(ctx)
 	if errors.Is(err, policysync.ErrNoPolicy) {
 		return nil
 	}

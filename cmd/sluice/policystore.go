@@ -12,9 +12,7 @@ import (
 
 	"github.com/sluiceproxy/sluice/authz/policy"
 	"github.com/sluiceproxy/sluice/authz/policysync"
-	"github.com/sluiceproxy/sluice/authz/policysync/etcdstore"
 	"github.com/sluiceproxy/sluice/config"
-	"github.com/sluiceproxy/sluice/internal/etcd"
 )
 
 // storeTime is how long a command of policies talks to a store.
@@ -102,11 +100,11 @@ func openStore(word string, cfg *config.Config) (s policysync.Store, closeIt fun
 	if cfg == nil || !cfg.Etcd.On() {
 		return nil, nil, errors.New("etcd needs --config FILE with the block etcd: where it is, and how to log in")
 	}
-	client, err := etcd.Open(etcdConfig(cfg))
+	store, err := mustShared(cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("etcd: %w", err)
+		return nil, nil, err
 	}
-	return etcdstore.New(client), client.Close, nil
+	return store.Policies(), store.Close, nil
 }
 
 // use opens the store, has it used, and closes it.

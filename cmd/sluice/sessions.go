@@ -13,7 +13,6 @@ import (
 
 	"github.com/sluiceproxy/sluice/admin"
 	"github.com/sluiceproxy/sluice/authz/session"
-	"github.com/sluiceproxy/sluice/authz/session/etcdfeed"
 	"github.com/sluiceproxy/sluice/config"
 	"github.com/sluiceproxy/sluice/health"
 	"github.com/sluiceproxy/sluice/lifecycle"
@@ -53,7 +52,7 @@ func (a *app) newSessions() {
 	of := session.ListConfig{File: cfg.Revocations.File, Lifetime: cfg.Lifetime,
 		MaxStaleness: cfg.Revocations.MaxStaleness, Deny: cfg.Revocations.WhenStale == "deny"}
 	if shared := cfg.Revocations.Fleet; shared.Enabled {
-		of.Feed, of.FeedStaleness, of.FeedDeny = etcdfeed.New(a.etcd), shared.MaxStaleness, shared.WhenStale == "deny"
+		of.Feed, of.FeedStaleness, of.FeedDeny = a.shared.Revocations(), shared.MaxStaleness, shared.WhenStale == "deny"
 	}
 	list := session.NewList(of)
 	s := &sessions{registry: a.registry, log: a.log, keysTarget: a.manager.Target(health.SessionKeys), listTarget: a.manager.Target(health.RevocationSync)}

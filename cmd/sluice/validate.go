@@ -100,7 +100,7 @@ func validateRest(cfg *config.Config) (errs []error) {
 			errs = append(errs, fmt.Errorf("upstream_tls[%d]: %w", i, err))
 		}
 	}
-	if err := checkEtcd(cfg); err != nil {
+	if err := checkShared(cfg); err != nil {
 		errs = append(errs, err)
 	}
 	if cfg.Policy.Source == "directory" && cfg.Policy.Dir != "" && cfg.Policy.Layout == "plain" {
