@@ -70,7 +70,7 @@ func TestStaleness(t *testing.T) {
 		"max_staleness: 29s":                "policy.max_staleness: 29s is less than three times policy.poll 10s",
 		"max_staleness: 0s, on_stale: deny": "policy.on_stale: deny needs a limit",
 		"fleet_guard: 101":                  "policy.fleet_guard: 101 is not from 0 to 100",
-		"on_stale: unready":                 "policy.fleet_guard: there is no fleet to know of without etcd",
+		"on_stale: unready":                 "policy.fleet_guard: there is no fleet to know of without fleet.enabled",
 		"on_stale: panic":                   "panic",
 	} {
 		_, err := Load(Source{Name: "c", Text: []byte(strings.Replace(minimal, "dir: p", "dir: p, "+policy, 1))})

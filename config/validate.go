@@ -291,8 +291,8 @@ func (l *loader) policy() {
 	}
 	if g := p.FleetGuard; g < 0 || g > 100 {
 		l.fault(yaml.OutOfRange, "policy.fleet_guard", "%d is not from 0 to 100 percent", g)
-	} else if g > 0 && p.OnStale == "unready" && !l.cfg.Etcd.On() {
-		l.fault(yaml.Conflict, "policy.fleet_guard", "there is no fleet to know of without etcd: say 0, and each replica decides by itself, or leave policy.on_stale at warn")
+	} else if g > 0 && p.OnStale == "unready" && !l.cfg.Fleet.Enabled {
+		l.fault(yaml.Conflict, "policy.fleet_guard", "there is no fleet to know of without fleet.enabled: say 0, and each replica decides by itself, or leave policy.on_stale at warn")
 	}
 	if p.StartFrom == "last_known_good" {
 		if p.StateDir == "" {

@@ -175,3 +175,46 @@ func TestAFleetSharesRevocations(t *testing.T) {
 	store.turn(t, "up")
 	eventually(t, "the first knows when the store is back", func() bool { return revoked(one) == 2 })
 }
+
+// A replica that cannot believe what is published any more, as the only one of its fleet, is not ready once its policy is too
+// old; it serves on and lives. The one whose policy is fine stays.
+func TestAStaleReplicaLeavesAFleetThatIsNot(t *testing.T) {
+	t.Parallel()
+	fleet, store := newEtcd(t), newSignedStore(t)
+	later := filepath.Join(t.TempDir(), "later.key")
+	if out, code := command(t, "policy", "keygen", later); code != 0 {
+		t.Fatalf("keygen: exit %d: %s", code, out)
+	}
+	both := filepath.Join(t.TempDir(), "both.pub")
+	write(t, both, read(t, store.key+".pub")+read(t, later+".pub"))
+	store.publish(t, store.dir, "v1")
+	replica := func(id, keys string) *sluice {
+		c := fleet.member(id, "")
+		c.env = []string{"SLUICE_POLICY_DIR=" + store.dir, "SLUICE_POLICY_LAYOUT=objects", "SLUICE_POLICY_KEYS_FILE=" + keys,
+			"SLUICE_POLICY_MAX_STALENESS=3s", "SLUICE_POLICY_ON_STALE=unready", "SLUICE_POLICY_FLEET_GUARD=60"}
+		s := run(t, c)
+		s.await(t, "serving", msg("serving"))
+		return s
+	}
+	current, behind := replica("current", both), replica("behind", store.key+".pub")
+	current.registered(t, 2)
+	write(t, filepath.Join(store.src, "main.yaml"), policyFor(store.up.web, store.up.raw, "v2"))
+	if out, code := command(t, "policy", "publish", store.src, "--to", "dir:"+store.dir, "--key", later, "--keys", both); code != 0 {
+		t.Fatalf("publish with the later key: exit %d: %s", code, out)
+	}
+	freshness := func(s *sluice, state string) func() bool {
+		return func() bool { v, _ := s.metric(t, `sluice_policy_freshness{state="`+state+`"}`); return v == 1 }
+	}
+	eventually(t, "the replica that is behind is not ready", freshness(behind, "unready"))
+	if code, _ := behind.probe(t, "/readyz"); code == 200 {
+		t.Error("it is ready")
+	}
+	if code, body := behind.probe(t, "/livez"); code != 200 {
+		t.Errorf("it is to be restarted for that: %s", body)
+	}
+	if code, body := current.probe(t, "/readyz"); code != 200 || !freshness(current, "fresh")() {
+		t.Errorf("the other one is not ready either: %s", body)
+	}
+	store.publish(t, store.dir, "v3", "--number", "3")
+	eventually(t, "what it believes is there again", func() bool { code, _ := behind.probe(t, "/readyz"); return code == 200 })
+}

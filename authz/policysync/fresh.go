@@ -101,9 +101,9 @@ func (s *Syncer) lookAtAge() {
 	}
 	s.config.Report(CheckFresh, now.health(), err)
 	switch {
-	case now.stale():
+	case now.Stale():
 		s.config.Log.Warn("policy is stale", "state", string(now.State), "err", err)
-	case before.stale():
+	case before.Stale():
 		s.config.Log.Info("policy is fresh again")
 	}
 }

@@ -77,8 +77,8 @@ type Freshness struct {
 	Seen  time.Time      `json:"seen,omitzero"`  // when it was last seen to be the newest, by the clock of now
 }
 
-// stale reports whether it is too old.
-func (f Freshness) stale() bool { return f.State != NotJudged && f.State != Fresh && f.State != "" }
+// Stale reports whether it is too old.
+func (f Freshness) Stale() bool { return f.State != NotJudged && f.State != Fresh && f.State != "" }
 
 // judge says what follows from an age. seen is the time at which the words say that it was last the newest.
 func (r FreshnessRule) judge(age time.Duration, seen time.Time, problem string) Freshness {

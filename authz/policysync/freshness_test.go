@@ -39,7 +39,7 @@ func TestFreshnessRule(t *testing.T) {
 		"an empty fleet":               {FreshnessRule{Max: time.Minute, On: Unready, Guard: 30, Fleet: fleet(0, 0)}, time.Hour, Guarded, "not known"},
 	} {
 		got := c.rule.judge(c.age, time.Unix(0, 0), "no leader\nmore")
-		if got.State != c.want || !strings.Contains(got.Text, c.says) || (got.Text != "") != got.stale() || strings.Contains(got.Text, "more") && got.State != Guarded {
+		if got.State != c.want || !strings.Contains(got.Text, c.says) || (got.Text != "") != got.Stale() || strings.Contains(got.Text, "more") && got.State != Guarded {
 			t.Errorf("%s: %s %q, want %s %q", name, got.State, got.Text, c.want, c.says)
 		}
 	}
@@ -85,7 +85,7 @@ func TestStalePolicies(t *testing.T) {
 				expect(t, only(r.settle(), "policy.freshness", "withhold"))
 				time.Sleep(10 * time.Second)
 				expect(t, only(r.settle(), "policy.freshness", "withhold"), want.gone...)
-				if s := r.Status(); s.StaleSeconds < 60 || !s.Freshness.stale() || s.Version.Number != 1 {
+				if s := r.Status(); s.StaleSeconds < 60 || !s.Freshness.Stale() || s.Version.Number != 1 {
 					t.Errorf("%+v", s)
 				}
 				time.Sleep(time.Hour) // and not a word more

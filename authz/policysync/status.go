@@ -79,7 +79,7 @@ func (s *Syncer) Status() Status {
 	}
 	if !s.confirmed.IsZero() {
 		out.StaleSeconds = max(0, time.Since(s.confirmed).Seconds())
-		if out.SourceError == "" && out.Rejected == nil && !out.LastGood && !out.Freshness.stale() {
+		if out.SourceError == "" && out.Rejected == nil && !out.LastGood && !out.Freshness.Stale() {
 			out.StaleSeconds = 0 // heads are polled: this is the newest
 		}
 	}

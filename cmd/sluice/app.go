@@ -160,6 +160,12 @@ func (a *app) wirePolicy() {
 		cfg.StartFromLastGood = a.cfg.Policy.MaxAge
 	}
 	cfg.Fresh, cfg.Withhold = a.cfg.FreshnessRule(), a.server.Withhold
+	cfg.Fresh.Fleet = func() policysync.Fleet {
+		if a.fleet == nil {
+			return policysync.Fleet{}
+		}
+		return a.fleet.others()
+	}
 	class := health.Degradable
 	if cfg.Fresh.On == policysync.Unready {
 		class = health.Required // it may keep this replica from being ready, and nothing else

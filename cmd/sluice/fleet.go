@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluiceproxy/sluice/drain"
@@ -24,6 +25,8 @@ type fleetMember struct {
 	done   sync.WaitGroup
 
 	turns sync.Mutex // held by who waits for a turn
+
+	seen atomic.Pointer[seenFleet] // nil: the others were not looked at
 
 	mu        sync.Mutex // guards what follows
 	upgrading upgradeTurn
@@ -81,6 +84,7 @@ func (f *fleetMember) Start(context.Context) error {
 	f.cancel = cancel
 	f.done.Go(func() { f.member.Run(ctx) }) // ends with Close
 	f.done.Go(func() { f.follow(ctx) })     // ends with Close
+	f.done.Go(func() { f.lookAround(ctx) }) // ends with Close
 	return nil
 }
 
@@ -108,6 +112,7 @@ func (f *fleetMember) facts() fleet.Facts {
 	policy, open := a.policyVersion(), a.tracker.Stats().Connections
 	facts := fleet.Facts{State: state.Label(), Ready: a.registry.Snapshot().Verdict(health.Ready).OK, Leaving: f.leaving(state), Admin: a.private.Place(),
 		Policy:    fleet.Policy{Number: policy.Number, Hash: policy.Hash, Ordered: policy.Ordered},
+		Stale:     a.syncer != nil && a.syncer.Status().Freshness.Stale(),
 		Exchanges: open.Active + open.Tunnel, Connections: open.Total()}
 	if a.sessions != nil {
 		facts.KeyRing = a.sessions.keeper.Ring().Status().Hash

@@ -26,6 +26,7 @@ type Facts struct {
 	Leaving     bool   `json:"leaving"`         // away, or on the way: it counts against the budget
 	Admin       string `json:"admin,omitempty"` // where its private listener is
 	Policy      Policy `json:"policy"`
+	Stale       bool   `json:"stale"`              // its policy was not seen to be the newest for longer than policy.max_staleness
 	KeyRing     string `json:"key_ring,omitempty"` // hash of the keys that seal sessions
 	Exchanges   int    `json:"exchanges"`          // in flight
 	Connections int    `json:"connections"`        // open, of clients
