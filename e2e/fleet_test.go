@@ -37,6 +37,7 @@ func (s *sluice) fleet(t *testing.T) (f fleetSeen) {
 	if err := json.Unmarshal([]byte(out), &f); code != 0 || err != nil {
 		t.Fatalf("fleet status: exit %d, %v: %s", code, err, out)
 	}
+	conforms(t, "fleet-status", out)
 	return f
 }
 

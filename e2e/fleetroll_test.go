@@ -113,6 +113,7 @@ func (q *squad) roll(t *testing.T, within time.Duration, each func(), flags ...s
 			if err := json.Unmarshal(b, &r); err != nil {
 				t.Fatalf("%v: %s", err, b)
 			}
+			conforms(t, "fleet-roll", string(b))
 			return r, cmd.ProcessState.ExitCode()
 		case <-limit.C:
 			t.Fatalf("the roll is not over after %v", within)

@@ -35,7 +35,7 @@ func TestSmallBuild(t *testing.T) {
 		}
 	}
 	file := filepath.Join(dir, "sluice.yaml")
-	write(t, file, "listeners: [{address: \"127.0.0.1:0\"}]\npolicy: {source: etcd}\netcd: {endpoints: [\"127.0.0.1:1\"]}\n")
+	write(t, file, "version: 1\nlisteners: [{name: web, address: \"127.0.0.1:0\"}]\npolicy: {source: etcd}\netcd: {endpoints: [\"127.0.0.1:1\"]}\n")
 	out, err := exec.Command(small, "validate", "-c", file).CombinedOutput()
 	if want := "this build leaves etcd out (tag noetcd)"; err == nil || !strings.Contains(string(out), want) {
 		t.Errorf("a configuration with etcd: %v, %s; want %q", err, out, want)
