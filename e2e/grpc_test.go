@@ -61,7 +61,9 @@ func startGRPC(t *testing.T, args ...string) *grpcProgram {
 	go func() {                 // ends with the output
 		defer close(gone)
 		defer close(g.lines)
-		for in := bufio.NewScanner(out); in.Scan(); {
+		in := bufio.NewScanner(out)
+		in.Buffer(nil, 16<<20) // a report has a line for each call that failed
+		for in.Scan() {
 			select {
 			case g.lines <- in.Text():
 			default: // nobody follows its progress: what is lost is old when somebody does
@@ -83,7 +85,10 @@ func startGRPC(t *testing.T, args ...string) *grpcProgram {
 func (g *grpcProgram) line(t *testing.T) string {
 	t.Helper()
 	select {
-	case l := <-g.lines:
+	case l, ok := <-g.lines:
+		if !ok {
+			t.Fatal("grpc has ended without its report")
+		}
 		return l
 	case <-time.After(patience):
 		t.Fatal("grpc says nothing")
