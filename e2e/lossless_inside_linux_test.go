@@ -111,6 +111,8 @@ func instanceSetup(t *testing.T, up *backends, r restart) setup {
 	default:
 		// A client that rests for longer is idle for longer: one that speaks in the moment in which it is closed for that has
 		// lost a request, which no server can help (ARCHITECTURE.md, what can still be lost). It is to be as rare as ever.
+		// So is a balancer that is later than a lame duck is long.
+		c.lameDuck = fmt.Sprintf("{min: %v, max: %v, quiet: 100ms, notice_after: 100ms}", slower(200*time.Millisecond), slower(400*time.Millisecond))
 		c.drain = fmt.Sprintf("{timeout: 10s, idle_close: %v, flush: 1s}", slower(500*time.Millisecond))
 		if r.Late {
 			c.drain = strings.Replace(c.drain, "}", ", close_lead: 2500ms}", 1) // a client has a quarter of that to answer

@@ -213,7 +213,7 @@ func (k kernelCounters) plus(b kernelCounters) kernelCounters {
 // String is the part of the report.
 func (c *campaign) String() string {
 	var b strings.Builder
-	settings := "short lame duck of the tests " + shortDuck
+	settings := fmt.Sprintf("a lame duck of %v to %v", slower(200*time.Millisecond), slower(400*time.Millisecond))
 	if c.mode.Defaults {
 		settings = "shipped defaults"
 	}
