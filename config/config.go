@@ -133,7 +133,7 @@ type Fleet struct {
 	Enabled    bool          `yaml:"enabled"`     // this process registers in etcd, and asks for its turn before it leaves
 	ID         string        `yaml:"id"`          // of this replica: unique in the fleet, and the same after a restart; default the name of the host
 	TTL        time.Duration `yaml:"ttl"`         // how long after its last word a replica counts as gone
-	Budget     string        `yaml:"budget"`      // how many replicas may drain or restart at once: a number, or a share such as 10%, rounded down and at least 1
+	Budget     string        `yaml:"budget"`      // how many replicas may drain or restart at once: a number in quotes, or a share such as 10%, rounded down and at least 1
 	BudgetWait time.Duration `yaml:"budget_wait"` // how long a stop waits, ready and serving, for its turn; then it goes on without. Part of platform.stop_timeout; 0: it does not wait
 }
 

@@ -20,6 +20,8 @@ func (s *Syncer) hear(started time.Time, err error) {
 		s.doubted = !r.Reason.believed()
 	}
 	switch {
+	case err == nil && expired(s.status.Expires, time.Now()):
+		// It stays in force, and says nothing about what is the newest: who holds a store on it may not keep it young.
 	case err == nil:
 		s.heard, s.doubted = started, false
 	case s.status.SourceError == "" && s.status.Rejected != nil && !s.doubted:

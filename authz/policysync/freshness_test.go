@@ -222,3 +222,38 @@ func TestAgeIsMonotonic(t *testing.T) {
 		t.Errorf("it is %s old", age)
 	}
 }
+
+// frozen is a source on whose head somebody holds everybody: it is past its time.
+type frozen struct {
+	*memory
+	expires time.Time
+}
+
+func (f *frozen) Head(ctx context.Context) (Head, error) {
+	h, err := f.memory.Head(ctx)
+	h.Expires = f.expires
+	return h, err
+}
+
+// A head that has expired stays in force, and does not count as the newest: on_stale follows.
+func TestAnExpiredHeadGrowsOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := stale(t, Deny, func(c *Config) {
+			m := newMemory()
+			m.publish(1, good)
+			c.Source = &frozen{m, time.Now().Add(5 * time.Minute)}
+		})
+		r.start(t)
+		r.settle()
+		time.Sleep(4 * time.Minute)
+		r.settle()
+		if got := r.Status().Freshness.State; got != Fresh {
+			t.Errorf("before its end: %s", got)
+		}
+		time.Sleep(3 * time.Minute)
+		r.settle()
+		if got := r.Status(); got.Freshness.State != Denied || got.Version.Number != 1 {
+			t.Errorf("two minutes after its end: %s, version %s", got.Freshness.State, got.Version)
+		}
+	})
+}

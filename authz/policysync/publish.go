@@ -39,7 +39,7 @@ func Publish(ctx context.Context, store Store, trust *Trust, p Publication) (h, 
 	}
 	if old != nil {
 		if before, err = OpenHead(old, trust); err != nil && p.Number == 0 {
-			return h, before, fmt.Errorf("%w: the present head is not to be believed, so that it does not tell; say one above that of the version in force: %w", ErrNumber, err)
+			return h, before, fmt.Errorf("%w: the present head is not to be believed, so that it does not tell; say with --number one above that of the version in force: %w", ErrNumber, err)
 		}
 	}
 	highest, number := before.Version.Number, p.Number
@@ -90,11 +90,19 @@ func Past(ctx context.Context, store Store, trust *Trust, number uint64) (Head, 
 	if err != nil {
 		return Head{}, err
 	}
+	var refused error // somebody may have put another head of that number beside the right one
 	for _, raw := range list {
 		if numberOf(raw) != number {
 			continue
 		}
-		return OpenHead(raw, trust)
+		h, err := OpenHead(raw, trust)
+		if err == nil {
+			return h, nil
+		}
+		refused = err
+	}
+	if refused != nil {
+		return Head{}, refused
 	}
 	return Head{}, fmt.Errorf("%w: version %d is not among the %d that %s keeps", ErrGone, number, len(list), store.Name())
 }

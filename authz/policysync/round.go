@@ -20,7 +20,9 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 	s.mu.Lock()
 	known, rejected := s.status.Version, s.status.Rejected
 	if head.Version.Hash == known.Hash && !s.status.LastGood {
-		s.confirmed, s.status.Rejected = now, nil
+		if s.status.Rejected = nil; !expired(head.Expires, now) { // an expired head does not tell what is the newest
+			s.confirmed = now
+		}
 		s.answered()
 		s.mu.Unlock()
 		s.keepHead(head)

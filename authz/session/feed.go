@@ -59,7 +59,12 @@ func (l *List) RunFeed(ctx context.Context) {
 		select {
 		case _, ok := <-hints:
 			if !ok {
-				hints = nil // watched again after the next look that goes well
+				hints = nil // watched again after the next look that goes well, and not as often as it can end
+				wait.Reset(feedRetry)
+				select {
+				case <-wait.C:
+				case <-ctx.Done():
+				}
 			}
 		case <-l.feedPoke:
 		case <-wait.C:
@@ -77,9 +82,9 @@ func (l *List) RunFeed(ctx context.Context) {
 func (l *List) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, feedWait)
 	defer cancel()
-	err := l.receive(ctx)
-	if err == nil {
-		err = l.offer(ctx)
+	answered, err := l.receive(ctx)
+	if answered { // a line that nobody can read keeps nobody from hearing of the others
+		err = errors.Join(err, l.offer(ctx))
 	}
 	now := l.config.Now()
 	l.mu.Lock()
@@ -96,11 +101,20 @@ func (l *List) look(ctx context.Context) error {
 
 // receive takes over what came. A line that cannot be read may have revoked anything: the feed counts as not read, and is read
 // from the same point again, until that line is gone.
-func (l *List) receive(ctx context.Context) error {
+func (l *List) receive(ctx context.Context) (answered bool, err error) {
 	s := &l.sharing
 	lines, point, err := l.config.Feed.Since(ctx, s.point)
 	if err != nil {
-		return fmt.Errorf("read the revocations of the fleet: %w", err)
+		return false, fmt.Errorf("read the revocations of the fleet: %w", err)
+	}
+	if point < s.point { // the store was put back to what it was: what it has, and what it has lost, is to be seen anew
+		s.point, s.there = 0, newEntries()
+		l.mu.Lock()
+		s.shared = 0
+		l.mu.Unlock()
+		if lines, point, err = l.config.Feed.Since(ctx, 0); err != nil {
+			return false, fmt.Errorf("read the revocations of the fleet: %w", err)
+		}
 	}
 	now, changed := l.config.Now(), false
 	var damage error
@@ -129,11 +143,11 @@ func (l *List) receive(ctx context.Context) error {
 		l.pokeWriter()
 	}
 	if damage != nil {
-		return fmt.Errorf("read the revocations of the fleet from %s: %w; it may have ended any session", l.config.Feed.Name(), damage)
+		return true, fmt.Errorf("read the revocations of the fleet from %s: %w; it may have ended any session", l.config.Feed.Name(), damage)
 	}
 	s.point = point
 	l.feedFresh.Store(now.UnixNano())
-	return nil
+	return true, nil
 }
 
 // offer publishes what the feed does not have.

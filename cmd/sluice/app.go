@@ -305,6 +305,10 @@ func (a *app) banner() {
 	if err := synshed.Supported(); err != nil {
 		a.log.Warn("at the end of a stop, listeners cannot be closed without a risk for connections that begin just then: let lame_duck end after balancers have stopped sending", "err", err)
 	}
-	a.log.Info("on SIGTERM", "not_ready", "at once", "keep_accepting", fmt.Sprintf("%s to %s", a.cfg.LameDuck.Min, a.cfg.LameDuck.Max),
+	notReady := "at once"
+	if f := a.cfg.Fleet; f.Enabled && f.BudgetWait > 0 {
+		notReady = fmt.Sprintf("once it is its turn in the fleet, after %s at most", f.BudgetWait)
+	}
+	a.log.Info("on SIGTERM", "not_ready", notReady, "keep_accepting", fmt.Sprintf("%s to %s", a.cfg.LameDuck.Min, a.cfg.LameDuck.Max),
 		"finish_within", a.cfg.Drain.Timeout.String(), "then", "cut, named in the receipt")
 }

@@ -26,6 +26,7 @@ type publishFlags struct {
 	expires  time.Duration
 	minProxy string
 	number   uint64
+	unsigned bool
 }
 
 func (f *publishFlags) bind(fs *pflag.FlagSet, store string) {
@@ -34,7 +35,44 @@ func (f *publishFlags) bind(fs *pflag.FlagSet, store string) {
 	fs.StringVar(&f.password, "password-file", "", "file with the password of the keys, if they have one")
 	fs.DurationVar(&f.expires, "expires", 0, "how long it may be applied; 0: for ever")
 	fs.StringVar(&f.minProxy, "min-proxy", "", "oldest proxy that may apply it, such as 0.9")
+	fs.BoolVar(&f.unsigned, "unsigned", false, "publish without a signature though the present version has one")
 	fs.Uint64Var(&f.number, "number", 0, "its number; 0: one more than the present one")
+}
+
+// believe makes the keys that sign those that must have signed, where nobody said whom to believe: what somebody else wrote
+// into the store is not to get our signature by a rollback, and not to choose our number.
+func (f *publishFlags) believe(s *openedStore) error {
+	if s.trust != nil || len(f.keyFiles) == 0 {
+		return nil
+	}
+	secret, err := f.secrets()
+	if err != nil {
+		return err
+	}
+	var keys []minisign.PublicKey
+	for _, k := range secret {
+		if public, ok := k.Public().(minisign.PublicKey); ok {
+			keys = append(keys, public)
+		}
+	}
+	s.trust, err = policysync.NewTrust(keys, 1)
+	return err
+}
+
+// keepsSigned refuses to put a version without a signature in the place of one that has some: proxies that have keys would
+// refuse it, and whoever forgot the key most likely forgot to name the configuration that says so, too.
+func (f *publishFlags) keepsSigned(ctx context.Context, s *openedStore) error {
+	if f.unsigned || len(f.keyFiles) > 0 || s.trust != nil { // with keys, what they did not sign is refused anyway
+		return nil
+	}
+	raw, err := s.RawHead(ctx)
+	if err != nil {
+		return nil // Publish says what is wrong
+	}
+	if _, signatures, err := policysync.SplitHead(raw); err == nil && len(signatures) > 0 {
+		return errors.New("not published: the present version is signed, and this one would not be: give --key, or --unsigned if no proxy has keys")
+	}
+	return nil
 }
 
 // secrets reads the keys that sign.
@@ -109,12 +147,18 @@ moments. With --key the version is signed; proxies whose configuration has polic
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.use(cmd.Context(), func(ctx context.Context, s *openedStore) error {
+				if err := f.believe(s); err != nil {
+					return fail(exitUsage, err)
+				}
 				files, err := filesOf(ctx, args[0])
 				if err != nil {
 					return fail(exitUsage, err)
 				}
 				p, err := f.publication(files)
 				if err != nil {
+					return fail(exitUsage, err)
+				}
+				if err := f.keepsSigned(ctx, s); err != nil {
 					return fail(exitUsage, err)
 				}
 				return publishTo(ctx, cmd.OutOrStdout(), s, p, 0, f.asJSON)
@@ -230,6 +274,9 @@ what --key, --expires and --min-proxy say is of the new version; without --min-p
 				return fail(exitUsage, fmt.Errorf("%q is no number of a version", args[0]))
 			}
 			return f.use(cmd.Context(), func(ctx context.Context, s *openedStore) error {
+				if err := f.believe(s); err != nil {
+					return fail(exitUsage, err)
+				}
 				h, err := policysync.Past(ctx, s.Store, s.trust, number)
 				if err != nil {
 					return fail(exitFailed, err)
@@ -244,6 +291,9 @@ what --key, --expires and --min-proxy say is of the new version; without --min-p
 				}
 				if p.MinProxy == "" {
 					p.MinProxy = h.MinProxy
+				}
+				if err := f.keepsSigned(ctx, s); err != nil {
+					return fail(exitUsage, err)
 				}
 				return publishTo(ctx, cmd.OutOrStdout(), s, p, number, f.asJSON)
 			})

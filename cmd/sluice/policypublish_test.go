@@ -97,11 +97,12 @@ func TestPublishing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, exitUsage, "the head is not signed", "policy", "publish", src, "--to", store, "--keys", key+".pub")
-	want(t, exitUsage, "4 is not above 4", "policy", "publish", src, "--to", store, "--number", "4")
-	want(t, exitUsage, `min_proxy "new" is no version`, "policy", "publish", src, "--to", store, "--min-proxy", "new")
+	want(t, exitUsage, "4 is not above 4", "policy", "publish", src, "--to", store, "--unsigned", "--number", "4")
+	want(t, exitUsage, `min_proxy "new" is no version`, "policy", "publish", src, "--to", store, "--unsigned", "--min-proxy", "new")
+	want(t, exitUsage, "give --key, or --unsigned", "policy", "publish", src, "--to", store)
 	want(t, exitFailed, "version 17 is not among the 4", "policy", "rollback", "17", "--store", store)
 	writeAt(t, filepath.Join(src, "more.yaml"), "clusters: {more: {endpoint: ['127.0.0.1:9002']}}\n")
-	want(t, exitUsage, "more.yaml:1:", "policy", "publish", src, "--to", store)
+	want(t, exitUsage, "more.yaml:1:", "policy", "publish", src, "--to", store, "--unsigned")
 	want(t, exitUsage, `"s3://x" is no store`, "policy", "publish", src, "--to", "s3://x")
 	want(t, exitUsage, "say which store", "policy", "history")
 	want(t, exitUsage, "etcd needs --config", "policy", "verify", "--store", "etcd")
@@ -109,13 +110,24 @@ func TestPublishing(t *testing.T) {
 		t.Errorf("the head changed: %s, %v", after, err)
 	}
 
+	// What somebody else put beside the versions gets no signature of ours by a rollback, though nobody said whom to believe.
+	older := filepath.Join(dir, "store", "heads", "00000000000000000002")
+	kept, err := os.ReadFile(older)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, _, _ := bytes.Cut(kept, []byte("untrusted comment:"))
+	writeAt(t, older, string(forged))
+	want(t, exitFailed, "the head is not signed", "policy", "rollback", "2", "--store", store, "--key", key)
+	writeAt(t, older, string(kept))
+
 	// Somebody else writes to the store.
 	writeAt(t, filepath.Join(dir, "store", "head"), strings.Replace(string(before), `"version": 4`, `"version": 40`, 1))
 	want(t, exitFailed, "refused [signature]", "policy", "verify", "--store", store, "--keys", key+".pub")
 	if err := os.Remove(filepath.Join(src, "more.yaml")); err != nil {
 		t.Fatal(err)
 	}
-	want(t, exitUsage, "say one above that of the version in force", "policy", "publish", src, "--to", store, "--key", key, "--keys", key+".pub")
+	want(t, exitUsage, "say with --number one above that of the version in force", "policy", "publish", src, "--to", store, "--key", key, "--keys", key+".pub")
 	want(t, exitOK, "published version 5 (", "policy", "publish", src, "--to", store, "--key", key, "--keys", key+".pub", "--number", "5")
 	objects, err := filepath.Glob(filepath.Join(dir, "store", "objects", "*"))
 	if err != nil || len(objects) < 2 {

@@ -148,6 +148,7 @@ type balancer struct {
 	unhealthy  number  // checks that have to fail
 	path       textValue
 	port       textValue // of its health check: a number, or traffic-port; empty: not known
+	open       spot      // where it says that it only looks whether a port is open; zero: it asks by HTTP
 	matcher    textValue // status codes that count as healthy
 	byNode     bool      // its targets are the nodes of a cluster
 	group      string    // of ECS: the target group's ARN

@@ -125,6 +125,7 @@ var faults = []fault{
 	{rule: "deregistration-default", file: "ecs/target-group-attributes.json", old: `"deregistration_delay.timeout_seconds"`, new: `"stickiness.enabled"`, stays: true},
 	{rule: "health-codes", file: "ecs/target-group.json", old: `"HttpCode": "200"`, new: `"HttpCode": "200-399"`, at: "HttpCode", stays: true},
 	{rule: "health-codes", file: "ecs/target-group.json", old: `"HttpCode": "200"`, new: `"HttpCode": "200,302"`, at: "HttpCode", stays: true},
+	{rule: "probe-tcp", file: "ecs/target-group.json", old: `"HealthCheckProtocol": "HTTP"`, new: `"HealthCheckProtocol": "TCP"`, at: "HealthCheckProtocol", stays: true},
 	{rule: "health-path", file: "ecs/target-group.json", old: `"/readyz"`, new: `"/livez"`, at: "HealthCheckPath", stays: true},
 	{rule: "health-path", file: "ecs/target-group.json", old: `"HealthCheckPort": "9902"`, new: `"HealthCheckPort": "traffic-port"`, at: "traffic-port", stays: true},
 	{rule: "port", file: "ecs/service.json", old: `"containerPort": 8080`, new: `"containerPort": 8081`, at: "8081", stays: true},

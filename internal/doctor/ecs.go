@@ -123,6 +123,9 @@ func (b *balancer) take(g tree, d *deployment) {
 		b.kind = nlb
 	}
 	b.at = g.at()
+	if p := g.get("HealthCheckProtocol"); p.text() == "TCP" || !p.ok && b.kind == nlb {
+		b.open = g.first("HealthCheckProtocol", "Protocol").at()
+	}
 	b.path, b.matcher = g.get("HealthCheckPath").textValue(), g.first("Matcher").get("HttpCode").textValue()
 	b.interval, b.unhealthy = g.get("HealthCheckIntervalSeconds").seconds(), g.get("UnhealthyThresholdCount").number()
 	if of := g.get("TargetType").text(); of != "" && of != "ip" {

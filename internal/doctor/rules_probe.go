@@ -90,6 +90,11 @@ var probeRules = []Rule{
 					r.found(p.at, "ask by httpGet, at the probes listener", "the %s is a tcpSocket", roleNames[p.role])
 				}
 			}
+			for _, b := range d.balancers {
+				if b.open.line > 0 {
+					r.found(b.open, "set HealthCheckProtocol HTTP, the port of the probes listener and HealthCheckPath /readyz", "the target group asks by TCP")
+				}
+			}
 		}},
 	{ID: "probe-shell", Severity: Failure, Title: "a health check needs a shell or curl",
 		Why: "The image has neither. The check fails for ever: the container is never healthy, and a platform that acts on it replaces it again and again.", check: func(d *deployment, r *reporter) {

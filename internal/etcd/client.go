@@ -93,8 +93,10 @@ func (c *Client) RequestTimeout() time.Duration { return c.config.RequestTimeout
 // Read runs a request that changes nothing, within RequestTimeout. One that a member does not
 // answer is asked again, and then the next member gets it: one that was parted from the others takes requests and is silent.
 func (c *Client) Read(ctx context.Context, do func(context.Context) error) error {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.config.RequestTimeout)
 	defer cancel()
+	var err error
 	n := min(len(c.config.Endpoints), attempts)
 	for i := range n {
 		left := c.config.RequestTimeout
@@ -102,25 +104,27 @@ func (c *Client) Read(ctx context.Context, do func(context.Context) error) error
 			left = time.Until(deadline)
 		}
 		try, stop := context.WithTimeout(ctx, left/time.Duration(n-i))
-		err := do(try)
+		err = do(try)
 		silent := err != nil && try.Err() != nil
 		stop()
 		if !silent || ctx.Err() != nil {
-			return c.plain(ctx, err)
+			return c.plain(ctx, began, err)
 		}
 	}
-	return c.plain(ctx, context.DeadlineExceeded)
+	return c.plain(ctx, began, err)
 }
 
 // Write runs a request within RequestTimeout, once: one that was not answered may have been done.
 func (c *Client) Write(ctx context.Context, do func(context.Context) error) error {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.config.RequestTimeout)
 	defer cancel()
-	return c.plain(ctx, do(ctx))
+	return c.plain(ctx, began, do(ctx))
 }
 
-// plain gives an error that was caused by time the words for it.
-func (c *Client) plain(ctx context.Context, err error) error {
+// plain gives an error that was caused by time the words for it. A refused dial and a certificate that nobody knows are such
+// errors too, since the library tries them again until the time is over, and does not tell.
+func (c *Client) plain(ctx context.Context, began time.Time, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -128,7 +132,11 @@ func (c *Client) plain(ctx context.Context, err error) error {
 	case errors.Is(cause, context.Canceled):
 		return cause
 	case cause != nil || errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s did not answer within %s: %w", c.Name(), c.config.RequestTimeout, context.DeadlineExceeded)
+		waited := time.Since(began).Round(100 * time.Millisecond) // so that the same trouble has the same words
+		if waited > time.Second {
+			waited = waited.Round(time.Second)
+		}
+		return fmt.Errorf("%s did not answer within %s: %w", c.Name(), waited, context.DeadlineExceeded)
 	}
 	return fmt.Errorf("%s: %w", c.Name(), err)
 }

@@ -116,6 +116,7 @@ func (m *Member) Turn(ctx context.Context, why string) Outcome {
 // Run keeps what the store says of this process true, until ctx is done. What is there then stays until Leave, or the end of the lease.
 func (m *Member) Run(ctx context.Context) {
 	var hints <-chan struct{} // while it asks
+	var watchAt time.Time     // not before: one that ends at once is not begun as often as it can end
 	unwatch := func() {}
 	defer func() { unwatch() }()
 	timer := time.NewTimer(0)
@@ -125,7 +126,7 @@ func (m *Member) Run(ctx context.Context) {
 		if again.IsZero() {
 			continue
 		}
-		if asks := m.asks(); asks && hints == nil {
+		if asks := m.asks(); asks && hints == nil && !m.cfg.Now().Before(watchAt) {
 			watch, cancel := context.WithCancel(ctx)
 			unwatch()
 			unwatch = cancel
@@ -142,7 +143,8 @@ func (m *Member) Run(ctx context.Context) {
 		case <-timer.C:
 		case _, ok := <-hints:
 			if !ok {
-				hints = nil // looked again at the next time that is due anyway
+				hints, watchAt = nil, m.cfg.Now().Add(lookEvery) // looked again at the next time that is due anyway
+				continue
 			}
 			m.feed(func(d *desk, _ time.Time) { d.lookAt = time.Time{} })
 		case <-ctx.Done():

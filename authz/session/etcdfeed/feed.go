@@ -80,14 +80,20 @@ func (f *Feed) Publish(ctx context.Context, line []byte, lasts time.Duration) er
 	}); err != nil {
 		return err
 	}
-	return f.client.Write(ctx, func(ctx context.Context) error {
+	kept := false
+	err := f.client.Write(ctx, func(ctx context.Context) error {
 		r, err := f.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 			Then(clientv3.OpPut(key, string(line), clientv3.WithLease(lease))).Commit()
-		if err == nil && !r.Succeeded { // it is there: the lease is of nothing
-			_, err = f.client.Revoke(ctx, lease)
-		}
+		kept = err == nil && r.Succeeded
 		return err
 	})
+	if !kept { // the lease is of nothing, and would last as long as sessions do
+		_ = f.client.Write(context.WithoutCancel(ctx), func(ctx context.Context) error {
+			_, err := f.client.Revoke(ctx, lease)
+			return err
+		})
+	}
+	return err
 }
 
 // Watch implements session.Feed.
