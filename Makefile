@@ -31,7 +31,7 @@ build: ## build bin/sluice, static
 # What a first look does not need is not compiled for it: CEL, the client of etcd, and the profile by which the release is optimised.
 SMALL := nocel,noetcd
 
-small: ## build bin/sluice-small, static, without CEL and etcd (tags nocel, noetcd): half of what there is to compile
+small: ## build bin/sluice-small, static, without CEL and etcd (tags nocel, noetcd): less to compile
 	CGO_ENABLED=0 $(GO) build -tags $(SMALL) -pgo=off -trimpath -ldflags "-s -w" -o $(BIN)-small ./cmd/sluice
 
 run: small ## run the proxy in front of a built-in upstream, with a policy to play with

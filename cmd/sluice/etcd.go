@@ -13,7 +13,7 @@ import (
 	"github.com/sluiceproxy/sluice/internal/fleet/fleetetcd"
 )
 
-// etcdShared is a prefix of etcd. The tag noetcd leaves this file out, and a quarter of what there is to compile with it.
+// etcdShared is a prefix of etcd. The tag noetcd leaves this file out, and with it the client and all that this needs.
 type etcdShared struct{ client *etcd.Client }
 
 func openEtcd(cfg *config.Config) (sharedStore, error) {
