@@ -85,10 +85,7 @@ func startGRPC(t *testing.T, args ...string) *grpcProgram {
 func (g *grpcProgram) line(t *testing.T) string {
 	t.Helper()
 	select {
-	case l, ok := <-g.lines:
-		if !ok {
-			t.Fatal("grpc has ended without its report")
-		}
+	case l := <-g.lines:
 		return l
 	case <-time.After(patience):
 		t.Fatal("grpc says nothing")
@@ -158,6 +155,9 @@ func (g *grpcProgram) finish(t *testing.T) (r grpcReport) {
 		l := g.line(t)
 		if strings.HasPrefix(l, "done") {
 			continue
+		}
+		if l == "" {
+			t.Fatal("grpc has ended without its report")
 		}
 		if err := json.Unmarshal([]byte(l), &r); err != nil {
 			t.Fatalf("grpc: %v in %q", err, l)
