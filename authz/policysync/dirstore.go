@@ -10,13 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/sluiceproxy/sluice/authz/policy"
 )
-
-// lockRetry is how often a publisher looks whether another one is done.
-const lockRetry = 10 * time.Millisecond
 
 // DirStore is a directory in the objects layout as a store:
 //
@@ -171,18 +167,10 @@ func (d *DirStore) lock(ctx context.Context) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		held, err := tryLock(f)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
-		}
-		if held {
-			return func() { _ = f.Close() }, nil // closing releases
-		}
-		if err := sleep(ctx, lockRetry); err != nil {
-			return nil, errors.Join(fmt.Errorf("another publisher holds %s: %w", f.Name(), err), f.Close())
-		}
+	if err := lockFile(ctx, f); err != nil {
+		return nil, errors.Join(fmt.Errorf("another publisher: %w", err), f.Close())
 	}
+	return func() { _ = f.Close() }, nil // closing releases
 }
 
 // headName is the name below heads, so that names sort as numbers do.

@@ -1,6 +1,7 @@
 package policysync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // readFile reads a regular file of at most limit bytes. A pipe or device in the
@@ -95,4 +97,23 @@ func ignoreNotExist(err error) error {
 		return nil
 	}
 	return err
+}
+
+// lockRetry is how often who waits for a lock looks whether it is free.
+const lockRetry = 10 * time.Millisecond
+
+// lockFile waits for the lock of a file or directory until ctx is done. It ends with f.
+func lockFile(ctx context.Context, f *os.File) error {
+	for {
+		held, err := tryLock(f)
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		if held {
+			return nil
+		}
+		if err := sleep(ctx, lockRetry); err != nil {
+			return fmt.Errorf("%s is locked: %w", f.Name(), err)
+		}
+	}
 }

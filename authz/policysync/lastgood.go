@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 
 // lastGoodFile is the name in the state directory.
 const lastGoodFile = "policy.json"
+
+// lockWait is how long a round waits for another process that keeps a version.
+const lockWait = time.Second
 
 // lastGood is a version as kept.
 type lastGood struct {
@@ -37,7 +41,7 @@ func (g *lastGood) sum() string {
 
 // keep writes the version that was applied, so that a crash at any moment leaves this
 // one or the one before. Called by run.
-func (s *Syncer) keep(h Head, files []policy.File) {
+func (s *Syncer) keep(ctx context.Context, h Head, files []policy.File) {
 	if s.config.StateDir == "" {
 		return
 	}
@@ -46,43 +50,91 @@ func (s *Syncer) keep(h Head, files []policy.File) {
 		g.Files = append(g.Files, keptFile{f.Name, string(f.Src)})
 	}
 	g.Sum = g.sum()
-	s.keptHead = hashOf(h.Raw)
-	err := writeLastGood(s.config.StateDir, &g)
-	if err == nil {
-		err = s.keepHighest()
-	}
-	s.kept(h, err)
+	s.unkept, s.keptHead = &g, hashOf(h.Raw)
+	s.keepOwed(ctx)
 }
 
 // keepHead keeps the head of the version in force anew if it has other signatures than when it
-// was kept: it may be that only these will be believed at the next start. It is tried once for
-// each head. Called by run.
-func (s *Syncer) keepHead(h Head) {
+// was kept: it may be that only these will be believed at the next start. Called by run.
+func (s *Syncer) keepHead(ctx context.Context, h Head) {
 	if s.config.StateDir == "" || h.Raw == nil || s.keptHead == hashOf(h.Raw) {
 		return
 	}
+	if s.unkept == nil {
+		g, err := readLastGood(s.config.StateDir)
+		if err != nil {
+			s.keptHead = hashOf(h.Raw) // what it belongs to is not there any more, or not readable: that is no better later
+			s.kept(err)
+			return
+		}
+		s.unkept = g
+	}
 	s.keptHead = hashOf(h.Raw)
-	g, err := readLastGood(s.config.StateDir)
-	if err == nil && g.Version != h.Version {
-		return // another process of this machine keeps a newer one
+	if s.unkept.Version != h.Version {
+		s.unkept = nil // another process of this machine keeps a newer one
+		return
 	}
-	if err == nil {
-		g.Head = h.Raw
-		err = writeLastGood(s.config.StateDir, g)
-	}
-	s.kept(h, err)
+	s.unkept.Head = h.Raw
+	s.keepOwed(ctx)
 }
 
-// kept notes whether a version could be kept.
-func (s *Syncer) kept(h Head, err error) {
+// keepOwed writes what is not kept yet, with each round until it is: the disk may have been full. Called by run.
+func (s *Syncer) keepOwed(ctx context.Context) {
+	if s.unkept == nil {
+		return
+	}
+	err := s.keepLocked(ctx)
+	if ctx.Err() != nil && err != nil {
+		return // we are closing
+	}
+	if err == nil {
+		s.unkept = nil
+	}
+	s.kept(err)
+}
+
+// keepLocked writes while no other process of this machine does: one generation may end while the next one begins.
+func (s *Syncer) keepLocked(ctx context.Context) error {
+	if err := makeDir(s.config.StateDir, 0o700); err != nil {
+		return fmt.Errorf("keep policy: %w", err)
+	}
+	dir, err := os.Open(s.config.StateDir)
+	if err != nil {
+		return fmt.Errorf("keep policy: %w", err)
+	}
+	defer dir.Close() // releases the lock
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if err := lockFile(ctx, dir); err != nil {
+		return fmt.Errorf("keep policy: another process keeps one: %w", err)
+	}
+	g := s.unkept
+	before, err := readLastGood(s.config.StateDir)
+	if further := err == nil && before.Ordered && g.Ordered && before.Version.Number > g.Version.Number; !further {
+		if err := writeLastGood(s.config.StateDir, g); err != nil {
+			return err
+		}
+	}
+	return s.keepHighest()
+}
+
+// kept notes whether the version in force could be kept.
+func (s *Syncer) kept(err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
-		s.config.Log.Warn("policy version not kept", "version", h.Version.Number, "err", err)
 	}
 	s.mu.Lock()
+	before, number := s.status.StateError, s.status.Version.Number
 	s.status.StateError = text
 	s.mu.Unlock()
+	switch {
+	case text == before:
+	case text == "":
+		s.config.Log.Info("policy version kept", "version", number)
+	default:
+		s.config.Log.Warn("policy version not kept", "version", number, "err", err)
+	}
 }
 
 // writeLastGood replaces the file.

@@ -25,7 +25,8 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 		}
 		s.answered()
 		s.mu.Unlock()
-		s.keepHead(head)
+		s.keepHead(ctx, head)
+		s.keepOwed(ctx)
 		return nil
 	}
 	s.mu.Unlock()
@@ -54,7 +55,7 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 		return s.reject(&Refusal{NotBuilt, head.Version, err})
 	}
 	s.applied(head, now)
-	s.keep(head, files)
+	s.keep(ctx, head, files)
 	return nil
 }
 

@@ -71,12 +71,13 @@ type Syncer struct {
 
 	// Owned by run.
 	hints      <-chan struct{}
-	watchErr   string  // last logged
-	highest    Version // of the ordered versions that were applied
-	unnumbered string  // hash of the version of whose min_proxy was last said that nothing can be said
-	keptHead   string  // hash of the raw head that was last to be kept
-	ready      bool    // the target was told
-	doubted    bool    // what the source gives is not believed
+	watchErr   string    // last logged
+	highest    Version   // of the ordered versions that were applied
+	unnumbered string    // hash of the version of whose min_proxy was last said that nothing can be said
+	keptHead   string    // hash of the raw head that was last to be kept
+	unkept     *lastGood // the version in force, until it is kept
+	ready      bool      // the target was told
+	doubted    bool      // what the source gives is not believed
 	reported   map[string]reported
 }
 

@@ -329,7 +329,6 @@ func TestAVanishedPolicyIsOutlived(t *testing.T) {
 }
 
 func TestHeadsThatAreRefused(t *testing.T) {
-	ordered := func(h *Head) { h.Ordered = true }
 	for _, tt := range []struct {
 		name    string
 		publish func(*memory)
@@ -552,7 +551,6 @@ func edit(t *testing.T, file, old, new string) {
 func TestRollbackIsRefusedAcrossARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		ordered := func(h *Head) { h.Ordered = true }
 		before := newRig(t, keepIn(dir, 0))
 		before.source.publish(7, good, ordered)
 		before.start(t)
@@ -587,3 +585,78 @@ func TestAStateDirectoryThatFailsDoesNotStopTheSync(t *testing.T) {
 		}
 	})
 }
+
+func TestAVersionThatCouldNotBeKeptIsKeptLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, keepIn(file, 0))
+		r.source.publish(7, good, ordered)
+		r.start(t)
+		if r.settle(); r.Status().StateError == "" {
+			t.Fatal("it was kept in a file that is no directory")
+		}
+		if err := os.Remove(file); err != nil { // the disk is there again
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		g, err := readLastGood(file)
+		if err != nil || g.Version.Number != 7 || r.Status().StateError != "" {
+			t.Errorf("kept %+v (%v), state error %q", g, err, r.Status().StateError)
+		}
+		if v, err := readHighest(file); err != nil || v.Number != 7 {
+			t.Errorf("highest %+v (%v)", v, err)
+		}
+	})
+}
+
+// TestTwoGenerationsKeep: the one that is further is kept, whoever writes last, and neither writes while the other does.
+func TestTwoGenerationsKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		old, next := newRig(t, keepIn(dir, 0)), newRig(t, keepIn(dir, 0))
+		old.source.publish(5, good, ordered)
+		old.start(t)
+		old.settle()
+		next.source.publish(7, good2, ordered)
+		next.start(t)
+		next.settle()
+		old.source.publish(6, good2, ordered)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := old.Status().Version.Number; n != 6 {
+			t.Fatalf("the old generation is at %d", n)
+		}
+		if g, err := readLastGood(dir); err != nil || g.Version.Number != 7 {
+			t.Errorf("kept %+v (%v)", g, err)
+		}
+
+		f, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if held, err := tryLock(f); !held || err != nil {
+			t.Fatal(held, err)
+		}
+		next.source.publish(8, good, ordered)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if g, err := readLastGood(dir); err != nil || g.Version.Number != 7 || next.Status().Version.Number != 8 || next.Status().StateError == "" {
+			t.Errorf("while another process writes: kept %+v (%v), status %+v", g, err, next.Status())
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if g, err := readLastGood(dir); err != nil || g.Version.Number != 8 || next.Status().StateError != "" {
+			t.Errorf("afterwards: kept %+v (%v), status %+v", g, err, next.Status())
+		}
+	})
+}
+
+func ordered(h *Head) { h.Ordered = true }
