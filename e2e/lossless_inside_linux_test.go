@@ -112,8 +112,8 @@ func instanceSetup(t *testing.T, up *backends, r restart) setup {
 		// A client that rests for longer is idle for longer: one that speaks in the moment in which it is closed for that has
 		// lost a request, which no server can help (ARCHITECTURE.md, what can still be lost). It is to be as rare as ever.
 		// So is a balancer that is later than a lame duck is long.
-		c.lameDuck = fmt.Sprintf("{min: %v, max: %v, quiet: 100ms, notice_after: 100ms}", slower(200*time.Millisecond), slower(400*time.Millisecond))
-		c.drain = fmt.Sprintf("{timeout: 10s, idle_close: %v, flush: 1s}", slower(500*time.Millisecond))
+		c.lameDuck = fmt.Sprintf("{min: %v, max: %v, quiet: 100ms, notice_after: 100ms}", grown(200*time.Millisecond), grown(400*time.Millisecond))
+		c.drain = fmt.Sprintf("{timeout: 10s, idle_close: %v, flush: 1s}", grown(500*time.Millisecond))
 		if r.Late {
 			c.drain = strings.Replace(c.drain, "}", ", close_lead: 2500ms}", 1) // a client has a quarter of that to answer
 		}
@@ -321,7 +321,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 			o.problem("upgrade: exit %d: %s", code, out)
 		}
 		// The old generation is gone when its receipt is there, long before the line of processes ends.
-		for limit := time.Now().Add(3 * patience); len(h.receipts(t)) <= i; time.Sleep(5 * time.Millisecond) {
+		for limit := time.Now().Add(3 * patience); h.count("receipt") <= i; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(limit) {
 				t.Fatal("the old generation is still there")
 			}

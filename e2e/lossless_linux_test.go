@@ -66,7 +66,7 @@ func reportHead() string {
 		parts = append(parts, fmt.Sprintf("%d %s", c.n, c.name))
 	}
 	parts = append(parts, "2 gRPC channels with 2 callers of each kind")
-	return "Clients, none of which tries anything twice, half by IPv4 and half by IPv6: " + strings.Join(parts, ", ") + "."
+	return "Clients, none of which tries anything twice, half by IPv4 and half by IPv6: " + strings.Join(parts, ", ") + "; each rests for " + losslessPace().String() + "."
 }
 
 // campaign is what many restarts of one mode came to.
@@ -213,7 +213,7 @@ func (k kernelCounters) plus(b kernelCounters) kernelCounters {
 // String is the part of the report.
 func (c *campaign) String() string {
 	var b strings.Builder
-	settings := fmt.Sprintf("a lame duck of %v to %v", slower(200*time.Millisecond), slower(400*time.Millisecond))
+	settings := fmt.Sprintf("a lame duck of %v to %v", grown(200*time.Millisecond), grown(400*time.Millisecond))
 	if c.mode.Defaults {
 		settings = "shipped defaults"
 	}

@@ -112,7 +112,7 @@ func (d *DirStore) Swap(ctx context.Context, old, next []byte, number uint64) er
 	}
 	// A head that was put there by hand is not among the heads yet.
 	heads := filepath.Join(d.path, "heads")
-	if n := numberOf(old); n > 0 {
+	if n := NumberOf(old); n > 0 {
 		if _, err := os.Lstat(filepath.Join(heads, headName(n))); errors.Is(err, fs.ErrNotExist) {
 			if err := writeDurably(heads, headName(n), old, 0o644); err != nil {
 				return fmt.Errorf("swap head: keep the one before: %w", err)
@@ -142,7 +142,7 @@ func (d *DirStore) Heads(ctx context.Context, limit int) ([][]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read heads: %w", err)
 	}
-	top := numberOf(present)
+	top := NumberOf(present)
 	list := [][]byte{present}
 	for _, e := range slices.Backward(entries) { // by name, which is by number
 		if limit > 0 && len(list) >= limit {
@@ -156,7 +156,9 @@ func (d *DirStore) Heads(ctx context.Context, limit int) ([][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read heads: %w", err)
 		}
-		list = append(list, raw)
+		if NumberOf(raw) == n { // otherwise nobody published it as this
+			list = append(list, raw)
+		}
 	}
 	return list, nil
 }
@@ -175,17 +177,3 @@ func (d *DirStore) lock(ctx context.Context) (release func(), err error) {
 
 // headName is the name below heads, so that names sort as numbers do.
 func headName(number uint64) string { return fmt.Sprintf("%020d", number) }
-
-// numberOf returns the number that a head claims, 0 if it cannot be read. It is for keeping
-// heads apart, not for believing them.
-func numberOf(raw []byte) uint64 {
-	manifest, _, err := SplitHead(raw)
-	if err != nil {
-		return 0
-	}
-	h, err := ParseManifest(manifest)
-	if err != nil {
-		return 0
-	}
-	return h.Version.Number
-}

@@ -92,7 +92,7 @@ func Past(ctx context.Context, store Store, trust *Trust, number uint64) (Head, 
 	}
 	var refused error // somebody may have put another head of that number beside the right one
 	for _, raw := range list {
-		if numberOf(raw) != number {
+		if NumberOf(raw) != number {
 			continue
 		}
 		h, err := OpenHead(raw, trust)

@@ -33,8 +33,9 @@ type Store interface {
 	// heads under number. ErrConflict: somebody else was first, and nothing was changed.
 	// Any other error leaves open whether it happened: read the head.
 	Swap(ctx context.Context, old, next []byte, number uint64) error
-	// Heads returns the heads that were in place, by number, newest first and the present
-	// one with them: at most limit, and all of them if limit is 0.
+	// Heads returns the present head and then those that were in place before it, by number,
+	// newest first: at most limit, and all of them if limit is 0. What is kept under another
+	// number than it claims, see [NumberOf], is not one of them.
 	Heads(ctx context.Context, limit int) ([][]byte, error)
 }
 
@@ -114,4 +115,18 @@ func fits(hash string, size int) error {
 		return fmt.Errorf("%w: object %.12s has %d bytes; a policy has at most %d", ErrTooLarge, hash, size, policy.MaxSize)
 	}
 	return nil
+}
+
+// NumberOf returns the number that a head claims, 0 if it cannot be read. It is for keeping
+// heads apart, not for believing them.
+func NumberOf(raw []byte) uint64 {
+	manifest, _, err := SplitHead(raw)
+	if err != nil {
+		return 0
+	}
+	h, err := ParseManifest(manifest)
+	if err != nil {
+		return 0
+	}
+	return h.Version.Number
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,7 @@ func (d *dials) HandleConn(_ context.Context, s stats.ConnStats) {
 // run calls until standard input ends. No call is tried again but by what the library does unasked: a call that the
 // server certainly has not seen.
 func (l loading) run() error {
+	debug.SetGCPercent(400) // the machine is for the proxy
 	var t tally
 	quit := make(chan struct{}) // closed when standard input ends
 	var running sync.WaitGroup

@@ -160,23 +160,36 @@ func (s *Store) headKey(number uint64) string {
 	return s.client.Key("heads", fmt.Sprintf("%020d", number))
 }
 
-// Heads reads the keys below heads, all as of one revision.
+// Heads reads the head, and the keys below heads, all as of one revision.
 func (s *Store) Heads(ctx context.Context, limit int) ([][]byte, error) {
-	first, end := s.client.Key("heads", ""), clientv3.GetPrefixRangeEnd(s.client.Key("heads", ""))
+	present, _, err := s.head(ctx)
+	if errors.Is(err, policysync.ErrNoPolicy) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	first := s.client.Key("heads", "")
+	end := clientv3.GetPrefixRangeEnd(first)
+	if top := policysync.NumberOf(present); top > 0 {
+		end = s.headKey(top) // which is not in the range
+	}
 	revision := int64(0)
-	var list [][]byte
+	list := [][]byte{present}
 	for limit == 0 || len(list) < limit {
-		n := headsAtOnce
-		if limit > 0 {
-			n = min(n, limit-len(list))
-		}
-		found, err := s.get(ctx, first, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(int64(n)),
+		found, err := s.get(ctx, first, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(headsAtOnce),
 			clientv3.WithSort(clientv3.SortByKey, clientv3.SortDescend))
 		if err != nil {
 			return nil, fmt.Errorf("read heads: %w", err)
 		}
 		for _, kv := range found.Kvs {
-			list, end = append(list, kv.Value), string(kv.Key)
+			end = string(kv.Key)
+			if n := policysync.NumberOf(kv.Value); n == 0 || end != s.headKey(n) {
+				continue // nobody published that as this
+			}
+			if list = append(list, kv.Value); len(list) == limit {
+				break
+			}
 		}
 		if !found.More {
 			break

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,7 +54,11 @@ func swap(t *testing.T, s policysync.Store, number uint64) {
 	if err != nil && !errors.Is(err, policysync.ErrNoPolicy) {
 		t.Fatal(err)
 	}
-	if err := s.Swap(t.Context(), old, fmt.Appendf(nil, "head %d", number), number); err != nil {
+	next, err := json.Marshal(policysync.Manifest{Version: number, Objects: map[string]string{"a.yaml": sum("a")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Swap(t.Context(), old, append(next, '\n'), number); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -70,7 +75,7 @@ func TestManyHeads(t *testing.T) {
 			t.Fatalf("limit %d: %d, %v", limit, len(list), err)
 		}
 		for i, raw := range list {
-			if string(raw) != fmt.Sprint("head ", 37-i) {
+			if policysync.NumberOf(raw) != uint64(37-i) {
 				t.Fatalf("limit %d: head %d is %q", limit, i, raw)
 			}
 		}

@@ -21,14 +21,15 @@ import (
 // them, are what again returns.
 func RunStore(t *testing.T, open func(t *testing.T) (store policysync.Store, again func(t *testing.T) policysync.Store)) {
 	for name, test := range map[string]func(*testing.T, policysync.Store, func(*testing.T) policysync.Store){
-		"an empty store":                        emptyStore,
-		"objects are put, put again and gone":   objects,
-		"the head is swapped, or not at all":    swaps,
-		"of many publishers one is first":       race,
-		"heads are kept, newest first":          heads,
-		"what is too large is refused":          tooLarge,
-		"a head is whole while it is swapped":   swappedWhileReading,
-		"a done context is an error of a store": cancelledStore,
+		"an empty store":                         emptyStore,
+		"objects are put, put again and gone":    objects,
+		"the head is swapped, or not at all":     swaps,
+		"of many publishers one is first":        race,
+		"heads are kept, newest first":           heads,
+		"a head has the number it is kept under": misplaced,
+		"what is too large is refused":           tooLarge,
+		"a head is whole while it is swapped":    swappedWhileReading,
+		"a done context is an error of a store":  cancelledStore,
 	} {
 		t.Run(name, func(t *testing.T) {
 			store, again := open(t)
@@ -222,6 +223,26 @@ func heads(t *testing.T, s policysync.Store, again func(*testing.T) policysync.S
 			if !bytes.Equal(list[i], want[i]) {
 				t.Errorf("limit %d: head %d is %q, want %q", limit, i, list[i], want[i])
 			}
+		}
+	}
+}
+
+func misplaced(t *testing.T, s policysync.Store, again func(*testing.T) policysync.Store) {
+	publish(t, s, 1, map[string]string{"a.yaml": "1"})
+	one := present(t, s)
+	for _, under := range []uint64{2, 99} { // what one that may write to the store can do by hand
+		if err := s.Swap(t.Context(), present(t, s), rawHead(1, map[string]string{"a.yaml": "forged"}), under); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forged := present(t, s)
+	if list, err := again(t).Heads(t.Context(), 0); err != nil || len(list) != 1 || !bytes.Equal(list[0], forged) {
+		t.Errorf("%d heads, %v: %q; the present one is %q, and no other is before it", len(list), err, list, forged)
+	}
+	publish(t, s, 3, map[string]string{"a.yaml": "3"})
+	for _, limit := range []int{0, 2} {
+		if list, err := again(t).Heads(t.Context(), limit); err != nil || len(list) != 2 || !bytes.Equal(list[0], present(t, s)) || !bytes.Equal(list[1], one) {
+			t.Errorf("limit %d: %d heads, %v: %q; want 3 and 1", limit, len(list), err, list)
 		}
 	}
 }
