@@ -151,18 +151,6 @@ func (p *process) receipts(t *testing.T) (all []receipt) {
 	return all
 }
 
-// count is how many records of the log say so.
-func (p *process) count(msg string) (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, r := range p.records {
-		if r.str("msg") == msg {
-			n++
-		}
-	}
-	return n
-}
-
 // crowd is a mixed load with what it saw.
 type crowd struct {
 	*ledger

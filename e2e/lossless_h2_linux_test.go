@@ -100,13 +100,13 @@ func slowerCount(n int) int {
 
 // slower is the pace of a client in a campaign of many restarts, which may ask for longer rests: what it is about is how
 // often something restarts, and a machine can do that the oftener the less its clients do in between.
-func slower(d time.Duration) time.Duration { return d * time.Duration(slowness()) }
+func slower(d time.Duration) time.Duration { return d * time.Duration(restFactor()) }
 
 // grown is how long the proxy gives such clients. A rest of 40 ms is far below an idle_close of 500 ms, so that half the
 // factor leaves more room than there was.
-func grown(d time.Duration) time.Duration { return d * time.Duration(max(1, slowness()/2)) }
+func grown(d time.Duration) time.Duration { return d * time.Duration(max(1, restFactor()/2)) }
 
-func slowness() int {
+func restFactor() int {
 	if n, err := strconv.Atoi(os.Getenv("E2E_LOSSLESS_SLOWER")); err == nil && n > 0 {
 		return n
 	}

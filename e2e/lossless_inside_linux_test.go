@@ -321,7 +321,7 @@ func upgradeInPlace(t *testing.T, r restart, o *restarted) {
 			o.problem("upgrade: exit %d: %s", code, out)
 		}
 		// The old generation is gone when its receipt is there, long before the line of processes ends.
-		for limit := time.Now().Add(3 * patience); h.count("receipt") <= i; time.Sleep(5 * time.Millisecond) {
+		for limit := time.Now().Add(3 * patience); h.count(msg("receipt")) <= i; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(limit) {
 				t.Fatal("the old generation is still there")
 			}

@@ -54,11 +54,7 @@ func swap(t *testing.T, s policysync.Store, number uint64) {
 	if err != nil && !errors.Is(err, policysync.ErrNoPolicy) {
 		t.Fatal(err)
 	}
-	next, err := json.Marshal(policysync.Manifest{Version: number, Objects: map[string]string{"a.yaml": sum("a")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Swap(t.Context(), old, append(next, '\n'), number); err != nil {
+	if err := s.Swap(t.Context(), old, fmt.Appendf(nil, "head %d", number), number); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -66,8 +62,17 @@ func swap(t *testing.T, s policysync.Store, number uint64) {
 // More heads than one request brings are read as of one moment.
 func TestManyHeads(t *testing.T) {
 	s := etcdstore.New(client(t, etcdtest.Start(t, 1)))
+	var present []byte
 	for n := range uint64(37) {
-		swap(t, s, n+1)
+		next, err := json.Marshal(policysync.Manifest{Version: n + 1, Objects: map[string]string{"a.yaml": sum("a")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next = append(next, '\n')
+		if err := s.Swap(t.Context(), present, next, n+1); err != nil {
+			t.Fatal(err)
+		}
+		present = next
 	}
 	for limit, want := range map[int]int{0: 37, 1: 1, 16: 16, 17: 17, 33: 33, 40: 37} {
 		list, err := s.Heads(t.Context(), limit)
