@@ -72,6 +72,34 @@ func (s *sluice) turnOf(t *testing.T) (by string, skipped bool) {
 	return by, skipped
 }
 
+// A stop that waits for its turn ends an upgrade that began before it, and none begins behind its back: a successor that
+// took over meanwhile would undo the stop.
+func TestAFleetStopsAnUpgrade(t *testing.T) {
+	bad, store := stillborn(t), newEtcd(t)
+	c := store.member("one", "")
+	c.extra += "\nupgrade: {ready_timeout: 60s}"
+	h := serveHouse(t, newUpstream(t), c)
+	install(t, bad, h.program)
+	write(t, h.program+".how", "unready")
+	store.turn(t, "down") // an upgrade and a stop wait for as long as that takes to see
+	h.signal(t, syscall.SIGUSR2)
+	h.await(t, "it starts", msg("upgrade: the successor starts"))
+	h.signal(t, syscall.SIGTERM)
+	h.await(t, "waits", msg("told to stop: waiting for a turn"))
+	h.await(t, "the upgrade is over", msg("upgrade failed; this process serves on"))
+	if h.find(msg("lame duck")) != nil {
+		t.Error("the upgrade was over only with the lame duck")
+	}
+	h.signal(t, syscall.SIGUSR2)
+	h.await(t, "no other one", msg("upgrade refused"))
+	if code := h.exit(t, time.Minute); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if n := h.count(msg("upgrade: the successor starts")); n != 1 {
+		t.Errorf("%d upgrades", n)
+	}
+}
+
 // Two that are told to stop leave one after the other; the one that waits is ready all the while.
 func TestAFleetTakesTurns(t *testing.T) {
 	store, up := newEtcd(t), newUpstream(t)

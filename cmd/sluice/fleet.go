@@ -147,9 +147,9 @@ func (f *fleetMember) report() {
 // stopTurn waits for the turn of a stop. An upgrade that waits for its own gives way.
 func (f *fleetMember) stopTurn(ctx context.Context) lifecycle.TurnEnd {
 	f.giveUpUpgrade("this process was told to stop")
-	f.app.hand.upgrader.Abandon("this process was told to stop") // as at once as without a fleet: a successor that becomes ready meanwhile would undo the stop
 	f.turns.Lock()
 	defer f.turns.Unlock()
+	f.app.hand.upgrader.Abandon("this process was told to stop") // as at once as without a fleet: a successor that becomes ready meanwhile would undo the stop
 	f.member.Tell(f.facts())
 	if f.member.Turn(ctx, "stop") == fleet.OutcomeGiven {
 		return lifecycle.TurnGiven

@@ -33,18 +33,7 @@ func (f *fleetMember) beginUpgrade() error {
 }
 
 func (f *fleetMember) waitForUpgrade(ctx context.Context) {
-	f.turns.Lock()
-	wait, cancel := context.WithTimeout(ctx, f.app.cfg.Fleet.BudgetWait)
-	outcome := f.member.Turn(wait, "upgrade")
-	cancel()
-	f.turns.Unlock()
-	err := context.Cause(ctx)
-	if err == nil {
-		if outcome != fleet.OutcomeGiven {
-			f.app.log.Warn("upgrading WITHOUT a turn in the fleet: more of it may be away at once than fleet.budget says", "by", string(outcome))
-		}
-		err = f.app.hand.upgrader.Begin()
-	}
+	err := f.beginInTurn(ctx)
 	if err != nil {
 		f.app.log.Error("upgrade refused", "err", err)
 	}
@@ -52,6 +41,25 @@ func (f *fleetMember) waitForUpgrade(ctx context.Context) {
 	f.upgrading = upgradeTurn{holds: err == nil, since: time.Now(), refused: err}
 	f.mu.Unlock()
 	f.member.Tell(f.facts())
+}
+
+// beginInTurn waits and begins. A stop waits for the lock and then abandons what began, so that nothing begins behind its back.
+func (f *fleetMember) beginInTurn(ctx context.Context) error {
+	f.turns.Lock()
+	defer f.turns.Unlock()
+	wait, cancel := context.WithTimeout(ctx, f.app.cfg.Fleet.BudgetWait)
+	outcome := f.member.Turn(wait, "upgrade")
+	cancel()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if err := f.app.stays(); err != nil { // as it was when this began to wait
+		return err
+	}
+	if outcome != fleet.OutcomeGiven {
+		f.app.log.Warn("upgrading WITHOUT a turn in the fleet: more of it may be away at once than fleet.budget says", "by", string(outcome))
+	}
+	return f.app.hand.upgrader.Begin()
 }
 
 // giveUpUpgrade ends the wait of an upgrade, if one waits.

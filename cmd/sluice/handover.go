@@ -116,16 +116,24 @@ func (a *app) upgrade() error {
 			return errors.New("the upgrade that started this process is on trial still (upgrade.take_back): wait until it is over")
 		}
 	}
+	if err := a.stays(); err != nil {
+		return err
+	}
+	if a.fleet != nil && a.cfg.Fleet.BudgetWait > 0 && os.Getpid() != 1 {
+		return a.fleet.beginUpgrade()
+	}
+	return a.hand.upgrader.Begin()
+}
+
+// stays refuses an upgrade of a process that is about to go.
+func (a *app) stays() error {
 	if os.Getpid() != 1 && a.manager.State() != lifecycle.Serving {
 		return errors.New("only a process that serves can be upgraded; this one is " + a.manager.State().Label())
 	}
 	if a.manager.Status().Turn.Waits() {
 		return errors.New("this process was told to stop, and waits for its turn in the fleet")
 	}
-	if a.fleet != nil && a.cfg.Fleet.BudgetWait > 0 && os.Getpid() != 1 {
-		return a.fleet.beginUpgrade()
-	}
-	return a.hand.upgrader.Begin()
+	return nil
 }
 
 // upgradeSignalled is upgrade for a signal, which nobody answers.

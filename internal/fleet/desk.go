@@ -15,7 +15,8 @@ const (
 	retryMax  = 5 * time.Second
 )
 
-// AwayAfter is for how long the store may be silent before who asks for a turn goes without.
+// AwayAfter is for how long the store may be silent before who asks for a turn goes without. One that answers some calls, and
+// neither keeps a claim nor shows the line, is as silent: it would never give a turn.
 const AwayAfter = 5 * time.Second
 
 // desk decides what a replica writes and reads next, and whether it is its turn. It has no clock, store or goroutine: next
@@ -36,6 +37,7 @@ type desk struct {
 	outcome Outcome
 	before  int // in the line, at the last look
 	lookAt  time.Time
+	inLine  time.Time // last look that had our claim in its line
 
 	lease   LeaseID
 	renewAt time.Time
@@ -147,7 +149,7 @@ func (c *Claim) same(o *Claim) bool {
 
 // next says what to do at the store, and when to ask again if that is nothing.
 func (d *desk) next(now time.Time) (op, time.Time) {
-	if d.asking && now.Sub(later(d.okAt, d.askedAt)) >= AwayAfter {
+	if d.asking && now.Sub(later(d.inLine, d.askedAt)) >= AwayAfter {
 		d.answer(now, OutcomeAway)
 	}
 	if now.Before(d.retryAt) {

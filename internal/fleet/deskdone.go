@@ -63,6 +63,7 @@ func (d *desk) looked(now time.Time, v View) {
 	if !d.asking || d.claimed == nil {
 		return
 	}
+	d.inLine = now
 	may, before := v.Turn(d.self.ID, d.lease, d.budget)
 	if d.before = before; may {
 		d.answer(now, OutcomeGiven)

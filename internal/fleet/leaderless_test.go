@@ -42,3 +42,48 @@ func TestNoStormOfWatches(t *testing.T) {
 		}
 	})
 }
+
+// full is a store that takes no more than it has: it renews and shows, and keeps nothing new.
+type full struct {
+	*Memory
+	is atomic.Bool
+}
+
+func (f *full) Set(ctx context.Context, k Kind, id string, value []byte, lease LeaseID) error {
+	if f.is.Load() {
+		return errors.New("no space")
+	}
+	return f.Memory.Set(ctx, k, id, value, lease)
+}
+
+// A store that answers only half of what it is asked keeps nobody for longer than one that answers nothing.
+func TestAStoreThatHalfAnswersKeepsNobody(t *testing.T) {
+	for name, broken := range map[string]func() (Store, func()){
+		"looks fail":  func() (Store, func()) { return &leaderless{Memory: NewMemory(time.Now)}, func() {} },
+		"writes fail": func() (Store, func()) { f := &full{Memory: NewMemory(time.Now)}; return f, func() { f.is.Store(true) } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, breaks := broken()
+				m := New(Config{Store: s, ID: "a", TTL: 9 * time.Second}) // renewed more often than that is long
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { defer close(done); m.Run(ctx) }()
+				m.Tell(Facts{State: "serving", Ready: true})
+				time.Sleep(time.Minute)
+				breaks()
+				wait, stop := context.WithTimeout(ctx, time.Hour)
+				began := time.Now()
+				if got := m.Turn(wait, "SIGTERM"); got != OutcomeAway {
+					t.Errorf("told %v", got)
+				}
+				if took := time.Since(began); took < AwayAfter || took > AwayAfter+2*time.Second {
+					t.Errorf("after %v", took)
+				}
+				stop()
+				cancel()
+				<-done
+			})
+		})
+	}
+}
