@@ -51,6 +51,9 @@ const (
 	firstRetry  = 250 * time.Millisecond // doubled up to Poll
 	settleFor   = 100 * time.Millisecond // between two reads that must agree
 	settleTries = 20
+	// Least times between two rounds of which the second is on a hint: who may write to a source may give as many as he likes.
+	paceGood = 100 * time.Millisecond
+	paceBad  = time.Second // after one that put nothing in force
 )
 
 // Syncer keeps the policy in force equal to the source's. It satisfies the shape of a
@@ -238,6 +241,11 @@ func (s *Syncer) run(ctx context.Context) {
 			if !ok {
 				s.hints = nil // watching ended: begin anew with the next round
 			}
+			pace := paceGood
+			if err != nil {
+				pace = paceBad
+			}
+			_ = sleep(ctx, time.Until(started.Add(pace))) // a context that is done ends the loop
 		}
 	}
 }

@@ -276,6 +276,7 @@ func TestHintsAndPolls(t *testing.T) {
 		r.source.publish(1, good)
 		r.start(t)
 		r.settle()
+		time.Sleep(paceGood)
 		r.source.publish(2, good2)
 		r.source.hints <- struct{}{}
 		expect(t, r.settle(), "apply 2 b")
@@ -660,3 +661,46 @@ func TestTwoGenerationsKeep(t *testing.T) {
 }
 
 func ordered(h *Head) { h.Ordered = true }
+
+// TestAFloodOfHeads: whoever may write to a store decides neither how often it is read nor how much is logged.
+func TestAFloodOfHeads(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text string
+		most int // reads of head in 30 s
+	}{"good ones": {good, 310}, "bad ones": {bad, 31 + 5}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.source.hints = make(chan struct{})
+				r.source.publish(1, good2)
+				r.start(t)
+				r.settle()
+				before := r.source.heads
+				flood := time.NewTimer(30 * time.Second)
+				n := uint64(1)
+				for over := false; !over && n < 10_000; {
+					n++
+					r.source.publish(n, tt.text)
+					select {
+					case r.source.hints <- struct{}{}:
+					case <-flood.C:
+						over = true
+					}
+				}
+				if read := r.source.heads - before; read > tt.most || read < tt.most/2 {
+					t.Errorf("head was read %d times in 30 s, at most %d", read, tt.most)
+				}
+				r.source.publish(n+1, good2)
+				select {
+				case r.source.hints <- struct{}{}:
+				case <-time.After(time.Minute):
+				}
+				time.Sleep(2 * paceBad)
+				synctest.Wait()
+				if v := r.Status().Version.Number; v != n+1 {
+					t.Errorf("version %d is in force after the flood, want %d", v, n+1)
+				}
+			})
+		})
+	}
+}
