@@ -203,6 +203,8 @@ func TestAFleetSharesRevocations(t *testing.T) {
 	}
 	store.turn(t, "up")
 	eventually(t, "the first knows when the store is back", func() bool { return revoked(one) == 2 })
+	_, scraped := one.probe(t, "/metrics")
+	rulesNameWhatIsThere(t, scraped, 2, ofFleets)
 }
 
 // A replica that cannot believe what is published any more, as the only one of its fleet, is not ready once its policy is too

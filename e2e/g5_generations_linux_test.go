@@ -38,7 +38,7 @@ func TestG5LastDrainOfAPredecessor(t *testing.T) {
 	}
 	_, scraped := h.probe(t, "/metrics")
 	readReference(t).labelsAreClosed(t, scraped)
-	rulesNameWhatIsThere(t, scraped, func(name string) bool { return strings.HasPrefix(name, "sluice_generation_") })
+	rulesNameWhatIsThere(t, scraped, 5, func(name string) bool { return strings.HasPrefix(name, "sluice_generation_") })
 	h.drains(t, 0, "--generation", "1", "--deadline", "0s")
 	eventually(t, "the account of the predecessor", func() bool {
 		n, ok := h.metric(t, "sluice_last_drain_connections_cut")

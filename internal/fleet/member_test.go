@@ -218,7 +218,7 @@ func TestAStoreThatIsAwayKeepsNobody(t *testing.T) {
 		if took := time.Since(began); took < AwayAfter || took > AwayAfter+2*time.Second {
 			t.Errorf("after %v", took)
 		}
-		if s := m.Status(); s.Error == "" || s.Failures == 0 || s.Turns.StoreAway != 1 {
+		if s := m.Status(); s.Error == "" || s.Failures == 0 || s.Turns.StoreAway != 1 || s.Registered {
 			t.Errorf("status %+v", s)
 		}
 		m.Tell(Facts{State: "draining", Leaving: true})

@@ -8,7 +8,7 @@ import (
 type Status struct {
 	ID         string    `json:"id"`
 	Instance   string    `json:"instance"`
-	Registered bool      `json:"registered"`           // the store has what this process says of itself
+	Registered bool      `json:"registered"`           // the store has what this process says of itself; not known once it was silent for longer than the lease
 	Answered   time.Time `json:"answered,omitzero"`    // when the store answered last
 	Error      string    `json:"error,omitempty"`      // of the store; empty: it answers
 	Since      time.Time `json:"since,omitzero"`       // since when it does not
@@ -33,7 +33,7 @@ func (m *Member) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d := &m.desk
-	s := Status{ID: d.self.ID, Instance: d.self.Instance, Registered: d.wrote != nil, Answered: d.okAt, Since: d.failing, Waiting: d.asking, Turn: d.outcome,
+	s := Status{ID: d.self.ID, Instance: d.self.Instance, Registered: d.wrote != nil && m.cfg.Now().Before(d.okAt.Add(d.ttl)), Answered: d.okAt, Since: d.failing, Waiting: d.asking, Turn: d.outcome,
 		Budget: d.budget.String(), Failures: d.counts.Failures, LeasesLost: d.counts.LeasesLost,
 		Turns: TurnCount{d.counts.Turns[OutcomeGiven], d.counts.Turns[OutcomeAway], d.counts.Turns[OutcomeGone]}}
 	if d.asking {
