@@ -128,16 +128,15 @@ type grpcReport struct {
 // more waits for n more calls of each kind.
 func (g *grpcProgram) more(t *testing.T, n int) {
 	t.Helper()
-	limit, first := time.Now().Add(patience), -1
-	for time.Now().Before(limit) {
+	for len(g.lines) > 0 { // what was said before is old
+		<-g.lines
+	}
+	for limit, first := time.Now().Add(patience), -1; time.Now().Before(limit); {
 		var done int
 		if _, err := fmt.Sscanf(g.line(t), "done %d", &done); err != nil {
 			t.Fatalf("grpc: %v", err)
 		}
 		if first < 0 {
-			for len(g.lines) > 1 { // what was said before is old
-				<-g.lines
-			}
 			first = done
 		}
 		if done >= first+n {

@@ -176,10 +176,13 @@ func (s *sluice) addresses(t *testing.T) []string {
 // warm waits until every class has completed that much more than it had.
 func (f *fleet) warm(t *testing.T, more int) {
 	t.Helper()
+	had := map[string]int{}
 	for name, l := range f.ledgers {
-		had := l.total()
+		had[name] = l.total()
+	}
+	for name, l := range f.ledgers {
 		// Longer than any client waits: what is stuck is lost by then, and says where.
-		for limit := time.Now().Add(2 * patience); l.total() < had+more && l.losses() == 0; time.Sleep(5 * time.Millisecond) {
+		for limit := time.Now().Add(2 * patience); l.total() < had[name]+more && l.losses() == 0; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(limit) {
 				f.dump(t)
 				t.Fatalf("no %d more of %s within %v", more, name, 2*patience)
