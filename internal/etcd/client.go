@@ -29,6 +29,7 @@ const maxAnswer = 32 << 20
 type Client struct {
 	*clientv3.Client // Requests of it have no limit by themselves: use Read and Write
 	config           Config
+	silence          *silence
 }
 
 // Open returns a client. It waits for nobody; the error is about configuration and files. Who opens it closes it.
@@ -52,6 +53,8 @@ func Open(config Config) (*Client, error) {
 		in := &login{config: config}
 		options = append(options, grpc.WithChainUnaryInterceptor(in.unary), grpc.WithChainStreamInterceptor(in.stream))
 	}
+	met := &silence{}
+	options = append(options, met.options(secure)...)
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            config.Endpoints,
 		DialTimeout:          config.DialTimeout,
@@ -59,14 +62,13 @@ func Open(config Config) (*Client, error) {
 		DialKeepAliveTimeout: pingTimeout,
 		MaxUnaryRetries:      retries,
 		MaxCallRecvMsgSize:   maxAnswer,
-		TLS:                  secure,
 		DialOptions:          options,
 		Logger:               zap.NewNop(), // its errors reach us as such
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open etcd: %w", err)
 	}
-	return &Client{Client: client, config: config}, nil
+	return &Client{client, config, met}, nil
 }
 
 // Close breaks the connections. What is asked of it from then on is an error.
@@ -122,8 +124,7 @@ func (c *Client) Write(ctx context.Context, do func(context.Context) error) erro
 	return c.plain(ctx, began, do(ctx))
 }
 
-// plain gives an error that was caused by time the words for it. A refused dial and a certificate that nobody knows are such
-// errors too, since the library tries them again until the time is over, and does not tell.
+// plain gives an error that was caused by time the words for it: what was met meanwhile, if anything was.
 func (c *Client) plain(ctx context.Context, began time.Time, err error) error {
 	if err == nil {
 		return nil
@@ -136,7 +137,11 @@ func (c *Client) plain(ctx context.Context, began time.Time, err error) error {
 		if waited > time.Second {
 			waited = waited.Round(time.Second)
 		}
-		return fmt.Errorf("%s did not answer within %s: %w", c.Name(), waited, context.DeadlineExceeded)
+		text := fmt.Sprintf("%s did not answer within %s", c.Name(), waited)
+		if why := c.silence.since(began); why != "" {
+			text += ": " + why
+		}
+		return &silent{text}
 	}
 	return fmt.Errorf("%s: %w", c.Name(), err)
 }
