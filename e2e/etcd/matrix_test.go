@@ -19,55 +19,91 @@ const quota = 24 << 20
 // The kill matrix. Three replicas are under a light load all the time: no request fails, none is unready or not live for a moment, none has a
 // version in force that was not signed, none misses that a route was deleted, and all get to the newest version.
 func TestKillMatrix(t *testing.T) {
-	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }))
-	t.Cleanup(up.Close)
 	e := startEnsemble(t, quota)
-	p := newPublisher(t, e, strings.TrimPrefix(up.URL, "http://"))
-	p.publish(t)
-	var replicas []*replica
-	for i := range 3 {
-		r := startReplica(t, fmt.Sprint("replica ", i), e.endpoints(), p.keys)
-		r.load(t, 50*time.Millisecond)
-		replicas = append(replicas, r)
-	}
-	var report strings.Builder
-	fmt.Fprintf(&report, "| what | publish took | until all served it | requests and probes so far, failed |\n|---|---|---|---|\n")
-	for _, c := range []struct {
-		name string
-		do   func(t *testing.T, publish func())
-	}{
+	p := newPublisher(t, e, upstream(t))
+	g := startGrounds(t, p, func(name string) *replica { return startReplica(t, name, e.endpoints(), p.keys) })
+	g.play(t, []row{
 		{"nothing", func(_ *testing.T, publish func()) { publish() }},
 		{"leader killed", func(t *testing.T, publish func()) { e.leader(t).kill(); publish(); e.startAll(t) }},
 		{"all killed and restarted", func(t *testing.T, publish func()) { p.killAll(t, e, publish) }},
 		{"the leader parted from the others", func(t *testing.T, publish func()) { e.part(e.leader(t)); publish(); e.part(nil) }},
 		{"compaction while disconnected", func(t *testing.T, publish func()) { p.compacted(t, e, publish) }},
 		{"no space (quota)", func(t *testing.T, publish func()) { p.full(t, e, publish) }},
-		{"slow: 100 ms for each piece to replicas, 10 ms among members", func(_ *testing.T, publish func()) { e.slow(100 * time.Millisecond); publish() }},
-		{"a head that nobody signed", func(t *testing.T, publish func()) { p.forged(t, e, replicas, publish) }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var took time.Duration
-			began := time.Now()
-			c.do(t, func() { began = time.Now(); p.publish(t); took = time.Since(began) })
-			p.converged(t, replicas)
-			all := time.Since(began)
+		{"slow: 100 ms for each piece to replicas, 10 ms among members", func(_ *testing.T, publish func()) {
+			e.slow(100 * time.Millisecond)
+			publish()
+			p.converged(t, g.replicas)
 			e.slow(0)
-			served, failed := 0, 0
-			for _, r := range replicas {
-				r.mu.Lock()
-				served, failed = served+r.served, failed+len(r.failed)
-				r.mu.Unlock()
-			}
-			p.judge(t, replicas)
-			fmt.Fprintf(&report, "| %s | %d ms | %d ms | %d, %d |\n", c.name, took.Milliseconds(), all.Milliseconds(), served, failed)
-		})
-	}
+		}},
+		{"a head that nobody signed", func(t *testing.T, publish func()) {
+			p.forged(t, g.replicas, func(ctx context.Context, raw []byte) error {
+				_, err := e.direct.Put(ctx, "/sluice/head", string(raw))
+				return err
+			}, publish)
+		}},
+	})
 	// Who joins now gets what is, and nothing older.
 	late := startReplica(t, "late", e.endpoints(), p.keys)
 	late.load(t, 50*time.Millisecond)
 	p.converged(t, []*replica{late})
 	p.judge(t, []*replica{late})
-	keep(t, "Kill matrix", report.String())
+	keep(t, "Kill matrix", g.report.String())
+}
+
+// upstream answers everything; it ends with the test.
+func upstream(t *testing.T) string {
+	t.Helper()
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }))
+	t.Cleanup(up.Close)
+	return strings.TrimPrefix(up.URL, "http://")
+}
+
+// grounds are replicas under load, and what is told of them.
+type grounds struct {
+	p        *publisher
+	replicas []*replica
+	report   strings.Builder
+}
+
+// row is something that goes wrong while a version is published.
+type row struct {
+	name string
+	do   func(t *testing.T, publish func())
+}
+
+// startGrounds publishes a first version and starts three replicas.
+func startGrounds(t *testing.T, p *publisher, start func(name string) *replica) *grounds {
+	t.Helper()
+	g := &grounds{p: p}
+	p.publish(t)
+	for i := range 3 {
+		r := start(fmt.Sprint("replica ", i))
+		r.load(t, 50*time.Millisecond)
+		g.replicas = append(g.replicas, r)
+	}
+	fmt.Fprintf(&g.report, "| what | publish took | until all served it | requests and probes so far, failed |\n|---|---|---|---|\n")
+	return g
+}
+
+func (g *grounds) play(t *testing.T, rows []row) {
+	t.Helper()
+	for _, c := range rows {
+		t.Run(c.name, func(t *testing.T) {
+			var took time.Duration
+			began := time.Now()
+			c.do(t, func() { began = time.Now(); g.p.publish(t); took = time.Since(began) })
+			g.p.converged(t, g.replicas)
+			all := time.Since(began)
+			served, failed := 0, 0
+			for _, r := range g.replicas {
+				r.mu.Lock()
+				served, failed = served+r.served, failed+len(r.failed)
+				r.mu.Unlock()
+			}
+			g.p.judge(t, g.replicas)
+			fmt.Fprintf(&g.report, "| %s | %d ms | %d ms | %d, %d |\n", c.name, took.Milliseconds(), all.Milliseconds(), served, failed)
+		})
+	}
 }
 
 // killAll kills all members. What is in force stays, nothing can be published, and all goes on when they are back.
@@ -152,7 +188,7 @@ func (p *publisher) full(t *testing.T, e *ensemble, publish func()) {
 }
 
 // forged puts the next version in place without its signature: it is refused everywhere, counted, and the next one is taken.
-func (p *publisher) forged(t *testing.T, e *ensemble, replicas []*replica, publish func()) {
+func (p *publisher) forged(t *testing.T, replicas []*replica, write func(ctx context.Context, raw []byte) error, publish func()) {
 	raw, object, _ := p.next()
 	bare, _, _ := strings.Cut(string(raw), "untrusted comment:")
 	was, err := p.store.RawHead(t.Context())
@@ -163,18 +199,14 @@ func (p *publisher) forged(t *testing.T, e *ensemble, replicas []*replica, publi
 		if err := p.store.Put(ctx, sum(object), object); err != nil {
 			return err
 		}
-		_, err := e.direct.Put(ctx, "/sluice/head", bare)
-		return err
+		return write(ctx, []byte(bare))
 	})
 	for _, r := range replicas {
 		r.await(t, "refusal", func(m map[string]any) bool {
 			return m["msg"] == "policy version rejected" && strings.Contains(fmt.Sprint(m["err"]), "not signed")
 		})
 	}
-	eventually(t, "the publisher's head is back", func(ctx context.Context) error {
-		_, err := e.direct.Put(ctx, "/sluice/head", string(was))
-		return err
-	})
+	eventually(t, "the publisher's head is back", func(ctx context.Context) error { return write(ctx, was) })
 	publish()
 }
 

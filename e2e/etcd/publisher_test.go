@@ -24,7 +24,7 @@ import (
 
 // publisher signs versions. Version n has the routes /always and /v<n>: that the one before is gone is a deletion that somebody could miss.
 type publisher struct {
-	store    *etcdstore.Store
+	store    policysync.Store
 	key      minisign.PrivateKey
 	keys     string // file of the public key
 	upstream string
@@ -32,20 +32,9 @@ type publisher struct {
 	hashes   map[string]bool // of all versions that were signed
 }
 
+// newPublisher is one that publishes to etcd.
 func newPublisher(t *testing.T, e *ensemble, upstream string) *publisher {
 	t.Helper()
-	public, private, err := minisign.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := public.MarshalText()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &publisher{key: private, keys: filepath.Join(t.TempDir(), "keys.pub"), upstream: upstream, hashes: map[string]bool{}}
-	if err := os.WriteFile(p.keys, append(text, '\n'), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	var own []string
 	for _, m := range e.members {
 		own = append(own, m.client)
@@ -55,7 +44,23 @@ func newPublisher(t *testing.T, e *ensemble, upstream string) *publisher {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	p.store = etcdstore.New(client)
+	return publisherTo(t, etcdstore.New(client), upstream)
+}
+
+func publisherTo(t *testing.T, store policysync.Store, upstream string) *publisher {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := public.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &publisher{store: store, key: private, keys: filepath.Join(t.TempDir(), "keys.pub"), upstream: upstream, hashes: map[string]bool{}}
+	if err := os.WriteFile(p.keys, append(text, '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 

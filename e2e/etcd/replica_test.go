@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,16 +34,23 @@ type replica struct {
 // startReplica starts a proxy whose policy comes from etcd. It returns when its listeners are bound.
 func startReplica(t *testing.T, name string, endpoints []string, keys string) *replica {
 	t.Helper()
+	return startReplicaOf(t, name, "source: etcd, keys_file: "+strconv.Quote(keys),
+		fmt.Sprintf(`etcd: {endpoints: ["%s"], request_timeout: 3s, dial_timeout: 1s}`, strings.Join(endpoints, `", "`)))
+}
+
+// startReplicaOf is startReplica for a source of policies; more is for the rest of the configuration.
+func startReplicaOf(t *testing.T, name, source, more string) *replica {
+	t.Helper()
 	dir := t.TempDir()
 	text := fmt.Sprintf(`version: 1
 listeners: [{name: web, address: "127.0.0.1:0"}]
-policy: {source: etcd, poll: 2s, keys_file: %q, state_dir: %q}
-etcd: {endpoints: ["%s"], request_timeout: 3s, dial_timeout: 1s}
+policy: {%s, poll: 2s, state_dir: %q}
 probes: {address: "127.0.0.1:0"}
 admin: {address: "unix:%s"}
 engine: {loops: 1}
 log: {format: json, access: false}
-`, keys, dir, strings.Join(endpoints, `", "`), filepath.Join(dir, "admin.sock"))
+%s
+`, source, dir, filepath.Join(dir, "admin.sock"), more)
 	file := filepath.Join(dir, "sluice.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
