@@ -70,7 +70,15 @@ profiles of TLS) is taken for true; "sluice validate" checks that too.`,
 
 // readPolicy reads files and directories as one policy.
 func readPolicy(paths []string) (*policy.Document, error) {
-	var files []policy.File
+	files, err := policyFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	return policy.ParseFiles(files)
+}
+
+// policyFiles reads files, and those of directories that are part of a policy.
+func policyFiles(paths []string) (files []policy.File, err error) {
 	for _, p := range paths {
 		names := []string{p}
 		if fi, err := os.Stat(p); err != nil {
@@ -91,7 +99,7 @@ func readPolicy(paths []string) (*policy.Document, error) {
 			files = append(files, policy.File{Name: name, Src: src})
 		}
 	}
-	return policy.ParseFiles(files)
+	return files, nil
 }
 
 // compilePolicy does what a start does with a policy.

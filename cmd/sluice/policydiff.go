@@ -1,14 +1,22 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
 	"github.com/sluiceproxy/sluice/authz/casebook"
+	"github.com/sluiceproxy/sluice/authz/policy"
+	"github.com/sluiceproxy/sluice/authz/policysync"
 )
 
 // changedCase is a case of which two policies say different things.
@@ -21,50 +29,131 @@ type changedCase struct {
 
 // diffReport is what a change of policy changes.
 type diffReport struct {
+	Files   fileChanges   `json:"files"`
 	Cases   int           `json:"cases"`
-	Changed []changedCase `json:"changed"`
+	Changed []changedCase `json:"changed"` // cases
+
+	text string // the lines of the files that differ
 }
 
 func newPolicyDiff() *cobra.Command {
-	var asJSON bool
+	f := &storeFlags{}
 	c := &cobra.Command{
-		Use:   "diff OLD NEW CASES...",
-		Short: "Show which decisions a change of policy changes",
-		Long: `Ask two policies about the same cases, and show those of which they say different things: another
-outcome, status, reason, or route. What the cases expect is not looked at.`,
-		Example: `  git worktree add /tmp/before main && sluice policy diff /tmp/before/policy policy tests/*.yaml`,
-		Args:    cobra.MinimumNArgs(3),
+		Use:   "diff OLD NEW [CASES...]",
+		Short: "Show which lines, or which decisions, a change of policy changes",
+		Long: `Compare two policies. Each is a directory, a file, @N for version N of the store, or @head for its present one.
+Without cases the lines are shown that differ. With cases both policies are asked about them, and those are shown of
+which they say different things: another outcome, status, reason, or route. What the cases expect is not looked at.`,
+		Example: `  sluice policy diff @41 @head -c sluice.yaml
+  sluice policy diff @head ./policy --store dir:/srv/policy tests/*.yaml
+  git worktree add /tmp/before main && sluice policy diff /tmp/before/policy policy tests/*.yaml`,
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			books, _, err := readBooks(args[2:], args[:1])
+			r, err := f.diff(cmd.Context(), args)
 			if err != nil {
-				return fail(exitUsage, err)
+				return err
 			}
-			before, err := newJudge(args[:1])
-			if err != nil {
-				return fail(exitUsage, err)
-			}
-			after, err := newJudge(args[1:2])
-			if err != nil {
-				return fail(exitUsage, err)
-			}
-			r := diff(before, after, books, time.Now())
-			if asJSON {
+			if f.asJSON {
 				err = printJSON(cmd.OutOrStdout(), r)
 			} else {
-				err = r.print(cmd.OutOrStdout())
+				err = r.print(cmd.OutOrStdout(), len(args) > 2)
 			}
-			if err == nil && len(r.Changed) > 0 {
+			if err == nil && (len(r.Changed) > 0 || len(args) == 2 && !r.Files.none()) {
 				return fail(exitFailed, nil)
 			}
 			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	return teach(c, exits{exitOK: "no decision changes", exitFailed: "some do", exitUsage: "a file cannot be read"}, "policy test", "docs/policy.md")
+	f.bind(c.Flags(), "store")
+	return teach(c, exits{exitOK: "no line differs; with cases: no decision changes", exitFailed: "some do, or the store does not work", exitUsage: "usage, or a file or version that cannot be read"},
+		"policy test", "policy history", "docs/policy.md")
 }
 
-func diff(before, after *judge, books []*casebook.Book, now time.Time) *diffReport {
+// diff compares the two policies that args begin with, by their files and by the cases that follow.
+func (f *storeFlags) diff(ctx context.Context, args []string) (*diffReport, error) {
+	var files [2][]policy.File
+	var err error
+	for i, arg := range args[:2] {
+		if version, of := strings.CutPrefix(arg, "@"); of {
+			err = f.use(ctx, func(ctx context.Context, s *openedStore) error {
+				files[i], err = s.version(ctx, version)
+				return err
+			})
+		} else if files[i], err = policyFiles([]string{arg}); err != nil {
+			err = fail(exitUsage, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	r := &diffReport{Changed: []changedCase{}}
+	was, is := byName(files[0]), byName(files[1])
+	r.Files = compareFiles(was, is)
+	for _, name := range slices.Sorted(maps.Keys(union(was, is))) {
+		r.text += udiff.Unified(args[0]+"/"+name, args[1]+"/"+name, was[name], is[name])
+	}
+	if len(args) == 2 {
+		return r, nil
+	}
+	books, _, err := readBooks(args[2:], args[:1])
+	if err != nil {
+		return nil, fail(exitUsage, err)
+	}
+	var judges [2]*judge
+	for i := range judges {
+		doc, err := policy.ParseFiles(files[i])
+		if err == nil {
+			judges[i], err = newJudgeOf(doc)
+		}
+		if err != nil {
+			return nil, fail(exitUsage, err)
+		}
+	}
+	r.ask(judges[0], judges[1], books, time.Now())
+	return r, nil
+}
+
+// version fetches the files of a version that was published: a number, or "head".
+func (s *openedStore) version(ctx context.Context, which string) ([]policy.File, error) {
+	source := policysync.FromStore(s.Store, s.trust)
+	var h policysync.Head
+	var err error
+	if which == "head" {
+		h, err = source.Head(ctx)
+	} else {
+		number, wrong := strconv.ParseUint(which, 10, 64)
+		if wrong != nil {
+			return nil, fail(exitUsage, fmt.Errorf("@%s is no version: a number, or @head", which))
+		}
+		h, err = policysync.Past(ctx, s.Store, s.trust, number)
+	}
+	if err != nil {
+		return nil, fail(exitFailed, err)
+	}
+	files, err := policysync.Fetch(ctx, source, h)
+	if err != nil {
+		return nil, fail(exitFailed, err)
+	}
+	return files, nil
+}
+
+// byName is the text of files by the names that they have in a store.
+func byName(files []policy.File) map[string]string {
+	m := map[string]string{}
+	for _, f := range files {
+		m[filepath.Base(f.Name)] = string(f.Src)
+	}
+	return m
+}
+
+func union(a, b map[string]string) map[string]string {
+	m := maps.Clone(a)
+	maps.Copy(m, b)
+	return m
+}
+
+// ask notes the cases of which two policies say different things.
+func (r *diffReport) ask(before, after *judge, books []*casebook.Book, now time.Time) {
 	for _, b := range books {
 		for i := range b.Cases {
 			c := &b.Cases[i]
@@ -76,10 +165,13 @@ func diff(before, after *judge, books []*casebook.Book, now time.Time) *diffRepo
 			}
 		}
 	}
-	return r
 }
 
-func (r *diffReport) print(out io.Writer) error {
+func (r *diffReport) print(out io.Writer, asked bool) error {
+	if !asked {
+		_, err := io.WriteString(out, r.text)
+		return err
+	}
 	var b strings.Builder
 	for _, c := range r.Changed {
 		fmt.Fprintf(&b, "%s: %s\n  - %s\n  + %s\n", c.Place, c.Name, c.Before, c.After)

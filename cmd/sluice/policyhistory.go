@@ -68,7 +68,7 @@ by the keys of the configuration or of --keys, is there with the reason.`,
 				if f.asJSON {
 					return printJSON(cmd.OutOrStdout(), list)
 				}
-				return printHistory(cmd.OutOrStdout(), list)
+				return printHistory(cmd.OutOrStdout(), s.Name(), list)
 			})
 		},
 	}
@@ -77,7 +77,11 @@ by the keys of the configuration or of --keys, is there with the reason.`,
 	return teach(c, exits{exitOK: "printed, if only that there is none", exitFailed: "the store does not work", exitUsage: "usage or configuration"}, "policy rollback", "policy verify", "docs/publishing.md")
 }
 
-func printHistory(out io.Writer, list []pastVersion) error {
+func printHistory(out io.Writer, store string, list []pastVersion) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintf(out, "nothing was ever published to %s\n", store)
+		return err
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "VERSION\tHASH\tCREATED\tEXPIRES\tFILES\tSIGNATURES\t\n")
 	for _, v := range list {

@@ -30,6 +30,10 @@ func newJudge(paths []string) (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newJudgeOf(doc)
+}
+
+func newJudgeOf(doc *policy.Document) (*judge, error) {
 	core := policyCore(doc, nil)
 	if err := core.Apply(context.Background(), "offline", doc); err != nil {
 		return nil, err

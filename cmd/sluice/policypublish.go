@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,9 +130,7 @@ type published struct {
 	Expires time.Time          `json:"expires,omitzero"`
 	Signed  int                `json:"signatures"`
 	Files   int                `json:"files"`
-	Added   []string           `json:"added"`
-	Changed []string           `json:"changed"`
-	Removed []string           `json:"removed"`
+	fileChanges
 }
 
 func newPolicyPublish() *cobra.Command {
@@ -201,35 +201,48 @@ func publishTo(ctx context.Context, out io.Writer, s *openedStore, p policysync.
 		return fail(exitFailed, err)
 	}
 	r := published{Version: h.Version, Store: s.Name(), Before: before.Version.Number, Of: of, Created: h.Created, Expires: h.Expires, Signed: len(p.Keys), Files: len(h.Objects)}
-	r.compare(before, h)
+	r.fileChanges = compareFiles(hashes(before), hashes(h))
 	if asJSON {
 		return printJSON(out, r)
 	}
 	return r.print(out)
 }
 
-// compare notes which files differ.
-func (r *published) compare(before, after policysync.Head) {
-	r.Added, r.Changed, r.Removed = []string{}, []string{}, []string{}
-	was := map[string]string{}
-	for _, o := range before.Objects {
-		was[o.Name] = o.Hash
-	}
-	for _, o := range after.Objects {
-		hash, there := was[o.Name]
-		switch {
+// fileChanges says which files of two versions differ, by name.
+type fileChanges struct {
+	Added   []string `json:"added"`
+	Changed []string `json:"changed"`
+	Removed []string `json:"removed"`
+}
+
+// compareFiles takes what stands for the content of each file: a hash, or the text.
+func compareFiles(before, after map[string]string) fileChanges {
+	c := fileChanges{[]string{}, []string{}, []string{}}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		switch old, there := before[name]; {
 		case !there:
-			r.Added = append(r.Added, o.Name)
-		case hash != o.Hash:
-			r.Changed = append(r.Changed, o.Name)
-		}
-		delete(was, o.Name)
-	}
-	for _, o := range before.Objects {
-		if _, gone := was[o.Name]; gone {
-			r.Removed = append(r.Removed, o.Name)
+			c.Added = append(c.Added, name)
+		case old != after[name]:
+			c.Changed = append(c.Changed, name)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, stays := after[name]; !stays {
+			c.Removed = append(c.Removed, name)
+		}
+	}
+	return c
+}
+
+// none reports whether nothing differs.
+func (c fileChanges) none() bool { return len(c.Added)+len(c.Changed)+len(c.Removed) == 0 }
+
+func hashes(h policysync.Head) map[string]string {
+	m := map[string]string{}
+	for _, o := range h.Objects {
+		m[o.Name] = o.Hash
+	}
+	return m
 }
 
 func (r *published) print(out io.Writer) error {
@@ -250,7 +263,7 @@ func (r *published) print(out io.Writer) error {
 			fmt.Fprintf(&b, "  %s %s\n", some.mark, name)
 		}
 	}
-	if len(r.Added)+len(r.Changed)+len(r.Removed) == 0 && r.Before != 0 {
+	if r.none() && r.Before != 0 {
 		fmt.Fprintf(&b, "  no file differs from version %d\n", r.Before)
 	}
 	_, err := io.WriteString(out, b.String())

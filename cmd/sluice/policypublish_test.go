@@ -70,7 +70,7 @@ func TestPublishing(t *testing.T) {
 		t.Errorf("the secret key has mode %v, %v", info.Mode(), err)
 	}
 	want(t, exitFailed, "there is no policy", "policy", "verify", "--store", store)
-	want(t, exitOK, "VERSION", "policy", "history", "--store", store)
+	want(t, exitOK, "nothing was ever published to directory "+filepath.Join(dir, "store"), "policy", "history", "--store", store)
 
 	want(t, exitOK, "published version 1 (", "policy", "publish", src, "--to", store, "--key", key, "--keys", key+".pub", "--expires", "720h", "--min-proxy", "0.1")
 	want(t, exitOK, "fine: version 1 (", "policy", "verify", "--store", store, "--keys", key+".pub")
@@ -152,4 +152,44 @@ func TestALostRaceHasItsOwnCode(t *testing.T) {
 	if !errors.As(err, &code) || code.code != exitConflict || !strings.Contains(code.Error(), "somebody else has published meanwhile") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A version can be compared with what is to follow it, by lines and by decisions.
+func TestDiffOfVersions(t *testing.T) {
+	t.Setenv("SLUICE_CONFIG", "")
+	dir := t.TempDir()
+	src, store, cases := filepath.Join(dir, "src"), "dir:"+filepath.Join(dir, "store"), filepath.Join(dir, "cases.yaml")
+	writeAt(t, filepath.Join(src, "app.yaml"), aPolicy)
+	writeAt(t, filepath.Join(src, "old.yaml"), "clusters: {old: {endpoints: ['127.0.0.1:9003']}}\n")
+	want(t, exitOK, "version 1", "policy", "publish", src, "--to", store)
+	writeAt(t, filepath.Join(src, "app.yaml"), strings.Replace(aPolicy, "cluster: app", "cluster: app, policy: [{allow: {and: [{accept: true}]}}]", 1))
+	writeAt(t, filepath.Join(src, "new.yaml"), "clusters: {new: {endpoints: ['127.0.0.1:9004']}}\n")
+	if err := os.Remove(filepath.Join(src, "old.yaml")); err != nil {
+		t.Fatal(err)
+	}
+
+	out := want(t, exitFailed, "--- @head/app.yaml\n+++ "+src+"/app.yaml\n", "policy", "diff", "@head", src, "--store", store)
+	for _, line := range []string{"-routes: [{name: app, cluster: app}]", "+routes: [{name: app, cluster: app, policy:", "+clusters: {new:", "-clusters: {old:"} {
+		if !strings.Contains(out, "\n"+line) {
+			t.Errorf("no line %q in\n%s", line, out)
+		}
+	}
+	want(t, exitOK, "version 2", "policy", "publish", src, "--to", store)
+	if out := want(t, exitOK, "", "policy", "diff", "@2", src, "--store", store); out != "" {
+		t.Errorf("what is the same prints %q", out)
+	}
+	writeAt(t, cases, "cases:\n- {name: anybody, request: {host: a.example.com, path: /}, expect: allow}\n")
+	want(t, exitFailed, "1 of 1 decisions change", "policy", "diff", "@1", "@2", cases, "--store", store)
+	want(t, exitOK, "0 of 1 decisions change", "policy", "diff", "@2", "@head", cases, "--store", store)
+
+	var r diffReport
+	asJSON := want(t, exitFailed, "", "policy", "diff", "@1", "@2", "--store", store, "--json")
+	if err := json.Unmarshal([]byte(asJSON), &r); err != nil || strings.Join(r.Files.Added, " ") != "new.yaml" || strings.Join(r.Files.Changed, " ") != "app.yaml" || strings.Join(r.Files.Removed, " ") != "old.yaml" {
+		t.Errorf("%v: %s", err, asJSON)
+	}
+
+	want(t, exitFailed, "version 7 is not among the 2", "policy", "diff", "@7", "@2", "--store", store)
+	want(t, exitUsage, "@x is no version", "policy", "diff", "@x", "@2", "--store", store)
+	want(t, exitUsage, "say which store", "policy", "diff", "@1", "@2")
+	want(t, exitUsage, "no such file", "policy", "diff", filepath.Join(dir, "none"), "@2", "--store", store)
 }
