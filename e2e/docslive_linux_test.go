@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -113,19 +115,10 @@ func (r *liveReader) drain(t *testing.T, at string, words []string, has func(...
 		duck = shortDuck
 	}
 	s := serve(t, r.up, setup{lameDuck: duck})
-	if has("--deadline") { // which is that of a drain: somebody has to keep it going
-		c, err := net.DialTimeout("tcp", s.raw, patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(patience))
-		if _, err := c.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // it is a tunnel now
-			t.Fatal(err)
-		}
+	var held net.Conn // a tunnel that keeps the drain going
+	if has("--deadline", "--watch") {
+		held = hold(t, s)
+		defer held.Close()
 	}
 	if has("--undo", "--watch", "--ack", "--close", "--deadline") {
 		r.ask(t, at, s, []string{"drain", "-c", "sluice.yaml"})
@@ -134,8 +127,11 @@ func (r *liveReader) drain(t *testing.T, at string, words []string, has func(...
 		s.await(t, "draining", func(r record) bool { return strings.HasPrefix(r.str("msg"), "draining") })
 	}
 	if has("--watch") { // which goes on until the process is gone
-		s.signal(t, syscall.SIGTERM)
-		r.ask(t, at, s, words)
+		first := sync.OnceFunc(func() {
+			s.signal(t, syscall.SIGTERM)
+			_ = held.Close()
+		})
+		r.follow(t, at, s, words, first)
 		s.exit(t, patience)
 		return
 	}
@@ -148,8 +144,42 @@ func (r *liveReader) drain(t *testing.T, at string, words []string, has func(...
 	s.exit(t, patience)
 }
 
+// hold opens a tunnel. Who holds it closes it.
+func hold(t *testing.T, s *sluice) net.Conn {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", s.raw, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // it is a tunnel now
+		t.Fatal(err)
+	}
+	return c
+}
+
 // ask runs a command against a process instead of the one that the page means.
 func (r *liveReader) ask(t *testing.T, at string, s *sluice, words []string) {
+	t.Helper()
+	r.follow(t, at, s, words, func() {})
+}
+
+// spoken is output of which somebody is told that it has begun.
+type spoken struct {
+	bytes.Buffer
+	begun func()
+}
+
+func (h *spoken) Write(b []byte) (int, error) {
+	h.begun()
+	return h.Buffer.Write(b)
+}
+
+// follow is ask with a call whenever the command says something.
+func (r *liveReader) follow(t *testing.T, at string, s *sluice, words []string, said func()) {
 	t.Helper()
 	args := replaced(words, "sluice.yaml", s.file("sluice.yaml"))
 	args = replaced(args, "/etc/sluice/sluice.yaml", s.file("sluice.yaml"))
@@ -159,9 +189,10 @@ func (r *liveReader) ask(t *testing.T, at string, s *sluice, words []string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, built.sluice, args...)
 	cmd.Env = append(cmd.Environ(), "SLUICE_PROBES_ADDRESS="+s.probes, "SLUICE_ADMIN_ADDRESS=unix:"+s.file("admin.sock"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%s: sluice %s: %v\n%s", at, strings.Join(words, " "), err, out)
+	out := &spoken{begun: said}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		t.Errorf("%s: sluice %s: %v\n%s", at, strings.Join(words, " "), err, out.String())
 	}
 }
 
