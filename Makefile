@@ -123,6 +123,7 @@ heavy: ## long campaigns: 100 stops each, a million requests, 100,000 routes; re
 	cd e2e/dex && $(GO) vet ./...
 	cd e2e/opa && $(GO) test -count=1 -v ./... -args -pairs 100000
 	cd e2e/etcd && $(GO) vet ./... && ETCD_REPORT=../../bench/results/$$(date +%F)-etcd-kill-matrix.md $(GO) test -count=1 -v -timeout 1800s ./...
+	cd e2e && E2E_ETCD=real E2E_ROLLS=4 $(GO) test -count=1 -v -timeout 3600s -run 'TestRollsUnderLoad|Fleet' .
 	EXPLORE_DEPTH=9 $(GO) test -count=1 -v -run TestEveryState ./drain ./lifecycle
 	cd e2e && E2E_HEAVY=1 E2E_STOPS=100 $(GO) test -count=1 -v -timeout 7200s ./... 2>&1 | tee ../bench/results/heavy-$$(date +%F).txt
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // member is the setup of a replica, with more keys of fleet.
 func (e *etcdProcess) member(id, more string) setup {
-	return setup{extra: fmt.Sprintf("etcd: {endpoints: [%q]}\nfleet: {enabled: true, id: %s, ttl: 5s, budget_wait: 60s%s}\nplatform: {stop_timeout: 90s}", e.endpoint, id, more)}
+	return setup{extra: fmt.Sprintf("etcd: {endpoints: [\"%s\"]}\nfleet: {enabled: true, id: %s, ttl: 5s, budget_wait: 60s%s}\nplatform: {stop_timeout: 90s}", strings.ReplaceAll(e.endpoint, ",", `", "`), id, more)}
 }
 
 // fleetSeen is what `sluice fleet status --json` says.

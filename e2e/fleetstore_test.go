@@ -10,24 +10,33 @@ import (
 	"testing"
 )
 
-// etcdProcess is the store in memory of internal/etcd/etcdtest, as a process of its own.
+// etcdProcess is a store as a process of its own: the one in memory of internal/etcd/etcdtest, unless E2E_ETCD says otherwise.
 type etcdProcess struct {
-	endpoint string
+	endpoint string // or more, with commas between them
 	in       io.WriteCloser
 	out      *bufio.Scanner
 }
 
-// newEtcd builds and starts one; it ends with the test.
+// newEtcd builds and starts one; it ends with the test. E2E_ETCD=real asks for three real servers in its place.
 func newEtcd(t *testing.T) *etcdProcess {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "etcdtest")
-	build := exec.Command("go", "test", "-c", "-o", program, "./internal/etcd/etcdtest")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the store: %v\n%s", err, out)
+	build := func(dir string, args ...string) (program string) {
+		t.Helper()
+		program = filepath.Join(t.TempDir(), "program")
+		cmd := exec.Command("go", append(append(args[:len(args)-1:len(args)-1], "-o", program), args[len(args)-1])...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("build the store: %v\n%s", err, out)
+		}
+		return program
 	}
-	cmd := exec.Command(program, "-test.run", "^TestServe$")
-	cmd.Env = append(os.Environ(), "ETCDTEST_SERVE=1")
+	var cmd *exec.Cmd
+	if os.Getenv("E2E_ETCD") == "real" {
+		cmd = exec.Command(build("etcd", "build", "./trio"), build("etcd", "build", "./member"))
+	} else {
+		cmd = exec.Command(build("..", "test", "-c", "./internal/etcd/etcdtest"), "-test.run", "^TestServe$")
+		cmd.Env = append(os.Environ(), "ETCDTEST_SERVE=1")
+	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
