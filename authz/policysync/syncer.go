@@ -53,7 +53,7 @@ const (
 	settleTries = 20
 	// Least times between two rounds of which the second is on a hint: who may write to a source may give as many as he likes.
 	paceGood = 100 * time.Millisecond
-	paceBad  = time.Second // after one that put nothing in force
+	paceBad  = time.Second // after one that was refused
 )
 
 // Syncer keeps the policy in force equal to the source's. It satisfies the shape of a
@@ -242,7 +242,7 @@ func (s *Syncer) run(ctx context.Context) {
 				s.hints = nil // watching ended: begin anew with the next round
 			}
 			pace := paceGood
-			if err != nil {
+			if r := (*Refusal)(nil); errors.As(err, &r) {
 				pace = paceBad
 			}
 			_ = sleep(ctx, time.Until(started.Add(pace))) // a context that is done ends the loop
