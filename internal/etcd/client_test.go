@@ -2,16 +2,8 @@ package etcd_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -124,23 +116,23 @@ func TestLimits(t *testing.T) {
 // Whoever reads an error is to know what to mend: an address, a certificate, or the store.
 func TestWhyNobodyAnswers(t *testing.T) {
 	dir := t.TempDir()
-	ours, theirs := newAuthority(t, dir, "ours"), newAuthority(t, dir, "theirs")
-	server := ours.issue(t, "server")
+	ours, theirs := etcdtest.NewAuthority(t, dir, "ours"), etcdtest.NewAuthority(t, dir, "theirs")
+	server := ours.Issue(t, "server")
 	pair, err := tls.LoadX509KeyPair(server+".crt", server+".key")
 	if err != nil {
 		t.Fatal(err)
 	}
-	asks := &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.pool}
+	asks := &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.Pool}
 	cluster := etcdtest.Start(t, 1, grpc.Creds(credentials.NewTLS(asks)))
 	gone := etcdtest.Start(t, 3)
 	gone.Down()
-	client := ours.issue(t, "client")
-	right := etcd.Config{Endpoints: []string{"https://" + cluster.Endpoints()[0]}, CAFile: ours.file, CertFile: client + ".crt", KeyFile: client + ".key"}
+	client := ours.Issue(t, "client")
+	right := etcd.Config{Endpoints: []string{"https://" + cluster.Endpoints()[0]}, CAFile: ours.File, CertFile: client + ".crt", KeyFile: client + ".key"}
 	if err := get(t, open(t, right)); err != nil {
 		t.Fatal(err)
 	}
 	stranger, nobody, plain, silent := right, right, right, right
-	stranger.CAFile = theirs.file
+	stranger.CAFile = theirs.File
 	nobody.CertFile, nobody.KeyFile = "", ""
 	plain.CAFile, plain.CertFile, plain.KeyFile, plain.Endpoints = "", "", "", cluster.Endpoints()
 	silent.Endpoints = gone.Endpoints()
@@ -167,77 +159,19 @@ func TestWhyNobodyAnswers(t *testing.T) {
 	if err := get(t, c); err != nil {
 		t.Fatal(err)
 	}
-	other := theirs.issue(t, "client")
+	other := theirs.Issue(t, "client")
 	replace(t, other, client)
 	cluster.Down()
 	cluster.Up(t)
 	if err := get(t, c); err == nil {
 		t.Error("the certificate of the start is shown still")
 	}
-	replace(t, ours.issue(t, "client again"), client)
+	replace(t, ours.Issue(t, "client again"), client)
 	for late := time.Now().Add(time.Minute); get(t, c) != nil; {
 		if time.Now().After(late) {
 			t.Fatal("the new certificate is not shown")
 		}
 	}
-}
-
-// authority signs certificates for a test.
-type authority struct {
-	dir, file string
-	pool      *x509.CertPool
-	cert      *x509.Certificate
-	key       *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, dir, name string) *authority {
-	t.Helper()
-	a := &authority{dir: dir, file: filepath.Join(dir, name+".pem"), pool: x509.NewCertPool()}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	der := a.sign(t, template, template, &a.key)
-	var err error
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.pool.AddCert(a.cert)
-	write(t, a.file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	return a
-}
-
-// sign makes a key and a certificate of it; without a key of the authority, it signs itself.
-func (a *authority) sign(t *testing.T, template, parent *x509.Certificate, made **ecdsa.PrivateKey) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := a.key
-	if signer == nil {
-		signer = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	*made = key
-	return der
-}
-
-// issue returns the path of a pair, without .crt and .key.
-func (a *authority) issue(t *testing.T, name string) string {
-	t.Helper()
-	var key *ecdsa.PrivateKey
-	der := a.sign(t, &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}, a.cert, &key)
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := filepath.Join(a.dir, a.cert.Subject.CommonName+" "+name)
-	write(t, at+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, at+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
-	return at
 }
 
 func replace(t *testing.T, from, to string) {

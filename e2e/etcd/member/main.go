@@ -30,7 +30,11 @@ func run() error {
 	flag.StringVar(&advertise, "advertise", "", "URL at which the others reach it: that of a relay")
 	flag.StringVar(&cfg.InitialCluster, "cluster", "", "name=URL of all members")
 	flag.Int64Var(&cfg.QuotaBackendBytes, "quota", 0, "of the data, in bytes; 0: the default")
+	flag.StringVar(&cfg.ClientTLSInfo.CertFile, "cert", "", "shown to clients; empty: no TLS")
+	flag.StringVar(&cfg.ClientTLSInfo.KeyFile, "key", "", "of that certificate")
+	flag.StringVar(&cfg.ClientTLSInfo.TrustedCAFile, "ca", "", "of certificates that clients must show; empty: none")
 	flag.Parse()
+	cfg.ClientTLSInfo.ClientCertAuth = cfg.ClientTLSInfo.TrustedCAFile != ""
 	for _, u := range []struct {
 		text string
 		to   *[]url.URL
