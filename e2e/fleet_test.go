@@ -13,9 +13,14 @@ import (
 
 // A fleet: replicas that register in a store, and are never away all at once.
 
+// block is the one of the configuration.
+func (e *etcdProcess) block() string {
+	return fmt.Sprintf("etcd: {endpoints: [\"%s\"]}", strings.ReplaceAll(e.endpoint, ",", `", "`))
+}
+
 // member is the setup of a replica, with more keys of fleet.
 func (e *etcdProcess) member(id, more string) setup {
-	return setup{extra: fmt.Sprintf("etcd: {endpoints: [\"%s\"]}\nfleet: {enabled: true, id: %s, ttl: 5s, budget_wait: 60s%s}\nplatform: {stop_timeout: 90s}", strings.ReplaceAll(e.endpoint, ",", `", "`), id, more)}
+	return setup{extra: fmt.Sprintf("%s\nfleet: {enabled: true, id: %s, ttl: 5s, budget_wait: 60s%s}\nplatform: {stop_timeout: 90s}", e.block(), id, more)}
 }
 
 // fleetSeen is what `sluice fleet status --json` says.
@@ -76,6 +81,7 @@ func (s *sluice) turnOf(t *testing.T) (by string, skipped bool) {
 // A stop that waits for its turn ends an upgrade that began before it, and none begins behind its back: a successor that
 // took over meanwhile would undo the stop.
 func TestAFleetStopsAnUpgrade(t *testing.T) {
+	t.Parallel()
 	bad, store := stillborn(t), newEtcd(t)
 	c := store.member("one", "")
 	c.extra += "\nupgrade: {ready_timeout: 60s}"

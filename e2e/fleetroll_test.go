@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -155,5 +157,48 @@ func TestARollOfAFleet(t *testing.T) {
 	}
 	if _, code := q.replicas[0].cli(t, "fleet", "roll", "-c", filepath.Join(q.replicas[0].dir, "sluice.yaml"), "--replica", "nobody"); code != 1 {
 		t.Errorf("a roll of nobody: exit %d", code)
+	}
+}
+
+// A roll restarts nobody while who starts would refuse what is published: it would not be ready.
+func TestARollWaitsForAPolicyThatIsBelieved(t *testing.T) {
+	t.Parallel()
+	fleet, store := newEtcd(t), newSignedStore(t)
+	c := fleet.member("one", "")
+	c.env = []string{"SLUICE_POLICY_SOURCE=etcd", "SLUICE_POLICY_KEYS_FILE=" + store.key + ".pub"}
+	write(t, filepath.Join(store.src, "main.yaml"), fmt.Sprintf("clusters: {app: {endpoints: [%q]}}\nroutes: [{name: app, cluster: app}]\n", store.up.web))
+	bare := filepath.Join(t.TempDir(), "bare.yaml") // of somebody who may write to etcd, and has no key
+	write(t, bare, "version: 1\nlisteners: [{name: web, address: \"127.0.0.1:0\"}]\n"+"policy: {source: etcd}\n"+fleet.block()+"\n")
+	publish := func(more ...string) {
+		t.Helper()
+		if out, code := command(t, append([]string{"policy", "publish", store.src, "--to", "etcd", "-c", bare}, more...)...); code != 0 {
+			t.Fatalf("publish: exit %d: %s", code, out)
+		}
+	}
+	publish("--key", store.key)
+	s := run(t, c)
+	s.await(t, "serving", msg("serving"))
+	s.registered(t, 1)
+	publish("--unsigned")
+	asked := filepath.Join(t.TempDir(), "asked")
+	roll := func() (string, int) {
+		cmd := exec.Command(built.sluice, "fleet", "roll", "-c", s.file("sluice.yaml"), "--store-wait", "3s", "--ready-within", "5s", "--restart-command", "touch "+asked)
+		cmd.Env = append(cmd.Environ(), c.env...)
+		out, _ := cmd.CombinedOutput() // the code tells
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	out, code := roll()
+	if code != 1 || !strings.Contains(out, "who starts now would refuse the policy; waiting, and restarting nobody") || !strings.Contains(out, "not signed") {
+		t.Errorf("roll: exit %d: %s", code, out)
+	}
+	if _, err := os.Stat(asked); err == nil {
+		t.Error("it restarted somebody")
+	}
+	publish("--key", store.key, "--number", "9")
+	if out, code := roll(); code != 1 || !strings.Contains(out, "one") { // the command restarts nobody
+		t.Errorf("roll: exit %d: %s", code, out)
+	}
+	if _, err := os.Stat(asked); err != nil {
+		t.Error("it restarted nobody though all is well")
 	}
 }

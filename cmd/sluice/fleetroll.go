@@ -106,6 +106,9 @@ func (f *rollFlags) run(cmd *cobra.Command, _ []string) error {
 	}
 	plan := fleet.RollConfig{IDs: f.replicas, Budget: budget, ReadyWithin: f.readyWithin, StoreWait: f.storeWait, NoAccount: f.noAccount}
 	h := &newestHead{cfg: cfg, store: shared}
+	if h.trust, err = trustOf(cfg); err != nil {
+		return fail(exitUsage, err)
+	}
 	plan.Head = h.last
 	roll, err := fleet.NewRoll(plan, v, time.Now())
 	if err != nil {
@@ -184,7 +187,11 @@ func (r *roller) step(ctx context.Context) {
 	if err != nil {
 		if ctx.Err() == nil {
 			r.roll.Silent(time.Now(), err)
-			r.say(!r.silent, "etcd does not answer; waiting, and restarting nobody: %v", err)
+			why := "etcd does not answer"
+			if refused := (*policysync.Refusal)(nil); errors.As(err, &refused) {
+				why = "who starts now would refuse the policy" // and would not be ready
+			}
+			r.say(!r.silent, "%s; waiting, and restarting nobody: %v", why, err)
 			r.silent = true
 		}
 		return
@@ -270,6 +277,7 @@ func (f *rollFlags) restart(ctx context.Context, x fleet.Replica) error {
 type newestHead struct {
 	cfg    *config.Config
 	store  sharedStore
+	trust  *policysync.Trust // that of the replicas
 	policy fleet.Policy
 }
 
@@ -282,7 +290,7 @@ func (h *newestHead) read(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, fleet.DefaultCall)
 	defer cancel()
-	head, err := policysync.FromStore(h.store.Policies(), nil).Head(ctx)
+	head, err := policysync.FromStore(h.store.Policies(), h.trust).Head(ctx)
 	if errors.Is(err, policysync.ErrNoPolicy) {
 		return nil
 	}
