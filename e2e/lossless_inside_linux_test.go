@@ -46,6 +46,7 @@ type restarted struct {
 	Idle     int             `json:"idle"`     // of proxies to upstreams, and back
 	Behind   int             `json:"behind"`   // of doors, to clients that spoke when their connection was over
 	Errored  int             `json:"errored"`  // connections, by the receipt
+	Unsent   int64           `json:"unsent"`   // bytes that it says are not known to have arrived
 	Failed   int             `json:"failed"`   // exchanges, the same
 	Dials    int64           `json:"dials"`    // of the balancer
 	Slow     int64           `json:"slow"`     // of these, over 100 ms
@@ -374,10 +375,13 @@ func (o *restarted) judgeReceipt(r receipt) {
 	}
 	cut := r.CutTotal + r.StuckTotal
 	o.Cut += cut
-	if cut > 0 || r.Exchanges.Interrupted > 0 || r.BytesUnsent > 0 || r.ActualLoss > 0 {
+	// What a client that closed early had not acknowledged is not known to have arrived: its connection counts as errored, which is judged with the packets.
+	unsent := r.BytesUnsent > 0 && r.Outcomes.Errored == 0
+	if cut > 0 || r.Exchanges.Interrupted > 0 || unsent || r.ActualLoss > 0 {
 		o.problem("receipt: %d cut or stuck, %d interrupted, %d bytes unsent, %d lost by idle closes", cut, r.Exchanges.Interrupted, r.BytesUnsent, r.ActualLoss)
 	}
 	o.Errored += r.Outcomes.Errored
+	o.Unsent += r.BytesUnsent
 	o.Failed += r.Exchanges.Failed
 	for _, l := range r.Listeners {
 		if !l.Proven {

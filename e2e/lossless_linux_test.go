@@ -193,6 +193,7 @@ func (c *campaign) add(r restart, o restarted) {
 	c.total.Idle += o.Idle
 	c.total.Behind += o.Behind
 	c.total.Errored += o.Errored
+	c.total.Unsent += o.Unsent
 	c.total.Failed += o.Failed
 	c.total.Dials += o.Dials
 	c.total.Slow += o.Slow
@@ -242,8 +243,8 @@ func (c *campaign) String() string {
 		fmt.Fprintf(&b, "- %d dials of the balancer, %d over 100 ms, the slowest %v\n", c.total.Dials, c.total.Slow, c.total.Slowest.Round(100*time.Microsecond))
 	}
 	fmt.Fprintf(&b, "- kernel, whole namespaces: %+v; of the resets %d were of clients that were gone or of ports in TIME_WAIT, %d of clients that closed early, %d between proxies and upstreams, %d to clients that spoke when their connection was over; "+
-		"receipts: %d connections errored, %d exchanges failed, all of clients that closed early\n\n",
-		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle, c.total.Behind, c.total.Errored, c.total.Failed)
+		"receipts: %d connections errored with %d bytes not known to have arrived, %d exchanges failed, all of clients that closed early\n\n",
+		c.total.Kernel, c.total.Left, c.total.Aborts, c.total.Idle, c.total.Behind, c.total.Errored, c.total.Unsent, c.total.Failed)
 	return b.String()
 }
 
