@@ -79,6 +79,9 @@ func (w *world) service(stack, name, s tree) *deployment {
 	d.env = slices.DeleteFunc(d.env, func(kv string) bool { return strings.Contains(kv, "$") })
 	d.stop = stopOf(s, "stop_grace_period", 10*time.Second)
 	d.signal = s.get("stop_signal").textValue()
+	if again := s.get("restart"); again.ok && (again.text() == "no" || again.text() == "false") { // left out, it may be somebody's own machine
+		d.unrestarted = again.at()
+	}
 	d.files = composeFiles(stack, s)
 	h := s.get("healthcheck")
 	words = h.get("test").texts()

@@ -28,20 +28,21 @@ type deployment struct {
 	at       spot   // where it is declared
 
 	process
-	args       []string // of the process, its name first; empty: the image's own
-	argsAt     spot
-	cfg        *config.Config // effective; nil: it has faults, which are findings already
-	guessed    bool           // nobody gave it: the defaults
-	cfgAt      spot           // of the configuration's text; nowhere: there is none
-	stop       stopLimit
-	preStop    seconds
-	signal     textValue // that begins a stop; empty: SIGTERM
-	nofile     number    // descriptors
-	probes     []probe
-	image      textValue
-	uncheck    bool // the image's health check is switched off
-	fargate    bool // ECS runs it on Fargate
-	shellStart spot // the process is a shell's child, which gets the signal
+	args        []string // of the process, its name first; empty: the image's own
+	argsAt      spot
+	cfg         *config.Config // effective; nil: it has faults, which are findings already
+	guessed     bool           // nobody gave it: the defaults
+	cfgAt       spot           // of the configuration's text; nowhere: there is none
+	stop        stopLimit
+	preStop     seconds
+	signal      textValue // that begins a stop; empty: SIGTERM
+	nofile      number    // descriptors
+	probes      []probe
+	image       textValue
+	uncheck     bool // the image's health check is switched off
+	fargate     bool // ECS runs it on Fargate
+	unrestarted spot // where compose says that nobody starts it again
+	shellStart  spot // the process is a shell's child, which gets the signal
 
 	balancers []balancer
 	scrapes   []seconds // intervals
@@ -197,7 +198,8 @@ type unit struct {
 	success      textValue
 	watchdog     seconds
 	reload       textValue
-	accept       spot // a socket unit with Accept=yes
+	stop         []textValue // ExecStop=
+	accept       spot        // a socket unit with Accept=yes
 	notifyAccess textValue
 	procSubset   textValue
 	set          func(name, value string) edit // in [Service]

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -65,8 +66,19 @@ var unitRules = []Rule{
 				r.found(d.unit.success.at, "set SuccessExitStatus=3", "SuccessExitStatus does not name 3").edit = d.unit.set("SuccessExitStatus", "3")
 			}
 		}},
+	{ID: "unit-stop-command", Severity: Failure, Title: "a stop runs a command that kills",
+		Why: "systemd runs ExecStop before it sends SIGTERM: a process that gets SIGKILL there drains nothing.", check: func(d *deployment, r *reporter) {
+			for _, c := range d.unit.stop {
+				if slices.ContainsFunc(strings.Fields(strings.NewReplacer(`"`, " ", "'", " ").Replace(c.text)), sigkill.MatchString) {
+					r.found(c.at, "leave it out: systemd sends SIGTERM by itself", "ExecStop is %q", c.text)
+				}
+			}
+		}},
 	{ID: "unit-restart", Severity: Warning, Title: "nobody starts it again",
 		Why: "A process that dies, or that the watchdog kills, stays dead.", check: func(d *deployment, r *reporter) {
+			if s := d.unrestarted; s.file != "" {
+				r.found(s, "set restart: unless-stopped", "restart is no")
+			}
 			if s := d.unit.restart; d.unit.is && (s.text == "" || s.text == "no") {
 				r.found(s.at, "set Restart=on-failure", "Restart is not set").edit = d.unit.set("Restart", "on-failure")
 			}
@@ -102,3 +114,6 @@ var unitRules = []Rule{
 			}
 		}},
 }
+
+// sigkill is a word that names SIGKILL to kill(1), pkill(1) and their like, and is not their own name.
+var sigkill = regexp.MustCompile(`^(-|-s|--signal=)?(SIG)?(9|KILL)$`)

@@ -104,11 +104,11 @@ var probeRules = []Rule{
 				}
 			}
 		}},
-	{ID: "liveness-exec", Severity: Failure, Title: "a liveness probe runs `sluice health` without --live",
+	{ID: "liveness-exec", Severity: Failure, Title: "a liveness probe, or the health check of an ECS container, runs `sluice health` without --live",
 		Why: "`sluice health` asks for readiness, which a stop takes away: the drain would be killed.", check: func(d *deployment, r *reporter) {
 			for _, p := range d.probes {
-				if p.role == liveness && p.kind == "exec" && isSluice(first(p.command)) && !slices.Contains(p.command, "--live") {
-					r.found(p.at, "add --live", "the liveness probe asks for readiness")
+				if (p.role == liveness || p.role == container && d.platform == ecs) && p.kind == "exec" && isSluice(first(p.command)) && !slices.Contains(p.command, "--live") {
+					r.found(p.at, "add --live", "the %s asks for readiness", roleNames[p.role])
 				}
 			}
 		}},

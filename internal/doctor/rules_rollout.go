@@ -49,12 +49,36 @@ var rolloutRules = []Rule{
 				r.found(b.minAvailable.at, "use maxUnavailable: 1 instead", "the PodDisruptionBudget wants %s of %d available", b.minAvailable.text, have)
 			}
 		}},
+	{ID: "fleet-id", Severity: Failure, Title: "all replicas have one ID in the fleet",
+		Why: "Replicas of one ID count as one: they take each other's turns, and more may be away at once than fleet.budget says. During a rollout there are two even of one.", check: func(d *deployment, r *reporter) {
+			if d.cfg != nil && d.cfg.Fleet.Enabled && d.cfg.Fleet.ID != "" && (d.platform == kubernetes || d.platform == ecs) {
+				r.found(d.configured(), "leave fleet.id out (the name of the host is taken, which is the pod's or the task's own), or set SLUICE_FLEET_ID from the platform", "fleet.id is %q for every replica", d.cfg.Fleet.ID)
+			}
+		}},
+	{ID: "fleet-budget", Severity: Warning, Title: "the drain budget lets all replicas leave at once",
+		Why: "The budget is there so that some always serve.", check: func(d *deployment, r *reporter) {
+			if d.cfg == nil || !d.cfg.Fleet.Enabled {
+				return
+			}
+			n := d.rollout.fewest().n
+			if b := d.cfg.FleetBudget(); b.Percent == 100 || n > 1 && int64(b.Of(int(n))) >= n {
+				r.found(d.configured(), "set fleet.budget to 1, or to a share such as \"10%\"", "fleet.budget is %s", b)
+			}
+		}},
 	{ID: "publish-not-ready", Severity: Failure, Title: "a service sends to pods that are not ready",
 		Why: "publishNotReadyAddresses switches readiness off: traffic comes before the policy is in force and all through the drain.", check: func(d *deployment, r *reporter) {
 			if at := d.rollout.publishEarly; at.file != "" {
 				r.found(at, "leave it out", "publishNotReadyAddresses is set")
 			}
 		}},
+}
+
+// configured is where the configuration stands, as far as it is known.
+func (d *deployment) configured() spot {
+	if d.cfgAt.file != "" {
+		return d.cfgAt
+	}
+	return d.at
 }
 
 // fewest is how many replicas there may be: what an autoscaler goes down to, or what is set.

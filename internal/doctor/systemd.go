@@ -44,7 +44,7 @@ func (w *world) systemd() (all []*deployment) {
 			}
 		}
 		d.unit = unit{is: true, kind: u.values["Service.Type"], killMode: u.values["Service.KillMode"], restart: u.values["Service.Restart"],
-			success: u.values["Service.SuccessExitStatus"], watchdog: u.seconds("Service.WatchdogSec"), reload: u.values["Service.ExecReload"],
+			success: u.values["Service.SuccessExitStatus"], watchdog: u.seconds("Service.WatchdogSec"), reload: u.values["Service.ExecReload"], stop: u.lists["Service.ExecStop"],
 			notifyAccess: u.values["Service.NotifyAccess"], procSubset: u.values["Service.ProcSubset"],
 			set: u.set}
 		w.sockets(d, u)
