@@ -108,7 +108,7 @@ func TestJSONOfCommandsWithoutAProxy(t *testing.T) {
 		{"faults", 2, []string{"validate", "-c", filepath.Join(dir, "none.yaml")}},
 		{"policy-keygen", 0, []string{"policy", "keygen", filepath.Join(dir, "publisher.key")}},
 		{"policy-publish", 0, []string{"policy", "publish", policy, "--to", "dir:" + filepath.Join(dir, "store"), "--expires", "1h"}},
-		{"policy-publish", 0, []string{"policy", "rollback", "1", "--store", "dir:" + filepath.Join(dir, "store")}},
+		{"policy-publish", 0, []string{"policy", "rollback", "1", "--store", "dir:" + filepath.Join(dir, "store"), "--expires", "1h"}},
 		{"policy-history", 0, []string{"policy", "history", "--store", "dir:" + filepath.Join(dir, "store")}},
 		{"policy-verify", 0, []string{"policy", "verify", "--store", "dir:" + filepath.Join(dir, "store")}},
 		{"policy-verify", 1, []string{"policy", "verify", "--store", "dir:" + filepath.Join(dir, "store"), "--keys", filepath.Join(dir, "publisher.key.pub")}},

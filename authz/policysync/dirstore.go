@@ -142,21 +142,17 @@ func (d *DirStore) Heads(ctx context.Context, limit int) ([][]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read heads: %w", err)
 	}
-	top := NumberOf(present)
 	list := [][]byte{present}
 	for _, e := range slices.Backward(entries) { // by name, which is by number
 		if limit > 0 && len(list) >= limit {
 			break
 		}
 		n, err := strconv.ParseUint(e.Name(), 10, 64)
-		if err != nil || e.Name() != headName(n) || top > 0 && n >= top {
+		if err != nil || e.Name() != headName(n) {
 			continue
 		}
 		raw, err := readFile(filepath.Join(d.path, "heads", e.Name()), MaxRawHead)
-		if err != nil {
-			return nil, fmt.Errorf("read heads: %w", err)
-		}
-		if NumberOf(raw) == n { // otherwise nobody published it as this
+		if err == nil && NumberOf(raw) == n && !bytes.Equal(raw, present) { // otherwise nobody published it as this
 			list = append(list, raw)
 		}
 	}

@@ -15,6 +15,9 @@ import (
 // lastGoodFile is the name in the state directory.
 const lastGoodFile = "policy.json"
 
+// lockFileName is the name of the lock beside it: its own, and closed to others, for who may open a file may lock it.
+const lockFileName = "policy.lock"
+
 // lockWait is how long a round waits for another process that keeps a version.
 const lockWait = time.Second
 
@@ -39,9 +42,9 @@ func (g *lastGood) sum() string {
 	return hashOf(b)
 }
 
-// keep writes the version that was applied, so that a crash at any moment leaves this
+// keep has the version that was applied kept by keepOwed, so that a crash at any moment leaves this
 // one or the one before. Called by run.
-func (s *Syncer) keep(ctx context.Context, h Head, files []policy.File) {
+func (s *Syncer) keep(h Head, files []policy.File) {
 	if s.config.StateDir == "" {
 		return
 	}
@@ -51,20 +54,18 @@ func (s *Syncer) keep(ctx context.Context, h Head, files []policy.File) {
 	}
 	g.Sum = g.sum()
 	s.unkept, s.keptHead = &g, hashOf(h.Raw)
-	s.keepOwed(ctx)
 }
 
 // keepHead keeps the head of the version in force anew if it has other signatures than when it
 // was kept: it may be that only these will be believed at the next start. Called by run.
-func (s *Syncer) keepHead(ctx context.Context, h Head) {
+func (s *Syncer) keepHead(h Head) {
 	if s.config.StateDir == "" || h.Raw == nil || s.keptHead == hashOf(h.Raw) {
 		return
 	}
 	if s.unkept == nil {
 		g, err := readLastGood(s.config.StateDir)
 		if err != nil {
-			s.keptHead = hashOf(h.Raw) // what it belongs to is not there any more, or not readable: that is no better later
-			s.kept(err)
+			s.kept(err) // and tried again with the next round
 			return
 		}
 		s.unkept = g
@@ -75,10 +76,10 @@ func (s *Syncer) keepHead(ctx context.Context, h Head) {
 		return
 	}
 	s.unkept.Head = h.Raw
-	s.keepOwed(ctx)
 }
 
-// keepOwed writes what is not kept yet, with each round until it is: the disk may have been full. Called by run.
+// keepOwed writes what is not kept yet, after each round until it is, whatever came of the round: the disk may have been full, and
+// who takes the source away has no say in it. Called by run.
 func (s *Syncer) keepOwed(ctx context.Context) {
 	if s.unkept == nil {
 		return
@@ -98,14 +99,14 @@ func (s *Syncer) keepLocked(ctx context.Context) error {
 	if err := makeDir(s.config.StateDir, 0o700); err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
-	dir, err := os.Open(s.config.StateDir)
+	lock, err := os.OpenFile(filepath.Join(s.config.StateDir, lockFileName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep policy: %w", err)
 	}
-	defer dir.Close() // releases the lock
+	defer lock.Close() // releases it
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	if err := lockFile(ctx, dir); err != nil {
+	if err := lockFile(ctx, lock); err != nil && !errors.Is(err, errors.ErrUnsupported) { // without locks, the last one who writes wins
 		return fmt.Errorf("keep policy: another process keeps one: %w", err)
 	}
 	g := s.unkept

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // maxManifest bounds a head manifest, in bytes.
@@ -54,6 +56,9 @@ func ParseManifest(raw []byte) (Head, error) {
 		Objects: make([]Object, 0, len(m.Objects)),
 	}
 	for name, hash := range m.Objects {
+		if !isName(name) {
+			return Head{}, fmt.Errorf("the manifest's object %q has a name that no file of a policy has", name)
+		}
 		if !isHash(hash) {
 			return Head{}, fmt.Errorf("the manifest's object %q has no SHA-256 hash in lower-case hex", name)
 		}
@@ -61,4 +66,9 @@ func ParseManifest(raw []byte) (Head, error) {
 	}
 	slices.SortFunc(h.Objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
 	return h, nil
+}
+
+// isName reports whether a file of a directory can be called that, and a terminal be shown it.
+func isName(s string) bool {
+	return s != "" && len(s) <= 255 && s == path.Base(s) && s != "." && s != ".." && s != "/" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }

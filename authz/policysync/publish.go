@@ -84,7 +84,7 @@ func (m Manifest) sign(keys []minisign.PrivateKey) ([]byte, error) {
 	return JoinHead(text, signatures...), nil
 }
 
-// Past returns the head of a version that was published, the present one or an earlier one.
+// Past returns the head of a version that was published, the present one or another.
 func Past(ctx context.Context, store Store, trust *Trust, number uint64) (Head, error) {
 	list, err := store.Heads(ctx, 0)
 	if err != nil {

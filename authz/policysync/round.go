@@ -25,8 +25,7 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 		}
 		s.answered()
 		s.mu.Unlock()
-		s.keepHead(ctx, head)
-		s.keepOwed(ctx)
+		s.keepHead(head)
 		return nil
 	}
 	s.mu.Unlock()
@@ -55,7 +54,7 @@ func (s *Syncer) round(ctx context.Context, again bool) error {
 		return s.reject(&Refusal{NotBuilt, head.Version, err})
 	}
 	s.applied(head, now)
-	s.keep(ctx, head, files)
+	s.keep(head, files)
 	return nil
 }
 

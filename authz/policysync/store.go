@@ -33,9 +33,11 @@ type Store interface {
 	// heads under number. ErrConflict: somebody else was first, and nothing was changed.
 	// Any other error leaves open whether it happened: read the head.
 	Swap(ctx context.Context, old, next []byte, number uint64) error
-	// Heads returns the present head and then those that were in place before it, by number,
-	// newest first: at most limit, and all of them if limit is 0. What is kept under another
-	// number than it claims, see [NumberOf], is not one of them.
+	// Heads returns the present head and then the others that are kept, by number, newest first:
+	// at most limit, and all of them if limit is 0. What is kept under another number than it
+	// claims, see [NumberOf], is not one of them, nor is what cannot be read. One with a number
+	// above that of the present one was written by a publisher that ended before it swapped, or
+	// the present one is nobody's: Heads cannot know.
 	Heads(ctx context.Context, limit int) ([][]byte, error)
 }
 

@@ -218,34 +218,50 @@ func (s *Syncer) run(ctx context.Context) {
 		if first && err != nil {
 			s.startFromLastGood(ctx, err)
 		}
+		s.keepOwed(ctx)
 		s.hear(started, err)
 		s.lookNow(ctx)
 		s.tell(err)
 		if asked != nil {
 			asked <- err
-			asked = nil
 		}
-		if err == nil {
-			wait = s.config.Poll
-			timer.Reset(wait)
-			wait = firstRetry
-		} else {
-			timer.Reset(wait)
-			wait = min(2*wait, s.config.Poll)
+		due := time.Now().Add(wait)
+		if wait = min(2*wait, s.config.Poll); err == nil {
+			due, wait = time.Now().Add(s.config.Poll), firstRetry
 		}
+		heed := started.Add(paceGood)
+		if r := (*Refusal)(nil); errors.As(err, &r) {
+			heed = started.Add(paceBad)
+		}
+		asked = s.rest(ctx, timer, due, heed)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockWait) // the next process is to know what this one had in force
+	defer cancel()
+	s.keepOwed(last)
+}
+
+// rest waits until the next round is due: for who asks for one, for a hint that comes from heed on, or until due. It returns who asked.
+func (s *Syncer) rest(ctx context.Context, timer *time.Timer, due, heed time.Time) (asked chan error) {
+	for {
+		hints, until := s.hints, due
+		if time.Now().Before(heed) && heed.Before(due) {
+			hints, until = nil, heed
+		}
+		timer.Reset(time.Until(until))
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-timer.C:
-		case asked = <-s.reload:
-		case _, ok := <-s.hints:
+			if !until.Before(due) {
+				return nil
+			}
+		case asked := <-s.reload:
+			return asked
+		case _, ok := <-hints:
 			if !ok {
 				s.hints = nil // watching ended: begin anew with the next round
 			}
-			pace := paceGood
-			if r := (*Refusal)(nil); errors.As(err, &r) {
-				pace = paceBad
-			}
-			_ = sleep(ctx, time.Until(started.Add(pace))) // a context that is done ends the loop
+			return nil
 		}
 	}
 }

@@ -566,7 +566,7 @@ func TestRollbackIsRefusedAcrossARestart(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		left, err := os.ReadDir(dir)
-		if err != nil || len(left) != 2 {
+		if err != nil || len(left) != 3 { // and the lock
 			t.Errorf("files left: %v, %v", left, err)
 		}
 	})
@@ -635,7 +635,7 @@ func TestTwoGenerationsKeep(t *testing.T) {
 			t.Errorf("kept %+v (%v)", g, err)
 		}
 
-		f, err := os.Open(dir)
+		f, err := os.Open(filepath.Join(dir, lockFileName))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,6 +47,9 @@ func (f *fleetMember) waitForUpgrade(ctx context.Context) {
 func (f *fleetMember) beginInTurn(ctx context.Context) error {
 	f.turns.Lock()
 	defer f.turns.Unlock()
+	if err := f.app.stays(); err != nil { // a stop was before us at the lock: the claim is its
+		return err
+	}
 	wait, cancel := context.WithTimeout(ctx, f.app.cfg.Fleet.BudgetWait)
 	outcome := f.member.Turn(wait, "upgrade")
 	cancel()

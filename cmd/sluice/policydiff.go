@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
@@ -65,7 +66,7 @@ which they say different things: another outcome, status, reason, or route. What
 		},
 	}
 	f.bind(c.Flags(), "store")
-	return teach(c, exits{exitOK: "no line differs; with cases: no decision changes", exitFailed: "some do, or the store does not work", exitUsage: "usage, or a file or version that cannot be read"},
+	return teach(c, exits{exitOK: "no line differs; with cases: no decision changes", exitFailed: "some do", exitUsage: "usage, a store that does not work, or a file or version that cannot be read or believed"},
 		"policy test", "policy history", "docs/policy.md")
 }
 
@@ -76,7 +77,9 @@ func (f *storeFlags) diff(ctx context.Context, args []string) (*diffReport, erro
 	for i, arg := range args[:2] {
 		if version, of := strings.CutPrefix(arg, "@"); of {
 			err = f.use(ctx, func(ctx context.Context, s *openedStore) error {
-				files[i], err = s.version(ctx, version)
+				if files[i], err = s.version(ctx, version); err != nil {
+					err = fail(exitUsage, err) // 1 is for what differs
+				}
 				return err
 			})
 		} else if files[i], err = policyFiles([]string{arg}); err != nil {
@@ -90,7 +93,11 @@ func (f *storeFlags) diff(ctx context.Context, args []string) (*diffReport, erro
 	was, is := byName(files[0]), byName(files[1])
 	r.Files = compareFiles(was, is)
 	for _, name := range slices.Sorted(maps.Keys(union(was, is))) {
-		r.text += udiff.Unified(args[0]+"/"+name, args[1]+"/"+name, was[name], is[name])
+		lines := udiff.Unified(args[0]+"/"+name, args[1]+"/"+name, was[name], is[name])
+		if lines == "" && !r.Files.same(name) {
+			lines = fmt.Sprintf("--- %s/%s\n+++ %s/%s\n(one of them is not there, the other is empty)\n", args[0], name, args[1], name)
+		}
+		r.text += plain(lines)
 	}
 	if len(args) == 2 {
 		return r, nil
@@ -123,21 +130,30 @@ func (s *openedStore) version(ctx context.Context, which string) ([]policy.File,
 	} else {
 		number, wrong := strconv.ParseUint(which, 10, 64)
 		if wrong != nil {
-			return nil, fail(exitUsage, fmt.Errorf("@%s is no version: a number, or @head", which))
+			return nil, fmt.Errorf("@%s is no version: a number, or @head", which)
 		}
 		h, err = policysync.Past(ctx, s.Store, s.trust, number)
 	}
 	if err != nil {
-		return nil, fail(exitFailed, err)
+		return nil, err
 	}
-	files, err := policysync.Fetch(ctx, source, h)
-	if err != nil {
-		return nil, fail(exitFailed, err)
-	}
-	return files, nil
+	return policysync.Fetch(ctx, source, h)
 }
 
-// byName is the text of files by the names that they have in a store.
+// plain is text as a terminal may be shown it: what controls one is written out.
+func plain(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// byName is the text of files by the names that they have, or would have, in a store.
 func byName(files []policy.File) map[string]string {
 	m := map[string]string{}
 	for _, f := range files {

@@ -86,8 +86,12 @@ func printHistory(out io.Writer, store string, list []pastVersion) error {
 	fmt.Fprint(w, "VERSION\tHASH\tCREATED\tEXPIRES\tFILES\tSIGNATURES\t\n")
 	for _, v := range list {
 		note := v.Error
-		if v.Present && note == "" {
+		switch {
+		case note != "":
+		case v.Present:
 			note = "present"
+		case v.Version.Number > list[0].Version.Number && list[0].Error == "":
+			note = "never in place: above the present one"
 		}
 		fmt.Fprintf(w, "%d\t%.12s\t%s\t%s\t%d\t%d\t%s\n", v.Version.Number, v.Version.Hash, day(v.Created), day(v.Expires), v.Files, v.Signatures, note)
 	}

@@ -61,18 +61,20 @@ func (f *publishFlags) believe(s *openedStore) error {
 	return err
 }
 
-// keepsSigned refuses to put a version without a signature in the place of one that has some: proxies that have keys would
-// refuse it, and whoever forgot the key most likely forgot to name the configuration that says so, too.
-func (f *publishFlags) keepsSigned(ctx context.Context, s *openedStore) error {
-	if f.unsigned || len(f.keyFiles) > 0 || s.trust != nil { // with keys, what they did not sign is refused anyway
-		return nil
-	}
+// keeps refuses to put a version in the place of one that was better protected, unless that is asked for: without a signature (proxies
+// that have keys would refuse it, and whoever forgot the key most likely forgot to name the configuration that says so, too), or
+// without an end, so that somebody could keep proxies on it for ever. expires is whether somebody has said when it ends.
+func (f *publishFlags) keeps(ctx context.Context, s *openedStore, expires bool) error {
 	raw, err := s.RawHead(ctx)
 	if err != nil {
 		return nil // Publish says what is wrong
 	}
-	if _, signatures, err := policysync.SplitHead(raw); err == nil && len(signatures) > 0 {
+	signed := f.unsigned || len(f.keyFiles) > 0 || s.trust != nil // with keys, what they did not sign is refused anyway
+	if _, signatures, err := policysync.SplitHead(raw); err == nil && len(signatures) > 0 && !signed {
 		return errors.New("not published: the present version is signed, and this one would not be: give --key, or --unsigned if no proxy has keys")
+	}
+	if h, err := policysync.OpenHead(raw, s.trust); err == nil && !h.Expires.IsZero() && !expires {
+		return errors.New("not published: the present version expires, and this one would not: say with --expires how long it may be applied; 0s: for ever")
 	}
 	return nil
 }
@@ -158,7 +160,7 @@ moments. With --key the version is signed; proxies whose configuration has polic
 				if err != nil {
 					return fail(exitUsage, err)
 				}
-				if err := f.keepsSigned(ctx, s); err != nil {
+				if err := f.keeps(ctx, s, cmd.Flags().Changed("expires")); err != nil {
 					return fail(exitUsage, err)
 				}
 				return publishTo(ctx, cmd.OutOrStdout(), s, p, 0, f.asJSON)
@@ -234,6 +236,11 @@ func compareFiles(before, after map[string]string) fileChanges {
 	return c
 }
 
+// same reports whether a file does not differ.
+func (c fileChanges) same(name string) bool {
+	return !slices.Contains(c.Added, name) && !slices.Contains(c.Changed, name) && !slices.Contains(c.Removed, name)
+}
+
 // none reports whether nothing differs.
 func (c fileChanges) none() bool { return len(c.Added)+len(c.Changed)+len(c.Removed) == 0 }
 
@@ -305,7 +312,7 @@ what --key, --expires and --min-proxy say is of the new version; without --min-p
 				if p.MinProxy == "" {
 					p.MinProxy = h.MinProxy
 				}
-				if err := f.keepsSigned(ctx, s); err != nil {
+				if err := f.keeps(ctx, s, cmd.Flags().Changed("expires")); err != nil {
 					return fail(exitUsage, err)
 				}
 				return publishTo(ctx, cmd.OutOrStdout(), s, p, number, f.asJSON)

@@ -78,7 +78,7 @@ func TestPublishing(t *testing.T) {
 
 	writeAt(t, filepath.Join(src, "app.yaml"), strings.Replace(aPolicy, "9000", "9001", 1))
 	writeAt(t, filepath.Join(src, "more.yaml"), "clusters: {more: {endpoints: ['127.0.0.1:9002']}}\n")
-	want(t, exitOK, "  + more.yaml\n  ~ app.yaml\n", "policy", "publish", src, "--to", store, "--key", key)
+	want(t, exitOK, "  + more.yaml\n  ~ app.yaml\n", "policy", "publish", src, "--to", store, "--key", key, "--expires", "0s")
 	want(t, exitOK, "no file differs from version 2", "policy", "publish", src, "--to", store, "--key", key)
 	want(t, exitOK, "published version 4 (", "policy", "rollback", "1", "--store", store, "--key", key)
 
@@ -188,7 +188,7 @@ func TestDiffOfVersions(t *testing.T) {
 		t.Errorf("%v: %s", err, asJSON)
 	}
 
-	want(t, exitFailed, "version 7 is not among the 2", "policy", "diff", "@7", "@2", "--store", store)
+	want(t, exitUsage, "version 7 is not among the 2", "policy", "diff", "@7", "@2", "--store", store)
 	want(t, exitUsage, "@x is no version", "policy", "diff", "@x", "@2", "--store", store)
 	want(t, exitUsage, "say which store", "policy", "diff", "@1", "@2")
 	want(t, exitUsage, "no such file", "policy", "diff", filepath.Join(dir, "none"), "@2", "--store", store)

@@ -31,3 +31,10 @@ func run(m *testing.M) int {
 	}
 	return m.Run()
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

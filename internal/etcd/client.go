@@ -53,7 +53,7 @@ func Open(config Config) (*Client, error) {
 		in := &login{config: config}
 		options = append(options, grpc.WithChainUnaryInterceptor(in.unary), grpc.WithChainStreamInterceptor(in.stream))
 	}
-	met := &silence{}
+	met := &silence{secure: secure != nil}
 	options = append(options, met.options(secure)...)
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints:            config.Endpoints,

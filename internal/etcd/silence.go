@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -18,9 +19,17 @@ import (
 // and then tells of the time alone; so what it meets passes through here: nobody listens, no such host, a certificate that
 // nobody vouches for. Members are dialled directly, never by a proxy that the environment names.
 type silence struct {
-	mu  sync.Mutex
-	why error
-	at  time.Time // when it was met last
+	secure bool // members are asked to speak TLS
+
+	mu        sync.Mutex // guards what follows
+	dialled   met        // nobody listens, the connection broke
+	handshake met        // which tells more: somebody is there
+}
+
+// met is a trouble in words that are the same as long as the trouble is.
+type met struct {
+	words string
+	at    time.Time // last
 }
 
 // options have connections pass through it; secure is nil without TLS.
@@ -34,35 +43,55 @@ func (s *silence) options(secure *tls.Config) []grpc.DialOption {
 
 func (s *silence) dial(ctx context.Context, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	s.met(err)
+	s.meet(err, &s.dialled)
 	return conn, err
 }
 
-// met notes what ended a connection, or kept it from being made.
-func (s *silence) met(err error) {
+// meet notes what ended a connection, or kept it from being made.
+func (s *silence) meet(err error, as *met) {
 	if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
 		return // nothing, or our own doing
 	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		err = op.Err // without the addresses, which say no more than which member was tried last
-	}
+	words := s.words(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.why, s.at = err, time.Now()
+	*as = met{words, time.Now()}
+}
+
+// words are those of an error without what differs from one attempt to the next: addresses, ports, the time of day.
+func (s *silence) words(err error) string {
+	var invalid x509.CertificateInvalidError
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &invalid):
+		invalid.Detail = ""
+		return invalid.Error()
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "lookup " + dns.Name + ": no such host"
+	case errors.As(err, &dns):
+		return "lookup " + dns.Name + ": no answer of a name server"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		if s.secure {
+			return "it closes connections"
+		}
+		return "it closes connections (does it speak TLS?)"
+	case errors.As(err, &op) && op.Err != nil:
+		return op.Err.Error()
+	}
+	return err.Error()
 }
 
 // since is what was met since then; empty: nothing.
 func (s *silence) since(began time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.at.Before(began):
-		return ""
-	case errors.Is(s.why, io.EOF), errors.Is(s.why, io.ErrUnexpectedEOF):
-		return "it closed the connection (does it speak TLS?)"
+	for _, m := range []met{s.handshake, s.dialled} {
+		if !m.at.Before(began) {
+			return m.words
+		}
 	}
-	return s.why.Error()
+	return ""
 }
 
 // heardCredentials tell of handshakes that failed, and of connections that broke.
@@ -74,7 +103,7 @@ type heardCredentials struct {
 func (c heardCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
-		c.silence.met(err)
+		c.silence.meet(err, &c.silence.handshake)
 		return nil, nil, err
 	}
 	return heardConn{conn, c.silence}, info, nil
@@ -92,7 +121,11 @@ type heardConn struct {
 
 func (c heardConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.silence.met(err)
+	as := &c.silence.dialled
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "remote error" { // an alert of TLS
+		as = &c.silence.handshake
+	}
+	c.silence.meet(err, as)
 	return n, err
 }
 

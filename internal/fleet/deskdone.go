@@ -63,8 +63,12 @@ func (d *desk) looked(now time.Time, v View) {
 	if !d.asking || d.claimed == nil {
 		return
 	}
-	d.inLine = now
 	may, before := v.Turn(d.self.ID, d.lease, d.budget)
+	if before < 0 { // deleted, or another process of this ID wrote over it
+		d.claimed, d.retryAt = nil, now.Add(lookEvery)
+		return
+	}
+	d.inLine = now
 	if d.before = before; may {
 		d.answer(now, OutcomeGiven)
 	}

@@ -76,7 +76,7 @@ func (v View) Size() int {
 	return len(ids)
 }
 
-// Turn reports whether the claim of that ID and lease may leave, and how many are before it.
+// Turn reports whether the claim of that ID and lease may leave, and how many are before it; -1: it is not in the line.
 //
 // Invariant: of all who are told yes and are away still, there are never more than the budget. Who waits is told yes only
 // if less than the budget are before it in the line; who comes later is behind it; and the line is the same for everybody
@@ -87,5 +87,5 @@ func (v View) Turn(id string, lease LeaseID, b Budget) (mayLeave bool, before in
 			return i < b.Of(v.Size()), i
 		}
 	}
-	return false, 0
+	return false, -1
 }

@@ -160,7 +160,7 @@ func (s *Store) headKey(number uint64) string {
 	return s.client.Key("heads", fmt.Sprintf("%020d", number))
 }
 
-// Heads reads the head, and the keys below heads, all as of one revision.
+// Heads reads the head, and then the keys below heads, all of these as of one revision.
 func (s *Store) Heads(ctx context.Context, limit int) ([][]byte, error) {
 	present, _, err := s.head(ctx)
 	if errors.Is(err, policysync.ErrNoPolicy) {
@@ -171,9 +171,6 @@ func (s *Store) Heads(ctx context.Context, limit int) ([][]byte, error) {
 	}
 	first := s.client.Key("heads", "")
 	end := clientv3.GetPrefixRangeEnd(first)
-	if top := policysync.NumberOf(present); top > 0 {
-		end = s.headKey(top) // which is not in the range
-	}
 	revision := int64(0)
 	list := [][]byte{present}
 	for limit == 0 || len(list) < limit {
@@ -184,8 +181,8 @@ func (s *Store) Heads(ctx context.Context, limit int) ([][]byte, error) {
 		}
 		for _, kv := range found.Kvs {
 			end = string(kv.Key)
-			if n := policysync.NumberOf(kv.Value); n == 0 || end != s.headKey(n) {
-				continue // nobody published that as this
+			if n := policysync.NumberOf(kv.Value); n == 0 || end != s.headKey(n) || bytes.Equal(kv.Value, present) {
+				continue // nobody published that as this, or it is first already
 			}
 			if list = append(list, kv.Value); len(list) == limit {
 				break

@@ -236,8 +236,8 @@ func misplaced(t *testing.T, s policysync.Store, again func(*testing.T) policysy
 		}
 	}
 	forged := present(t, s)
-	if list, err := again(t).Heads(t.Context(), 0); err != nil || len(list) != 1 || !bytes.Equal(list[0], forged) {
-		t.Errorf("%d heads, %v: %q; the present one is %q, and no other is before it", len(list), err, list, forged)
+	if list, err := again(t).Heads(t.Context(), 0); err != nil || len(list) != 2 || !bytes.Equal(list[0], forged) || !bytes.Equal(list[1], one) {
+		t.Errorf("%d heads, %v: %q; want the present one, %q, and the one that it claims to be", len(list), err, list, forged)
 	}
 	publish(t, s, 3, map[string]string{"a.yaml": "3"})
 	for _, limit := range []int{0, 2} {

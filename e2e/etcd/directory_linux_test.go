@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,13 +31,6 @@ func newShare(t *testing.T) *share {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	return s
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (s *share) link(name string) string { return filepath.Join(s.base, name) }
@@ -71,6 +65,9 @@ func TestKillMatrixOfADirectory(t *testing.T) {
 			s.part(t, g.replicas[0].name)
 			publish()
 			p.converged(t, g.replicas[1:])
+			if code := status(http.DefaultClient, fmt.Sprintf("http://%s/v%d", g.replicas[0].web, p.version)); code != 404 {
+				t.Errorf("who is parted answers %d for the new version", code)
+			}
 			s.join(t, g.replicas[0].name)
 		}},
 		{"what is old removed while disconnected", func(t *testing.T, publish func()) {
