@@ -70,17 +70,15 @@ func (c *conn) writeFailed(err error) {
 	}
 }
 
-// endWrite sends FIN and waits as the end demands. Under mu; lets go of it while waiting.
+// endWrite sends FIN and waits as the end demands. Under mu, also while it sends, which takes no time: whoever asks what was
+// acknowledged is to know whether the FIN is in it. Lets go of it while waiting.
 func (c *conn) endWrite() {
 	if c.broken != nil || c.writeErr != nil {
 		return
 	}
-	c.s.mu.Unlock()
 	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
-		_ = cw.CloseWrite()
+		c.fin = cw.CloseWrite() == nil
 	}
-	c.s.mu.Lock()
-	c.fin = true
 	// The reader ends at EOF, at the deadline of close, or with an error.
 	for c.running == 2 && c.broken == nil {
 		c.s.wait(&c.writable)
