@@ -382,6 +382,33 @@ func TestH2Goodbye(t *testing.T) {
 	w.noneLeft()
 }
 
+// What a client sends behind its answer to the notice, because it was begun before, is served: libraries do that whose requests and
+// reader are threads of their own.
+func TestH2GoodbyeCrossedByTheAnswer(t *testing.T) {
+	w := h2Walk(t, Config{})
+	w.open()
+	w.simple(ok)
+	w.lameDuck()
+	p := w.dialH2("web") // in the lame duck: it is told when draining begins
+	c := p.call("GET", "/", true)
+	w.until("the response", func() bool { return c.done })
+	p.mute = true
+	late := p.call("POST", "/late", true)
+	held := p.core.Append(nil, 1<<16) // its goroutine is slow
+	p.mute = false
+	w.drainFor(10 * time.Second)
+	w.until("the notice is answered", func() bool { return len(p.goaways) == 1 })
+	w.sleep(noticeSettle / 2)
+	p.Write(held)
+	w.until("it is gone", func() bool { return p.eof })
+	if !late.done || late.status != "200" {
+		t.Errorf("behind the answer: %+v", late)
+	}
+	if len(p.goaways) != 2 || p.goaways[1] != 3 {
+		t.Errorf("GOAWAYs %v, want the last stream in the second", p.goaways)
+	}
+}
+
 // A client that does not answer the PING is told its last stream after two seconds all the same.
 func TestH2GoodbyeUnheard(t *testing.T) {
 	w := h2Walk(t, Config{})

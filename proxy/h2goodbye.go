@@ -9,16 +9,19 @@ import (
 
 // How a client's HTTP/2 connection is left without losing a request (RFC 9113 section 6.8). First the
 // notice: GOAWAY that refuses nothing, and a PING. When the PING is answered, the client knows, and nothing
-// that it sent before is on its way any more; only then the final GOAWAY names the last stream. What
-// runs is finished, and then the connection closes.
+// that it sent before is on its way any more. But it may have given a stream to a request before it knew, and send
+// it after the answer: golang.org/x/net does, when the request's goroutine is slower than the one that reads. So
+// there is a moment more, and only then the final GOAWAY names the last stream. What runs is finished, and then the connection closes.
 
-// noticeWait is how long the answer to the notice is waited for.
-const noticeWait = 2 * time.Second
+const (
+	noticeWait   = 2 * time.Second        // for the answer to the notice
+	noticeSettle = 100 * time.Millisecond // after it, for what was given a stream before
+)
 
 // goodbye is how far the goodbye of a connection is. The zero value: nothing was said.
 type goodbye struct {
 	stage     goodbyeStage
-	noticeDue time.Time // when the notice counts as heard, without an answer
+	noticeDue time.Time // when the notice counts as heard: without an answer, or a moment after it
 	retireDue time.Time // when the connection is too old
 	departs   bool      // a refusal said so: the client needs another connection
 }
@@ -28,6 +31,7 @@ type goodbyeStage uint8
 const (
 	staying goodbyeStage = iota
 	noticed              // the notice is on its way
+	answered             // the client knows, and may be sending what it began before
 	heard                // the client knows
 )
 
@@ -65,9 +69,9 @@ func (c *h2Conn) notice() {
 // NoticeAcked implements h2.Events.
 func (c *h2Conn) NoticeAcked() {
 	if c.stage == noticed {
-		c.stage = heard
-		c.noticeDue = time.Time{}
-		c.final()
+		c.stage = answered
+		c.noticeDue = c.l.now().Add(noticeSettle)
+		c.schedule(c.noticeDue)
 	}
 }
 
@@ -115,7 +119,9 @@ func (c *h2Conn) ages() {
 func (c *h2Conn) goodbyeDue(now time.Time) {
 	c.mayRetire()
 	if reached(c.noticeDue, now) {
-		c.l.stats.h2Unheard.Add(1)
+		if c.stage == noticed {
+			c.l.stats.h2Unheard.Add(1)
+		}
 		c.stage, c.noticeDue = heard, time.Time{}
 	}
 	c.final()

@@ -17,13 +17,16 @@ import (
 // requests that are on their way are then refused: a client cannot send a body again that it
 // no longer has. So the frames go through here, to say it in two steps, as RFC 9113 section
 // 6.8 asks: GOAWAY for no stream (2^31-1) and a PING; once the PING is acknowledged the client
-// has seen both and begins nothing new; then GOAWAY with the last stream.
+// has seen both and begins nothing new; a moment later GOAWAY with the last stream.
 //
 // x/net calls its server deprecated, since from Go 1.27 on it hands the connection to the one
 // in net/http. By its source it does so for any net.Conn, which is all that this needs.
 
 // pingWait is how long the acknowledgement of the PING is waited for.
 const pingWait = 2 * time.Second
+
+// pingSettle is from the answer of the PING to the last GOAWAY.
+const pingSettle = 100 * time.Millisecond
 
 // configureHTTP2 lets HTTP/2 connections of srv go through h2Conn. Whoever has set
 // TLSNextProto has taken HTTP/2 into own hands, or switched it off.
@@ -103,7 +106,8 @@ type h2Conn struct {
 	greeted  bool            // the server's SETTINGS have left: nothing may come before
 	wanted   bool            // goodbye was called
 	said     bool            // the first GOAWAY and the PING have left
-	acked    bool            // the PING came back, or was waited for long enough
+	settling bool            // the PING came back
+	acked    bool            // and a moment has passed, or it was waited for long enough
 	over     bool            // the last GOAWAY has left
 	gone     bool            // leave was called
 	streams  uint32          // the last that was begun
@@ -137,7 +141,7 @@ func (c *h2Conn) received(f frame, payload []byte) {
 		c.answered(f.stream)
 		c.mu.Unlock()
 	case f.kind == http2.FramePing && f.flags.Has(http2.FlagPingAck) && string(payload) == goodbyePing:
-		c.acknowledged()
+		c.answeredPing()
 	}
 }
 
@@ -191,6 +195,17 @@ func (c *h2Conn) goodbye() {
 	c.own.told.Store(true)
 	c.own.handle.Told()
 	_ = c.say() // whoever reads or writes next sees what is wrong
+}
+
+// answeredPing leaves a moment for what the client gave a stream before it knew, and sends behind its answer: golang.org/x/net
+// does, when the request's goroutine is slower than the one that reads.
+func (c *h2Conn) answeredPing() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.said && !c.settling {
+		c.settling = true
+		c.waitPing.Reset(pingSettle)
+	}
 }
 
 // acknowledged ends the wait for the PING.
