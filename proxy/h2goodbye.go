@@ -29,10 +29,10 @@ type goodbye struct {
 type goodbyeStage uint8
 
 const (
-	staying goodbyeStage = iota
-	noticed              // the notice is on its way
-	answered             // the client knows, and may be sending what it began before
-	heard                // the client knows
+	staying  goodbyeStage = iota
+	noticed               // the notice is on its way
+	answered              // the client knows, and may be sending what it began before
+	heard                 // the client knows
 )
 
 // mayLeave says goodbye if it is time to. It is asked with each response, and by the rounds of a stop.
