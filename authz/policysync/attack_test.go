@@ -2,6 +2,7 @@ package policysync
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,17 +78,24 @@ func TestAReloadDoesNotWaitForThePace(t *testing.T) {
 	})
 }
 
-// Somebody who may write to the store and has no key hides no earlier version from a rollback.
-func TestAForgedHeadHidesNoVersion(t *testing.T) {
+// threeVersions is a store that has had versions 1 to 3.
+func threeVersions(t *testing.T) *DirStore {
+	t.Helper()
 	s := NewDirStore(t.TempDir())
 	var present []byte
 	for n := uint64(1); n <= 3; n++ {
-		next := []byte(`{"version":` + string(rune('0'+n)) + `,"objects":{"a.yaml":"` + hashOf([]byte("a")) + `"}}` + "\n")
+		next := fmt.Appendf(nil, `{"version":%d,"objects":{"a.yaml":"%s"}}`+"\n", n, hashOf([]byte("a")))
 		if err := s.Swap(t.Context(), present, next, n); err != nil {
 			t.Fatal(err)
 		}
 		present = next
 	}
+	return s
+}
+
+// Somebody who may write to the store and has no key hides no earlier version from a rollback.
+func TestAForgedHeadHidesNoVersion(t *testing.T) {
+	s := threeVersions(t)
 	forged := []byte(`{"version":1,"objects":{"a.yaml":"` + hashOf([]byte("forged")) + `"}}` + "\n")
 	if err := os.WriteFile(filepath.Join(s.path, "head"), forged, 0o600); err != nil {
 		t.Fatal(err)
@@ -99,15 +107,7 @@ func TestAForgedHeadHidesNoVersion(t *testing.T) {
 
 // A junk file among the heads takes neither history nor rollback away.
 func TestJunkAmongHeads(t *testing.T) {
-	s := NewDirStore(t.TempDir())
-	var present []byte
-	for n := uint64(1); n <= 3; n++ {
-		next := []byte(`{"version":` + string(rune('0'+n)) + `,"objects":{"a.yaml":"` + hashOf([]byte("a")) + `"}}` + "\n")
-		if err := s.Swap(t.Context(), present, next, n); err != nil {
-			t.Fatal(err)
-		}
-		present = next
-	}
+	s := threeVersions(t)
 	if err := os.WriteFile(filepath.Join(s.path, "heads", headName(0)), make([]byte, MaxRawHead+1), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -202,7 +202,7 @@ func (c *h2Conn) goodbye() {
 func (c *h2Conn) answeredPing() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.said && !c.settling {
+	if c.said && !c.settling && !c.acked && !c.gone {
 		c.settling = true
 		c.waitPing.Reset(pingSettle)
 	}
